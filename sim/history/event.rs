@@ -1,0 +1,70 @@
+//! One line of a history.
+
+use crate::types::note::Note;
+use crate::types::request::RequestKind;
+use crate::types::*;
+
+/// Something happened at a node at an instant. Events of one history are in order; equal times keep their order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    pub time: Time,
+    /// Number in the history, from 0.
+    pub number: u64,
+    /// `NodeId(0)` for the world itself.
+    pub node: NodeId,
+    pub what: Happening,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Happening {
+    /// A machine said so.
+    Note(Note),
+    /// A process starts (or starts again).
+    Started {
+        incarnation: Incarnation,
+    },
+    /// A process is gone. `power`: with its unflushed pages; `clean`: it stopped itself in order.
+    Stopped {
+        why: StopReason,
+    },
+    Paused,
+    Resumed,
+    /// `lost` batches or entries of files were not yet on disk.
+    PowerLost {
+        lost: u64,
+    },
+    /// A fault fires; the nodes that its roles resolved to. For links: `nodes` are the from side, `peers` the other.
+    FaultFired {
+        fault: FaultId,
+        nodes: Vec<NodeId>,
+        peers: Vec<NodeId>,
+    },
+    FaultHealed {
+        fault: FaultId,
+    },
+    /// The load phase is over; everything is healed.
+    LoadEnded,
+    /// Nothing is left to do, or the horizon is reached (`quiet` tells which).
+    Ended {
+        quiet: bool,
+    },
+    /// A message was dropped or its connection reset; full traces only hold deliveries.
+    MessageDropped {
+        to: NodeId,
+        kind: RequestKind,
+        response: bool,
+    },
+    /// A machine broke one of its own invariants. The run ends here.
+    Panicked {
+        message: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    Crash,
+    PowerLoss,
+    Clean,
+    /// The `crash` rung of its own ladder.
+    Own,
+}

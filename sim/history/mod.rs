@@ -1,0 +1,5 @@
+//! What happened: append-only, typed, compact. The only witness that checks and reports may read.
+
+pub mod event;
+
+pub use event::{Event, Happening};

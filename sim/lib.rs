@@ -1,0 +1,21 @@
+//! hikyaku: a deterministic simulation and chaos-testing harness for message-driven systems.
+//!
+//! Modules in reading order. `sim/README.md` is the map.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "hikyaku must be built with `--cfg madsim`. The repository sets it in .cargo/config.toml; setting RUSTFLAGS in the \
+     environment, or building from outside the repository, replaces those flags. Unset RUSTFLAGS, or append `--cfg madsim` to it."
+);
+
+pub mod checks;
+pub mod cli;
+pub mod explore;
+pub mod history;
+pub mod kafka;
+pub mod report;
+pub mod scenario;
+pub mod service;
+pub mod theory;
+pub mod types;
+pub mod world;

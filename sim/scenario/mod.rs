@@ -1,0 +1,3 @@
+//! From a scenario file to plans.
+
+pub mod plan;

@@ -1,0 +1,723 @@
+//! The plan: a scenario as meant, for one cell and one seed. Total: no option that means "default", no string left to
+//! parse, every unit in its type. (plan, seed) is the whole input of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::request::{Present, RequestKind};
+use crate::types::settings::*;
+use crate::types::*;
+
+/// Version of the random streams. Seeds of different versions are not comparable.
+pub const STREAM_VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Plan {
+    /// File stem of the scenario.
+    pub scenario: String,
+    /// Which cell of the matrix: `acks=1,style=direct`, or empty.
+    pub cell: String,
+    pub about: String,
+    pub rows: Vec<String>,
+    pub seed: Seed,
+    pub stream_version: u32,
+    /// Requests arrive and faults act in `[0, duration)`.
+    pub duration: Duration,
+    /// Horizon of the quiet phase after it.
+    pub drain: Duration,
+    /// Front-page chart, a file stem.
+    pub chart: Option<String>,
+    pub guards_off: Vec<Guard>,
+    pub cluster: ClusterPlan,
+    pub network: NetworkPlan,
+    pub disk: DiskPlan,
+    pub nodes: Vec<NodePlan>,
+    pub topics: Vec<TopicPlan>,
+    pub groups: Vec<GroupPlan>,
+    pub stores: Vec<StorePlan>,
+    pub places: Vec<PlacePlan>,
+    pub services: Vec<ServicePlan>,
+    pub faults: Vec<FaultPlan>,
+    pub expectations: Vec<Expectation>,
+    pub floors: Vec<FloorPlan>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClusterPlan {
+    /// Brokers are nodes 1..=brokers.
+    pub brokers: u16,
+    /// Voters of the controller quorum: the first brokers (combined), or nodes of their own.
+    pub controllers: Vec<NodeId>,
+    /// Time down after a crash without `for`.
+    pub restart: Duration,
+    pub settings: BrokerSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NodePlan {
+    pub id: NodeId,
+    /// For people: `broker-1`, `billing-2`, `db`, `callers-shop`.
+    pub name: String,
+    pub kind: NodeKind,
+    /// Racks are numbered in the order of the file.
+    pub rack: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// Also a controller when its id is among the voters.
+    Broker,
+    Controller,
+    /// One instance, numbered from 1.
+    Instance {
+        service: ServiceId,
+        number: u16,
+    },
+    /// Index into `stores`.
+    Store {
+        store: u16,
+    },
+    /// The outside world of a `requests` service.
+    Callers {
+        service: ServiceId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NetworkPlan {
+    pub default: LinkPlan,
+    /// Directed pairs that differ; the last entry for a pair wins. Stores have no link latency: theirs is the round trip.
+    pub between: Vec<LinkOverride>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LinkPlan {
+    /// One way.
+    pub latency: Spread,
+    /// Share of messages that are retransmitted.
+    pub loss: Ratio,
+    /// Bytes per second.
+    pub bandwidth: Option<ByteCount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LinkOverride {
+    pub from: NodeId,
+    pub to: NodeId,
+    pub link: LinkPlan,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiskPlan {
+    pub default: DiskSettings,
+    pub on: Vec<(NodeId, DiskSettings)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiskSettings {
+    pub write: Spread,
+    pub flush: Spread,
+    /// When the page cache reaches the disk unasked; `None` is never.
+    pub write_back: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TopicPlan {
+    pub id: TopicId,
+    /// `__offsets` for the offsets topic, which always is the last topic.
+    pub name: String,
+    pub place: PlaceId,
+    pub owner: Option<String>,
+    pub settings: TopicSettings,
+}
+
+/// A consumer group: by default one for each consuming service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GroupPlan {
+    pub id: GroupId,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StorePlan {
+    pub name: String,
+    pub node: NodeId,
+    pub owner: Option<String>,
+    /// Round trip as the caller sees it.
+    pub latency: Spread,
+    pub timeout: Duration,
+    pub errors: Ratio,
+    pub lost_requests: Ratio,
+    pub lost_answers: Ratio,
+}
+
+/// Where effects land and expectations point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlacePlan {
+    pub id: PlaceId,
+    /// `db.orders`, or the name of a topic.
+    pub name: String,
+    pub kind: PlaceKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceKind {
+    /// Index into `stores`.
+    Table {
+        store: u16,
+    },
+    Topic {
+        topic: TopicId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServicePlan {
+    pub id: ServiceId,
+    pub name: String,
+    pub owner: Option<String>,
+    /// Nodes of its instances, in order.
+    pub instances: Vec<NodeId>,
+    /// Events at once in one instance.
+    pub workers: u16,
+    pub worker_order: WorkerOrder,
+    /// Time down after a crash without `for`.
+    pub restart: Duration,
+    /// Nominal headroom as stated, for reports: capacity of all instances over peak arrival rate, in thousandths.
+    pub headroom_thousandths: Option<u64>,
+    pub trigger: Trigger,
+    pub steps: Vec<StepPlan>,
+    /// The last rung is final.
+    pub ladder: Vec<Rung>,
+    /// Settings of each producer; steps refer to them by index. All publish steps with equal settings share one.
+    pub producers: Vec<ProducerSettings>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerOrder {
+    /// Events of one key one after the other.
+    #[default]
+    Key,
+    Any,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    Requests(RequestsPlan),
+    Consume(ConsumePlan),
+}
+
+/// The outside world of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RequestsPlan {
+    /// Node of the callers.
+    pub callers: NodeId,
+    /// Mean time between two arrivals of events, in nanoseconds as a duration: 1/rate.
+    pub interval: Duration,
+    pub arrivals: Arrivals,
+    pub keys: Keys,
+    pub size: ByteCount,
+    /// At most this many events.
+    pub count: Option<u64>,
+    pub caller_timeout: Duration,
+    pub caller_attempts: u16,
+    pub caller_backoff: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// At 0, interval, 2·interval …
+    Constant,
+    Poisson,
+    /// Batches of this many at once, as a Poisson process of batches; the mean rate stays.
+    Burst(u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keys {
+    /// Uniform among this many.
+    Uniform(u64),
+    /// Zipf with this exponent in thousandths among `of`.
+    Zipf { thousandths: u32, of: u64 },
+    /// Every event has a key of its own.
+    Unique,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ConsumePlan {
+    pub group: GroupId,
+    pub topics: Vec<TopicId>,
+    pub consumer: ConsumerSettings,
+    /// What a commit covers when several workers finish out of order.
+    pub commit_of: CommitOf,
+    pub on_revoke: OnRevoke,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitOf {
+    #[default]
+    Contiguous,
+    Highest,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRevoke {
+    /// Commit what is done, then give the partitions back.
+    #[default]
+    Commit,
+    Abandon,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StepPlan {
+    /// As written, for people and for charts: `insert db.orders`.
+    pub text: String,
+    pub action: Action,
+    /// Only for events of this origin.
+    pub of: Option<ServiceId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    Work {
+        time: Spread,
+        errors: Ratio,
+        poison: Ratio,
+    },
+    /// One request to one store; a lone store step is a transaction of one operation.
+    Store {
+        store: u16,
+        operations: Vec<StoreStep>,
+    },
+    /// `producer` is an index into the service's producers.
+    Publish {
+        topic: TopicId,
+        producer: u16,
+        wait: bool,
+        key: PublishKey,
+    },
+    Commit {
+        every: CommitEvery,
+        wait: bool,
+    },
+    Respond,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublishKey {
+    Key,
+    Id,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitEvery {
+    Record,
+    /// In front of a batch when it is the first step, behind it otherwise.
+    Batch,
+    Records(u32),
+    Interval(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreStep {
+    Insert { table: PlaceId, row: RowBy },
+    InsertIfAbsent { table: PlaceId, row: RowBy, present: Present },
+    Check { table: PlaceId, row: RowBy, present: Present },
+    Upsert { table: PlaceId, version_guard: bool },
+    Add { table: PlaceId, by: i64 },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowBy {
+    #[default]
+    Event,
+    Offset,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// In place, the list starts again. A uniform backoff `a..b` doubles from a to b, with jitter.
+    Retry {
+        times: u32,
+        backoff: Spread,
+    },
+    /// For ever.
+    Block {
+        backoff: Spread,
+    },
+    DeadLetter {
+        topic: TopicId,
+        producer: u16,
+        wait: bool,
+    },
+    Skip,
+    Refuse,
+    Crash,
+    Close,
+}
+
+// --- faults ---
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FaultPlan {
+    pub id: FaultId,
+    pub name: String,
+    /// As written, for people.
+    pub text: String,
+    pub trigger: FaultTrigger,
+    pub action: FaultAction,
+    /// Heals after this long. A process that is down without it comes back after its own `restart`.
+    pub duration: Option<Duration>,
+    /// Repeats while the fault lasts.
+    pub every: Option<Duration>,
+    /// At most this many firings.
+    pub times: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultTrigger {
+    At(Time0),
+    When { state: FaultState, ordinal: Ordinal, delay: Duration },
+}
+
+/// An instant of the run, written as a duration.
+pub type Time0 = Duration;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ordinal {
+    /// These occurrences, counted from 1. `any` has been drawn already.
+    These(Vec<u64>),
+    Each,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultState {
+    /// A step of a service; `side` says where between and inside steps.
+    Step {
+        side: Side,
+        service: ServiceId,
+        step: StepSelector,
+    },
+    Rebalance(GroupId),
+    LeaderChange(PartitionSelector),
+    InSyncChange(PartitionSelector),
+    UnderMinInSync(PartitionSelector),
+    AlterPartition(PartitionSelector),
+    Lag {
+        group: GroupId,
+        above: u64,
+    },
+    Fired(FaultId),
+    Healed(FaultId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    Before,
+    After,
+    Inside,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepSelector {
+    Index(u16),
+    /// Any boundary of the list.
+    Any,
+    /// Any commit, automatic too.
+    Commit,
+    /// poll() returned records.
+    Poll,
+    /// Any step with an effect on a judged place.
+    Effect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PartitionSelector {
+    pub topic: TopicId,
+    /// `None` is any.
+    pub partition: Option<u16>,
+}
+
+/// Who a fault is aimed at: a role, resolved when the fault fires.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    Node(NodeId),
+    Nodes(Vec<NodeId>),
+    Leader(PartitionSelector),
+    /// One follower.
+    Follower(PartitionSelector),
+    Followers(PartitionSelector),
+    Replicas(PartitionSelector),
+    AnyBroker,
+    Brokers,
+    Controller,
+    Controllers,
+    Coordinator(GroupId),
+    Owner {
+        partition: PartitionSelector,
+        group: GroupId,
+    },
+    /// Where the point was reached.
+    Oneself,
+    AnyOf(u16, Box<Target>),
+    /// Every process that no other target of the fault names.
+    Rest,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkTarget {
+    pub from: Target,
+    pub to: Target,
+    pub both_ways: bool,
+    /// Only requests of this kind, with their responses.
+    pub kind: Option<RequestKind>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultAction {
+    Crash(Target),
+    LosePower(Target),
+    Wipe(Target),
+    Restart {
+        target: Target,
+        rolling: bool,
+    },
+    Pause(Target),
+    /// Times as slow, in thousandths.
+    Slow {
+        target: Target,
+        thousandths: u64,
+    },
+    StallDisk(Target),
+    SlowDisk {
+        target: Target,
+        thousandths: u64,
+    },
+    FailDisk(Target),
+    Cut(LinkTarget),
+    Isolate(Target),
+    Delay {
+        link: LinkTarget,
+        by: Spread,
+    },
+    Drop {
+        link: LinkTarget,
+        rate: Ratio,
+    },
+    Throttle {
+        link: LinkTarget,
+        bytes_per_second: ByteCount,
+    },
+    Reset(LinkTarget),
+    /// Wall clock; `false` is backwards.
+    Skew {
+        target: Target,
+        by: Duration,
+        forwards: bool,
+    },
+    HoldMetadata(Target),
+    ElectPreferred(TopicId),
+    Rebalance(GroupId),
+    ExpireOffsets(GroupId),
+    EnforceRetention(TopicId),
+}
+
+// --- expectations ---
+
+/// What must hold of one place, service or of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expectation {
+    Place(PlaceExpectation),
+    Service { service: ServiceId, metric: ServiceMetric, bounds: Vec<Bound> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlaceExpectation {
+    pub place: PlaceId,
+    /// The delivery words as written.
+    pub text: String,
+    pub loss: Tolerance,
+    pub duplicates: Tolerance,
+    pub stale: Tolerance,
+    pub phantoms: Tolerance,
+    pub parked: Tolerance,
+    pub pending: Tolerance,
+    pub order: OrderExpectation,
+    /// Owed by every row of this place instead of every accepted event.
+    pub of: Option<PlaceId>,
+    pub blame: Option<Boundary>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tolerance {
+    None,
+    Allowed,
+    /// Must be seen in at least one seed.
+    Required,
+    /// Not judged.
+    Any,
+    AtMost(Ratio),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderExpectation {
+    PerKey,
+    /// Must be seen broken in at least one seed.
+    Broken,
+    #[default]
+    Any,
+}
+
+/// Whose promise. From the caller to the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Boundary {
+    Caller,
+    Producer,
+    Queue,
+    Group,
+    Consumer,
+    Downstream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceMetric {
+    Availability,
+    LatencyMean,
+    LatencyP50,
+    LatencyP95,
+    LatencyP99,
+    LatencyMax,
+    WaitMean,
+    WaitP50,
+    WaitP95,
+    WaitP99,
+    WaitMax,
+    Recovery,
+    EffectiveHeadroom,
+    Throughput,
+    LagMax,
+    AgeMax,
+    Rebalances,
+}
+
+/// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Bound {
+    /// As written.
+    pub text: String,
+    pub over: Over,
+    pub limit: Limit,
+}
+
+/// In every seed, or a statistic over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    Each,
+    Mean,
+    P50,
+    P95,
+    P99,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    Below(f64),
+    AtMost(f64),
+    Above(f64),
+    AtLeast(f64),
+    Between(f64, f64),
+    /// The closed form; without a tolerance (a share) within z = 4.
+    Theory {
+        tolerance: Option<f64>,
+    },
+    /// The same runs before their first fault.
+    Before {
+        tolerance: f64,
+    },
+    /// Times the value of a sibling cell, given by the value it has on an axis.
+    Sibling {
+        below: bool,
+        factor: f64,
+        axis: String,
+        value: String,
+    },
+    /// Not while requests arrived.
+    Never,
+    Any,
+}
+
+/// What must at least have happened, or the run proved nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FloorPlan {
+    pub what: FloorMetric,
+    pub at_least: u64,
+    /// Summed over all seeds rather than in each run.
+    pub over_all_seeds: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FloorMetric {
+    Accepted,
+    Applied,
+    Faults,
+    LeaderChanges,
+    ControllerChanges,
+    Rebalances,
+    Crashes,
+    PowerLosses,
+    Retries,
+    Redeliveries,
+    DeadLetters,
+    UnknownOutcomes,
+}

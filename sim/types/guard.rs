@@ -1,0 +1,116 @@
+//! Guards: the `if`s that keep the queue's promises. A mutant is one guard answering "yes" unconditionally.
+//!
+//! Each guard is named after what it does and carries the id of the known bug that its absence brings back. Every run
+//! is free of mutants unless the plan lists some; a mutant shows that a check can fail.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! guards {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $source:literal;)*) => {
+        /// One guard of the queue.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Guard {
+            $($(#[$doc])* #[serde(rename = $id)] $name,)*
+        }
+
+        impl Guard {
+            pub const ALL: &[Guard] = &[$(Guard::$name),*];
+
+            /// Short name on the command line and in plans.
+            pub fn id(self) -> &'static str {
+                match self { $(Guard::$name => $id),* }
+            }
+
+            /// Where the rule, and the bug that broke it, are written down.
+            pub fn source(self) -> &'static str {
+                match self { $(Guard::$name => $source),* }
+            }
+        }
+    };
+}
+
+guards! {
+    /// A new follower truncates by leader epoch, not to its own high watermark.
+    TruncateByEpoch = "R1", "KIP-101, KAFKA-1211";
+    /// A leader compares the epoch of a follower's last record even when its log is long enough.
+    DivergenceCheck = "R2", "KIP-101";
+    /// A follower truncates to the smaller of its own and the leader's end of the common epoch.
+    FloorEpoch = "R3", "KIP-279, KAFKA-6361";
+    /// A fetch in another leader epoch is refused.
+    FetchEpochFencing = "R4", "KIP-320";
+    /// The in-sync set shrinks only when the controller has accepted it.
+    ShrinkAfterCommit = "R5", "KIP-497";
+    /// The high watermark waits for replicas whose admission is in flight.
+    MaximalInSyncReplicas = "R6", "KIP-497";
+    /// A follower is admitted only when it has reached the start of the leader's epoch.
+    LeaderEpochStartOffset = "R7", "Partition.isFollowerInSync";
+    /// What a leader knew of its followers is forgotten at a new leader epoch.
+    ResetReplicaState = "R8", "Partition.makeLeader";
+    /// The controller refuses a replica that has registered anew since it caught up.
+    BrokerEpochCheck = "R9", "KIP-903, KAFKA-14139";
+    /// A fenced or stopping broker is not admitted to the in-sync set.
+    EligibleReplicas = "R10", "KIP-841";
+    /// A change of the in-sync set based on an older partition epoch is refused.
+    PartitionEpochCheck = "R11", "KIP-497";
+    /// Latest offset is not answered before the high watermark reaches the start of the leader's epoch.
+    OffsetNotAvailable = "R25", "KIP-207";
+    /// A broker that is not the leader refuses produce and fetch.
+    LeaderCheck = "R26", "ReplicaManager.getPartitionOrException";
+    /// A vote and a log append are on disk before they are answered.
+    QuorumFlush = "R21", "KIP-595";
+    /// A repeated batch is recognised by its sequence and answered with its first offset.
+    DuplicateBatch = "P4", "KIP-98";
+    /// Followers and recovering logs rebuild what is known of producers; truncation takes it back.
+    ProducerStateFollowsLog = "P9", "ProducerStateManager";
+    /// The answer to a repeated batch waits for the high watermark as the first did.
+    DuplicateWaits = "P10", "DelayedProduce";
+    /// acks=all is answered when the high watermark has passed the batch.
+    AckAfterReplication = "P11", "DelayedProduce";
+    /// "Not enough replicas after append" is uncertain, not a definite failure.
+    AfterAppendIsUncertain = "P12", "KAFKA error codes";
+    /// A batch must follow the last sequence of its producer.
+    SequenceCheck = "P13", "KIP-98";
+    /// A commit of an expired member or an old generation is refused.
+    GenerationFencing = "G1", "GroupCoordinator.validateOffsetCommit";
+    /// Offsets are not answered before the coordinator has read its log.
+    CoordinatorLoading = "G12", "GroupMetadataManager.loadGroup";
+    /// A deposed coordinator stops answering.
+    CoordinatorUnload = "G13", "GroupMetadataManager.onPartitionUnloaded";
+    /// A fetch response for another position is dropped.
+    FetchPositionCheck = "G22", "FetchCollector";
+    /// An offset commit is answered when it is replicated.
+    CommitAfterReplication = "G25", "GroupMetadataManager.storeOffsets";
+}
+
+impl std::fmt::Display for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// The guards that stand. All of them, except in a mutant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Guards {
+    off: u64,
+}
+
+impl Guards {
+    /// The correct machine.
+    pub const ALL: Guards = Guards { off: 0 };
+
+    pub fn without(self, guard: Guard) -> Guards {
+        Guards { off: self.off | 1 << guard as u64 }
+    }
+
+    /// Whether the guard stands. Use as `if guards.stand(Guard::X) && bad { refuse }`.
+    pub fn stand(self, guard: Guard) -> bool {
+        self.off & (1 << guard as u64) == 0
+    }
+}
+
+impl FromIterator<Guard> for Guards {
+    /// The correct machine without the given guards.
+    fn from_iter<I: IntoIterator<Item = Guard>>(off: I) -> Guards {
+        off.into_iter().fold(Guards::ALL, Guards::without)
+    }
+}

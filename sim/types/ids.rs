@@ -1,0 +1,105 @@
+//! Small numbers that name things. A plan gives every name its number; reports turn numbers back into names.
+
+use std::fmt;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// One process of the simulated world: a broker, a controller, a service instance, a store, a body of callers.
+    /// Brokers are 1..=B and separate controllers follow, as Kafka's `node.id`; then the business.
+    NodeId(u16), "n";
+    TopicId(u16), "t";
+    GroupId(u16), "g";
+    /// A service of the plan (all its instances).
+    ServiceId(u16), "v";
+    /// Where an effect lands: a table of a store, an endpoint, a topic.
+    PlaceId(u16), "p";
+    /// A fault of the plan.
+    FaultId(u16), "f";
+    /// One business fact, unique over hops and retries of its caller. Numbered by arrival, over all origins.
+    EventId(u64), "e";
+    /// The entity an event is about: partition, order and overwriting hang on it.
+    Key(u64), "k";
+    /// One record handed to a producer by its application: an event can be sent more than once.
+    SendId(u64), "s";
+    /// Position of a record in its partition, from 0. Ranges of offsets are half-open.
+    Offset(u64), "";
+    /// Term of a partition's leader, from 0. Kafka: leader epoch.
+    LeaderEpoch(u32), "";
+    /// Version of a partition's state on the controller. Kafka: partition epoch.
+    PartitionEpoch(u32), "";
+    /// Registration of a broker: the metadata offset of its register record. Kafka: broker epoch.
+    BrokerEpoch(u64), "";
+    /// Term of the controller quorum. Kafka: controller epoch, Raft's term.
+    QuorumEpoch(u32), "";
+    /// Identity of an idempotent producer session.
+    ProducerId(u64), "";
+    ProducerEpoch(u16), "";
+    /// Running number of a record within (producer id, epoch, partition), from 0, wrapping after `i32::MAX`.
+    Sequence(u32), "";
+    /// Round of a classic group. Kafka: generation id.
+    Generation(u32), "";
+    /// Member of a group; given by the coordinator, unique in a run.
+    MemberId(u64), "m";
+    /// Incarnation of a process: counts its starts.
+    Incarnation(u32), "";
+}
+
+/// A partition of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct TopicPartition {
+    pub topic: TopicId,
+    /// From 0.
+    pub partition: u16,
+}
+
+impl TopicPartition {
+    pub fn new(topic: TopicId, partition: u16) -> TopicPartition {
+        TopicPartition { topic, partition }
+    }
+
+    /// As one number, for identities and digests.
+    pub fn number(self) -> u64 {
+        u64::from(self.topic.0) << 16 | u64::from(self.partition)
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+impl Offset {
+    pub const ZERO: Offset = Offset(0);
+
+    pub fn plus(self, count: u64) -> Offset {
+        Offset(self.0 + count)
+    }
+}
+
+impl LeaderEpoch {
+    pub fn next(self) -> LeaderEpoch {
+        LeaderEpoch(self.0 + 1)
+    }
+}
+
+impl Sequence {
+    /// The sequence `count` records later; wraps from `i32::MAX` to 0. Kafka: DefaultRecordBatch.incrementSequence.
+    pub fn plus(self, count: u32) -> Sequence {
+        Sequence((self.0 + count) & 0x7FFF_FFFF)
+    }
+}

@@ -1,0 +1,126 @@
+//! The cluster's metadata: records of the metadata log, and the image that replaying them builds.
+//!
+//! Controllers and brokers hold the same image, each as far as it has replayed. Changing it happens in
+//! [`ClusterImage::replay`] only. Kafka: MetadataImage, RegisterBrokerRecord, PartitionChangeRecord.
+
+use std::collections::BTreeMap;
+
+use super::settings::TopicSettings;
+use super::*;
+
+/// A broker as it registers itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerRegistration {
+    pub broker: NodeId,
+    /// Unique for each start of the process.
+    pub incarnation: Incarnation,
+    pub rack: Option<u16>,
+}
+
+/// One change of the cluster. Several in one entry of the log are applied as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MetadataRecord {
+    RegisterBroker {
+        registration: BrokerRegistration,
+        broker_epoch: BrokerEpoch,
+        fenced: bool,
+    },
+    /// Kafka: BrokerRegistrationChangeRecord.
+    BrokerChanged {
+        broker: NodeId,
+        broker_epoch: BrokerEpoch,
+        fenced: bool,
+        shutting_down: bool,
+    },
+    Partition {
+        partition: TopicPartition,
+        state: PartitionState,
+    },
+    ProducerIds {
+        next: ProducerId,
+    },
+    /// Kafka: PartitionChangeRecord, with the whole new state for simplicity.
+    PartitionChanged {
+        partition: TopicPartition,
+        state: PartitionState,
+    },
+}
+
+/// A registered broker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerState {
+    pub registration: BrokerRegistration,
+    pub broker_epoch: BrokerEpoch,
+    pub fenced: bool,
+    pub shutting_down: bool,
+}
+
+/// A partition as the controller knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PartitionState {
+    /// In order of preference.
+    pub replicas: Vec<NodeId>,
+    pub in_sync_replicas: Vec<NodeId>,
+    /// Replicas outside the in-sync set that hold everything committed. KIP-966; empty when that is off.
+    pub eligible_leader_replicas: Vec<NodeId>,
+    pub last_known_leader: Option<NodeId>,
+    pub leader: Option<NodeId>,
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: PartitionEpoch,
+    /// Set after an unclean election until the leader has recovered. Kafka: LeaderRecoveryState.
+    pub recovering: bool,
+}
+
+/// The cluster as far as some node has replayed the metadata log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterImage {
+    /// Settings of every topic: part of the plan, the same everywhere.
+    pub topics: BTreeMap<TopicId, TopicSettings>,
+    pub brokers: BTreeMap<NodeId, BrokerState>,
+    pub partitions: BTreeMap<TopicPartition, PartitionState>,
+    pub next_producer_id: ProducerId,
+    /// End of the metadata log as replayed here (exclusive).
+    pub end_offset: Offset,
+}
+
+impl ClusterImage {
+    /// The only place where an image changes.
+    pub fn replay(&mut self, record: &MetadataRecord) {
+        match record {
+            MetadataRecord::RegisterBroker { registration, broker_epoch, fenced } => {
+                let known = self.brokers.get(&registration.broker).map(|state| state.broker_epoch);
+                assert!(known < Some(*broker_epoch) || known.is_none(), "broker epoch went back");
+                self.brokers.insert(
+                    registration.broker,
+                    BrokerState {
+                        registration: registration.clone(),
+                        broker_epoch: *broker_epoch,
+                        fenced: *fenced,
+                        shutting_down: false,
+                    },
+                );
+            }
+            MetadataRecord::BrokerChanged { broker, broker_epoch, fenced, shutting_down } => {
+                let state = self.brokers.get_mut(broker).expect("a change of a registered broker");
+                assert!(state.broker_epoch == *broker_epoch, "change of another registration of {broker}");
+                state.fenced = *fenced;
+                state.shutting_down = *shutting_down;
+            }
+            MetadataRecord::Partition { partition, state } => {
+                self.partitions.insert(*partition, state.clone());
+            }
+            MetadataRecord::PartitionChanged { partition, state } => {
+                let old = self.partitions.get(partition).expect("a change of a known partition");
+                assert!(old.partition_epoch < state.partition_epoch, "partition epoch of {partition} went back");
+                assert!(old.leader_epoch <= state.leader_epoch, "leader epoch of {partition} went back");
+                self.partitions.insert(*partition, state.clone());
+            }
+            MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
+        }
+    }
+
+    /// Registered and not fenced.
+    pub fn is_active(&self, broker: NodeId) -> bool {
+        self.brokers.get(&broker).is_some_and(|state| !state.fenced)
+    }
+}

@@ -1,0 +1,361 @@
+//! Notes: what a machine's step changed, said in order with its effects.
+//!
+//! Notes are the raw material of the history. The world adds the time and the node. A machine says a note at the
+//! moment of the change; a check never has to look into a machine.
+
+use super::request::ErrorCode;
+use super::settings::Acks;
+use super::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    // --- replicas, said by the broker that holds them ---
+    BecameLeader {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        log_end_offset: Offset,
+        high_watermark: Offset,
+    },
+    BecameFollower {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        leader: Option<NodeId>,
+    },
+    /// Also said for every batch found on disk at a start, in order, with role `Recovered`.
+    BatchAppended {
+        partition: TopicPartition,
+        role: AppendRole,
+        batch: RecordBatch,
+    },
+    LogTruncated {
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+    },
+    LogStartMoved {
+        partition: TopicPartition,
+        to: Offset,
+    },
+    /// `as_leader` tells a leader's own high watermark from what a follower heard.
+    HighWatermark {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        offset: Offset,
+        as_leader: bool,
+    },
+    /// The leader asked the controller for this in-sync set.
+    InSyncProposed {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        in_sync_replicas: Vec<NodeId>,
+    },
+    /// The leader learnt that this in-sync set is committed.
+    InSyncCommitted {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        partition_epoch: PartitionEpoch,
+        in_sync_replicas: Vec<NodeId>,
+    },
+    /// The leader answers a produce request (or would, with acks=0) for one batch.
+    ProduceAnswered {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        acks: Acks,
+        error: ErrorCode,
+        base_offset: Offset,
+        end_offset: Offset,
+        to: NodeId,
+    },
+    /// A repeated batch was recognised.
+    DuplicateBatch {
+        partition: TopicPartition,
+        base_offset: Offset,
+    },
+
+    // --- controllers ---
+    BecameCandidate {
+        epoch: QuorumEpoch,
+    },
+    BecameController {
+        epoch: QuorumEpoch,
+    },
+    /// Lost the quorum's leadership.
+    ResignedController {
+        epoch: QuorumEpoch,
+    },
+    VoteGranted {
+        epoch: QuorumEpoch,
+        to: NodeId,
+    },
+    QuorumAppended {
+        offset: Offset,
+        epoch: QuorumEpoch,
+    },
+    QuorumTruncated {
+        to: Offset,
+    },
+    QuorumHighWatermark {
+        epoch: QuorumEpoch,
+        offset: Offset,
+    },
+    /// The active controller has committed a registration or a change of one.
+    BrokerChanged {
+        broker: NodeId,
+        broker_epoch: BrokerEpoch,
+        fenced: bool,
+        shutting_down: bool,
+    },
+    /// The active controller has committed a new state of a partition. `unclean`: a leader from outside the in-sync set.
+    PartitionChanged {
+        partition: TopicPartition,
+        state: Box<metadata::PartitionState>,
+        unclean: bool,
+    },
+    /// This broker applied the metadata log up to here.
+    MetadataApplied {
+        end_offset: Offset,
+    },
+
+    // --- group coordinators ---
+    GroupChanged {
+        group: GroupId,
+        state: GroupState,
+        generation: Generation,
+        members: u16,
+    },
+    /// A commit is durable and about to be answered.
+    OffsetCommitted {
+        group: GroupId,
+        partition: TopicPartition,
+        offset: Offset,
+        member: Option<MemberId>,
+        by: NodeId,
+    },
+    OffsetCommitRefused {
+        group: GroupId,
+        error: ErrorCode,
+        member: Option<MemberId>,
+        by: NodeId,
+    },
+    OffsetExpired {
+        group: GroupId,
+        partition: TopicPartition,
+    },
+    CoordinatorLoaded {
+        groups: u16,
+    },
+
+    // --- producers ---
+    /// The application handed a record over and it has its partition.
+    Sent {
+        send: SendId,
+        event: EventId,
+        partition: TopicPartition,
+    },
+    BatchSent {
+        partition: TopicPartition,
+        first: SendId,
+        count: u32,
+        attempt: u32,
+        to: NodeId,
+    },
+    /// acks=0: handed to the network, offset unknown.
+    SendSucceeded {
+        send: SendId,
+        partition: TopicPartition,
+        offset: Option<Offset>,
+    },
+    /// `certain`: the record is in no log and never will be. Otherwise nobody can tell.
+    SendFailed {
+        send: SendId,
+        error: ErrorCode,
+        certain: bool,
+    },
+    ProducerStarted {
+        id: ProducerId,
+        epoch: ProducerEpoch,
+    },
+
+    // --- consumers ---
+    Joined {
+        group: GroupId,
+        member: MemberId,
+        generation: Generation,
+    },
+    Assigned {
+        group: GroupId,
+        member: MemberId,
+        generation: Generation,
+        partitions: Vec<TopicPartition>,
+    },
+    /// Given back in order, after commits.
+    Revoked {
+        group: GroupId,
+        member: MemberId,
+        partitions: Vec<TopicPartition>,
+    },
+    /// Taken away without a chance to commit.
+    Lost {
+        group: GroupId,
+        member: MemberId,
+        partitions: Vec<TopicPartition>,
+    },
+    PositionSet {
+        group: GroupId,
+        partition: TopicPartition,
+        offset: Offset,
+        why: PositionReason,
+    },
+    /// poll() returned the records `[from, to)` of a partition; `count` of them, fewer when there are gaps.
+    Polled {
+        group: GroupId,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+        count: u32,
+    },
+    CommitSent {
+        group: GroupId,
+        partition: TopicPartition,
+        offset: Offset,
+    },
+    CommitAnswered {
+        group: GroupId,
+        partition: TopicPartition,
+        offset: Offset,
+        error: ErrorCode,
+    },
+
+    // --- the business ---
+    /// A new event of the outside world, before its first attempt.
+    Arrived {
+        service: ServiceId,
+        message: Message,
+    },
+    /// The outside world calls an instance.
+    Attempted {
+        event: EventId,
+        attempt: u16,
+        instance: NodeId,
+    },
+    /// The caller has its final answer or gives up: `Accepted`, `Refused`, or `Unknown`.
+    CallerSettled {
+        event: EventId,
+        outcome: CallerOutcome,
+    },
+    /// A list of steps begins for an event. `source` is where a consumed event stood.
+    FlowStarted {
+        service: ServiceId,
+        message: Message,
+        source: Option<(TopicPartition, Offset)>,
+        attempt: u32,
+    },
+    /// Before the step does anything.
+    StepReached {
+        service: ServiceId,
+        step: u16,
+        event: EventId,
+    },
+    /// The step has its result.
+    StepDone {
+        service: ServiceId,
+        step: u16,
+        event: EventId,
+        outcome: StepOutcome,
+    },
+    /// The other side has done the step's work and its answer is not out yet: said by the side that did it.
+    StepExecuted {
+        service: ServiceId,
+        step: u16,
+        event: EventId,
+        caller: NodeId,
+    },
+    /// The list is through for this event; `skipped`: a present row ended it early.
+    FlowDone {
+        service: ServiceId,
+        event: EventId,
+        skipped: bool,
+    },
+    /// A rung of the ladder acted.
+    RungReached {
+        service: ServiceId,
+        rung: u16,
+        event: EventId,
+    },
+    /// Records of a poll that were handed to the flow and dropped unprocessed (revoked, closed).
+    Abandoned {
+        service: ServiceId,
+        count: u32,
+    },
+    /// A transaction of a store was applied; one note for each effect in it.
+    EffectApplied {
+        service: ServiceId,
+        step: u16,
+        place: PlaceId,
+        message: Message,
+        effect: StoreEffect,
+        caller: NodeId,
+    },
+    /// A store executed a request whose answer it will not give, or refused one: what the caller cannot know.
+    StoreAnswerLost {
+        event: EventId,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AppendRole {
+    Leader,
+    Follower,
+    Recovered,
+}
+
+/// Kafka: ClassicGroupState.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupState {
+    Empty,
+    PreparingRebalance,
+    CompletingRebalance,
+    Stable,
+    Dead,
+}
+
+/// Why a consumer stands where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PositionReason {
+    Committed,
+    ResetEarliest,
+    ResetLatest,
+    /// Kept beside the data of a store.
+    Stored,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallerOutcome {
+    Accepted,
+    Refused,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepOutcome {
+    Done,
+    /// A row was present and the step says `skip`.
+    Skipped,
+    /// Definitely not executed.
+    Failed,
+    /// Nobody here can tell whether it was executed.
+    Unknown,
+}
+
+/// What one operation of a store did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreEffect {
+    /// A new row.
+    Inserted,
+    /// Overwrote a row: `newer` than what was there, or not.
+    Overwrote { newer: bool },
+    /// The same row or version was there already: harmless.
+    Unchanged,
+    /// An addition to a counter.
+    Added,
+}

@@ -1,0 +1,581 @@
+//! Requests and responses: Kafka's protocol as far as built, and the calls of the business around it.
+//!
+//! A client knows only what a response told it; there is no other way to learn anything.
+
+use super::metadata::{BrokerRegistration, MetadataRecord};
+use super::settings::Acks;
+use super::*;
+
+/// Kafka's error names. `None` is success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorCode {
+    #[default]
+    None,
+    NotLeaderOrFollower,
+    UnknownTopicOrPartition,
+    LeaderNotAvailable,
+    FencedLeaderEpoch,
+    UnknownLeaderEpoch,
+    OffsetOutOfRange,
+    OffsetNotAvailable,
+    NotEnoughReplicas,
+    NotEnoughReplicasAfterAppend,
+    RequestTimedOut,
+    StorageError,
+    StaleBrokerEpoch,
+    DuplicateBrokerRegistration,
+    BrokerIdNotRegistered,
+    NotController,
+    InvalidRequest,
+    InvalidUpdateVersion,
+    IneligibleReplica,
+    NewLeaderElected,
+    OutOfOrderSequenceNumber,
+    DuplicateSequenceNumber,
+    InvalidProducerEpoch,
+    UnknownProducerId,
+    CoordinatorNotAvailable,
+    CoordinatorLoadInProgress,
+    NotCoordinator,
+    MemberIdRequired,
+    UnknownMemberId,
+    IllegalGeneration,
+    RebalanceInProgress,
+    InvalidSessionTimeout,
+    FencedQuorumEpoch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    Metadata(MetadataRequest),
+    Produce(ProduceRequest),
+    Fetch(FetchRequest),
+    ListOffsets(ListOffsetsRequest),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    InitProducerId,
+    FindCoordinator {
+        group: GroupId,
+    },
+    JoinGroup(JoinGroupRequest),
+    SyncGroup(SyncGroupRequest),
+    Heartbeat {
+        group: GroupId,
+        generation: Generation,
+        member: MemberId,
+    },
+    LeaveGroup {
+        group: GroupId,
+        member: MemberId,
+    },
+    OffsetCommit(OffsetCommitRequest),
+    OffsetFetch {
+        group: GroupId,
+        partitions: Vec<TopicPartition>,
+    },
+    BrokerRegistration(BrokerRegistrationRequest),
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+    AlterPartition(AlterPartitionRequest),
+    AllocateProducerIds {
+        broker: NodeId,
+        broker_epoch: BrokerEpoch,
+    },
+    Vote(VoteRequest),
+    BeginQuorumEpoch {
+        epoch: QuorumEpoch,
+        leader: NodeId,
+    },
+    FetchQuorum(FetchQuorumRequest),
+    /// A caller asks a service to handle an event.
+    Call(Message),
+    /// A service asks a store for one atomic transaction.
+    Store(StoreRequest),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Response {
+    Metadata(MetadataResponse),
+    Produce(Vec<ProducePartitionResponse>),
+    Fetch(FetchResponse),
+    ListOffsets(Vec<ListedOffset>),
+    OffsetForLeaderEpoch(Vec<EpochEndOffset>),
+    InitProducerId { error: ErrorCode, id: ProducerId, epoch: ProducerEpoch },
+    FindCoordinator { error: ErrorCode, coordinator: NodeId },
+    JoinGroup(JoinGroupResponse),
+    SyncGroup { error: ErrorCode, assignment: Vec<TopicPartition> },
+    Heartbeat(ErrorCode),
+    LeaveGroup(ErrorCode),
+    OffsetCommit { error: ErrorCode },
+    OffsetFetch { error: ErrorCode, offsets: Vec<CommittedOffset> },
+    BrokerRegistration { error: ErrorCode, broker_epoch: BrokerEpoch },
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+    AlterPartition(AlterPartitionResponse),
+    AllocateProducerIds { error: ErrorCode, first: ProducerId, count: u64 },
+    Vote { epoch: QuorumEpoch, leader: Option<NodeId>, granted: bool },
+    BeginQuorumEpoch { error: ErrorCode, epoch: QuorumEpoch },
+    FetchQuorum(FetchQuorumResponse),
+    Call(CallResponse),
+    Store(StoreResponse),
+}
+
+// --- clients and brokers ---
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MetadataRequest {
+    pub topics: Vec<TopicId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MetadataResponse {
+    /// Live brokers as this broker believes.
+    pub brokers: Vec<NodeId>,
+    pub topics: Vec<TopicMetadata>,
+    /// The active controller as this broker believes.
+    pub controller: Option<NodeId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TopicMetadata {
+    pub topic: TopicId,
+    pub error: ErrorCode,
+    /// By partition number.
+    pub partitions: Vec<PartitionMetadata>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PartitionMetadata {
+    pub leader: Option<NodeId>,
+    pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProduceRequest {
+    pub acks: Acks,
+    pub timeout: Duration,
+    /// At most one batch for each partition.
+    pub batches: Vec<(TopicPartition, RecordBatch)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProducePartitionResponse {
+    pub partition: TopicPartition,
+    pub error: ErrorCode,
+    /// Offset of the first record of the batch, when `error` is none.
+    pub base_offset: Offset,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchRequest {
+    /// Present iff a follower fetches.
+    pub replica: Option<FetchReplica>,
+    pub max_wait: Duration,
+    pub min_bytes: ByteCount,
+    pub max_bytes: ByteCount,
+    pub partitions: Vec<FetchPartition>,
+    /// Running number of this fetch on its connection. Kafka: fetch session epoch.
+    pub session_epoch: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FetchReplica {
+    pub broker: NodeId,
+    pub broker_epoch: BrokerEpoch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FetchPartition {
+    pub partition: TopicPartition,
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    pub fetch_offset: Offset,
+    /// Epoch of the last record in the follower's log.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    pub max_bytes: ByteCount,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchResponse {
+    pub partitions: Vec<FetchedPartition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchedPartition {
+    pub partition: TopicPartition,
+    pub error: ErrorCode,
+    /// The fetch offset this answers.
+    pub fetch_offset: Offset,
+    pub high_watermark: Offset,
+    pub log_start_offset: Offset,
+    /// The follower's log differs from the leader's after this point. KIP-595.
+    pub diverging: Option<DivergingEpoch>,
+    pub batches: Vec<RecordBatch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DivergingEpoch {
+    pub epoch: LeaderEpoch,
+    pub end_offset: Offset,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListOffsetsRequest {
+    pub earliest: bool,
+    pub partitions: Vec<(TopicPartition, Option<LeaderEpoch>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListedOffset {
+    pub partition: TopicPartition,
+    pub error: ErrorCode,
+    pub offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetForLeaderEpochRequest {
+    pub partitions: Vec<EpochQuestion>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EpochQuestion {
+    pub partition: TopicPartition,
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    pub leader_epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EpochEndOffset {
+    pub partition: TopicPartition,
+    pub error: ErrorCode,
+    /// `None` when no such epoch is known. KIP-101's undefined offset.
+    pub end: Option<DivergingEpoch>,
+}
+
+// --- groups ---
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JoinGroupRequest {
+    pub group: GroupId,
+    /// `None` on the first join; the answer is then MEMBER_ID_REQUIRED with an id. KIP-394.
+    pub member: Option<MemberId>,
+    pub session_timeout: Duration,
+    pub rebalance_timeout: Duration,
+    pub topics: Vec<TopicId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JoinGroupResponse {
+    pub error: ErrorCode,
+    pub generation: Generation,
+    pub member: MemberId,
+    pub leader: MemberId,
+    /// All members with their subscriptions, for the leader only.
+    pub members: Vec<(MemberId, Vec<TopicId>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SyncGroupRequest {
+    pub group: GroupId,
+    pub generation: Generation,
+    pub member: MemberId,
+    /// From the leader only.
+    pub assignments: Vec<(MemberId, Vec<TopicPartition>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetCommitRequest {
+    pub group: GroupId,
+    /// `None` outside group management (a simple consumer).
+    pub membership: Option<(MemberId, Generation)>,
+    pub offsets: Vec<CommittedOffset>,
+}
+
+/// A committed offset: the next record to process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CommittedOffset {
+    pub partition: TopicPartition,
+    /// `None` in an answer: the group has committed nothing for this partition.
+    pub offset: Option<Offset>,
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+// --- brokers and controllers ---
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerRegistrationRequest {
+    pub registration: BrokerRegistration,
+    /// The epoch under which the broker shut down cleanly, if it did. KIP-966.
+    pub previous_broker_epoch: Option<BrokerEpoch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerHeartbeatRequest {
+    pub broker: NodeId,
+    pub broker_epoch: BrokerEpoch,
+    /// End of the metadata log as applied by this broker.
+    pub metadata_offset: Offset,
+    pub want_fence: bool,
+    pub want_shut_down: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BrokerHeartbeatResponse {
+    pub error: ErrorCode,
+    pub is_fenced: bool,
+    pub should_shut_down: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AlterPartitionRequest {
+    pub broker: NodeId,
+    pub broker_epoch: BrokerEpoch,
+    pub partition: TopicPartition,
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: PartitionEpoch,
+    /// Proposed in-sync replicas, each with the broker epoch its fetch carried (`None` skips the check).
+    pub in_sync_replicas: Vec<(NodeId, Option<BrokerEpoch>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AlterPartitionResponse {
+    pub error: ErrorCode,
+    pub partition: TopicPartition,
+    pub leader: Option<NodeId>,
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: PartitionEpoch,
+    pub in_sync_replicas: Vec<NodeId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VoteRequest {
+    pub epoch: QuorumEpoch,
+    pub candidate: NodeId,
+    pub last_epoch: QuorumEpoch,
+    pub end_offset: Offset,
+}
+
+/// Followers and observers (brokers) pull the metadata log. KIP-595.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchQuorumRequest {
+    /// A voter's node id counts towards the high watermark; a broker is an observer.
+    pub replica: NodeId,
+    pub voter: bool,
+    pub epoch: QuorumEpoch,
+    pub fetch_offset: Offset,
+    pub last_fetched_epoch: QuorumEpoch,
+    pub max_wait: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchQuorumResponse {
+    pub error: ErrorCode,
+    pub epoch: QuorumEpoch,
+    pub leader: Option<NodeId>,
+    pub high_watermark: Offset,
+    pub diverging: Option<(QuorumEpoch, Offset)>,
+    pub entries: Vec<QuorumEntry>,
+}
+
+/// One entry of the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QuorumEntry {
+    pub offset: Offset,
+    pub epoch: QuorumEpoch,
+    /// Applied as one; empty for the entry a new leader writes.
+    pub records: Vec<MetadataRecord>,
+}
+
+// --- the business ---
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallResponse {
+    /// "Accepted": the promise to the caller.
+    Accepted(EventId),
+    /// Definitely not accepted.
+    Refused(EventId),
+}
+
+/// One atomic transaction on one store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoreRequest {
+    pub message: Message,
+    /// Who asks, for the record: service, instance node, and number of its step in the flow.
+    pub service: ServiceId,
+    pub step: u16,
+    /// Which attempt of this process at this step this is, over all events: an identity for draws.
+    pub attempt: u64,
+    pub operations: Vec<StoreOperation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StoreOperation {
+    /// A row by event id or offset; refuses the whole transaction if there is one.
+    Insert {
+        table: PlaceId,
+        row: Row,
+    },
+    InsertIfAbsent {
+        table: PlaceId,
+        row: Row,
+        present: Present,
+    },
+    Check {
+        table: PlaceId,
+        row: Row,
+        present: Present,
+    },
+    /// Overwrite by key; with the guard only if the version is newer.
+    Upsert {
+        table: PlaceId,
+        version_guard: bool,
+    },
+    /// Adds to the row of the key; not idempotent.
+    Add {
+        table: PlaceId,
+        by: i64,
+    },
+    /// Position kept beside the data: compared with `expected` and set.
+    SetOffset {
+        partition: TopicPartition,
+        expected: Offset,
+        next: Offset,
+    },
+}
+
+/// What names a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Row {
+    Event(EventId),
+    Offset(TopicPartition, Offset),
+}
+
+/// What to do when the row is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Present {
+    /// Leave the list for its `commit` or `respond`.
+    #[default]
+    Skip,
+    Continue,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreResponse {
+    Done,
+    /// A row was present and the operation said `skip`: nothing was applied.
+    Skipped,
+    /// A row was present and the operation refuses that: nothing was applied.
+    Conflict,
+    /// The store said no before it did anything.
+    Refused,
+}
+
+impl Request {
+    /// Which request this is, as Kafka names it; for link rules, histories and transcripts.
+    pub fn kind(&self) -> RequestKind {
+        match self {
+            Request::Metadata(_) => RequestKind::Metadata,
+            Request::Produce(_) => RequestKind::Produce,
+            Request::Fetch(_) => RequestKind::Fetch,
+            Request::ListOffsets(_) => RequestKind::ListOffsets,
+            Request::OffsetForLeaderEpoch(_) => RequestKind::OffsetForLeaderEpoch,
+            Request::InitProducerId => RequestKind::InitProducerId,
+            Request::FindCoordinator { .. } => RequestKind::FindCoordinator,
+            Request::JoinGroup(_) => RequestKind::JoinGroup,
+            Request::SyncGroup(_) => RequestKind::SyncGroup,
+            Request::Heartbeat { .. } => RequestKind::Heartbeat,
+            Request::LeaveGroup { .. } => RequestKind::LeaveGroup,
+            Request::OffsetCommit(_) => RequestKind::OffsetCommit,
+            Request::OffsetFetch { .. } => RequestKind::OffsetFetch,
+            Request::BrokerRegistration(_) => RequestKind::BrokerRegistration,
+            Request::BrokerHeartbeat(_) => RequestKind::BrokerHeartbeat,
+            Request::AlterPartition(_) => RequestKind::AlterPartition,
+            Request::AllocateProducerIds { .. } => RequestKind::AllocateProducerIds,
+            Request::Vote(_) => RequestKind::Vote,
+            Request::BeginQuorumEpoch { .. } => RequestKind::BeginQuorumEpoch,
+            Request::FetchQuorum(_) => RequestKind::FetchQuorum,
+            Request::Call(_) => RequestKind::Call,
+            Request::Store(_) => RequestKind::Store,
+        }
+    }
+
+    /// What this message is *about*, so that its draws do not depend on what else was sent.
+    pub fn identity(&self) -> u64 {
+        use random::combine;
+        let about = match self {
+            Request::Produce(produce) => produce.batches.iter().fold(0, |identity, (partition, batch)| {
+                let first = batch.messages().first().map_or(0, |record| record.send.0 + 1);
+                combine(combine(identity, partition.number()), first)
+            }),
+            Request::Fetch(fetch) => fetch.partitions.first().map_or(0, |first| {
+                combine(first.partition.number(), first.fetch_offset.0 << 20 ^ u64::from(fetch.session_epoch))
+            }),
+            Request::FetchQuorum(fetch) => combine(u64::from(fetch.replica.0), fetch.fetch_offset.0),
+            Request::OffsetCommit(commit) => {
+                commit.offsets.iter().fold(u64::from(commit.group.0), |identity, committed| {
+                    combine(
+                        combine(identity, committed.partition.number()),
+                        committed.offset.map_or(0, |offset| offset.0),
+                    )
+                })
+            }
+            Request::Call(message) => message.event.0,
+            Request::Store(store) => combine(store.message.event.0, store.attempt),
+            _ => 0,
+        };
+        combine(self.kind() as u64, about)
+    }
+
+    /// Bytes on the wire, for bandwidth and cost.
+    pub fn size(&self) -> ByteCount {
+        match self {
+            Request::Produce(produce) => {
+                ByteCount(100 + produce.batches.iter().map(|(_, batch)| 70 + batch.records.size().0).sum::<u64>())
+            }
+            Request::Fetch(fetch) => ByteCount(60 + 40 * fetch.partitions.len() as u64),
+            Request::Call(message) => ByteCount(100 + u64::from(message.size)),
+            _ => ByteCount(100),
+        }
+    }
+}
+
+impl Response {
+    /// Bytes on the wire, for bandwidth and cost.
+    pub fn size(&self) -> ByteCount {
+        match self {
+            Response::Fetch(fetch) => {
+                let batches = fetch.partitions.iter().flat_map(|partition| &partition.batches);
+                ByteCount(60 + batches.map(|batch| 70 + batch.records.size().0).sum::<u64>())
+            }
+            Response::FetchQuorum(fetch) => ByteCount(60 + 100 * fetch.entries.len() as u64),
+            _ => ByteCount(60),
+        }
+    }
+}
+
+/// Names of requests, as `kind` of a link rule writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestKind {
+    Metadata,
+    Produce,
+    Fetch,
+    ListOffsets,
+    OffsetForLeaderEpoch,
+    InitProducerId,
+    FindCoordinator,
+    JoinGroup,
+    SyncGroup,
+    Heartbeat,
+    LeaveGroup,
+    OffsetCommit,
+    OffsetFetch,
+    BrokerRegistration,
+    BrokerHeartbeat,
+    AlterPartition,
+    AllocateProducerIds,
+    Vote,
+    BeginQuorumEpoch,
+    FetchQuorum,
+    Call,
+    Store,
+}

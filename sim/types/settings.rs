@@ -1,0 +1,230 @@
+//! Settings under their Kafka names with Kafka 4.1's defaults (`Default` is the default of the stock Java client or broker).
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+/// Kafka: `acks`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Acks {
+    /// The producer does not wait for an answer, and none is sent.
+    #[serde(rename = "0")]
+    None,
+    /// The leader answers after its own append.
+    #[serde(rename = "1")]
+    Leader,
+    /// The leader answers when all in-sync replicas have the batch.
+    #[default]
+    #[serde(rename = "all")]
+    All,
+}
+
+/// Broker and cluster settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct BrokerSettings {
+    pub unclean_leader_election_enable: bool,
+    pub replica_lag_time_max: Duration,
+    pub replica_fetch_wait_max: Duration,
+    pub replica_fetch_backoff: Duration,
+    pub broker_heartbeat_interval: Duration,
+    pub broker_session_timeout: Duration,
+    pub controller_quorum_election_timeout: Duration,
+    pub controller_quorum_fetch_timeout: Duration,
+    pub controller_quorum_election_backoff_max: Duration,
+    pub controller_quorum_request_timeout: Duration,
+    /// How long the active controller may hold an append back to write several at once. Kafka: quorum linger.
+    pub controller_quorum_append_linger: Duration,
+    pub auto_leader_rebalance_enable: bool,
+    pub leader_imbalance_check_interval: Duration,
+    pub controlled_shutdown_enable: bool,
+    pub group_initial_rebalance_delay: Duration,
+    pub group_min_session_timeout: Duration,
+    pub group_max_session_timeout: Duration,
+    pub offsets_retention: Duration,
+    pub offsets_retention_check_interval: Duration,
+    /// Kafka has 50. One for each group is enough here: empty partitions carry nothing but cost.
+    pub offsets_topic_num_partitions: u16,
+    pub offsets_topic_replication_factor: u16,
+    pub log_retention_check_interval: Duration,
+    pub producer_id_expiration: Duration,
+    /// Batches remembered per idempotent producer and partition. Kafka: ProducerStateEntry.NUM_BATCHES_TO_RETAIN.
+    pub producer_batches_retained: u16,
+    pub eligible_leader_replicas_version: u16,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> BrokerSettings {
+        BrokerSettings {
+            unclean_leader_election_enable: false,
+            replica_lag_time_max: Duration::from_secs(30),
+            replica_fetch_wait_max: Duration::from_millis(500),
+            replica_fetch_backoff: Duration::from_secs(1),
+            broker_heartbeat_interval: Duration::from_secs(2),
+            broker_session_timeout: Duration::from_secs(9),
+            controller_quorum_election_timeout: Duration::from_secs(1),
+            controller_quorum_fetch_timeout: Duration::from_secs(2),
+            controller_quorum_election_backoff_max: Duration::from_secs(1),
+            controller_quorum_request_timeout: Duration::from_secs(2),
+            controller_quorum_append_linger: Duration::from_millis(25),
+            auto_leader_rebalance_enable: true,
+            leader_imbalance_check_interval: Duration::from_secs(300),
+            controlled_shutdown_enable: true,
+            group_initial_rebalance_delay: Duration::from_secs(3),
+            group_min_session_timeout: Duration::from_secs(6),
+            group_max_session_timeout: Duration::from_secs(1800),
+            offsets_retention: Duration::from_secs(7 * 86_400),
+            offsets_retention_check_interval: Duration::from_secs(600),
+            offsets_topic_num_partitions: 1,
+            offsets_topic_replication_factor: 3,
+            log_retention_check_interval: Duration::from_secs(300),
+            producer_id_expiration: Duration::from_secs(86_400),
+            producer_batches_retained: 5,
+            eligible_leader_replicas_version: 1,
+        }
+    }
+}
+
+/// Topic settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TopicSettings {
+    pub partitions: u16,
+    pub replication: u16,
+    pub min_insync_replicas: u16,
+    /// `None` keeps records for ever.
+    pub retention: Option<Duration>,
+    pub retention_bytes: Option<ByteCount>,
+    pub segment: Duration,
+    pub segment_bytes: ByteCount,
+    pub unclean_leader_election_enable: bool,
+}
+
+impl Default for TopicSettings {
+    fn default() -> TopicSettings {
+        TopicSettings {
+            partitions: 1,
+            replication: 1,
+            min_insync_replicas: 1,
+            retention: Some(Duration::from_secs(7 * 86_400)),
+            retention_bytes: None,
+            segment: Duration::from_secs(7 * 86_400),
+            segment_bytes: ByteCount(1 << 30),
+            unclean_leader_election_enable: false,
+        }
+    }
+}
+
+/// Producer settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct ProducerSettings {
+    pub acks: Acks,
+    pub enable_idempotence: bool,
+    pub retries: u32,
+    pub max_in_flight_requests_per_connection: u16,
+    pub delivery_timeout: Duration,
+    pub request_timeout: Duration,
+    pub linger: Duration,
+    pub batch_size: ByteCount,
+    pub buffer_memory: ByteCount,
+    pub max_block: Duration,
+    pub retry_backoff: Duration,
+    pub retry_backoff_max: Duration,
+    pub reconnect_backoff: Duration,
+    pub reconnect_backoff_max: Duration,
+    pub metadata_max_age: Duration,
+    pub max_request_size: ByteCount,
+}
+
+impl Default for ProducerSettings {
+    fn default() -> ProducerSettings {
+        ProducerSettings {
+            acks: Acks::All,
+            enable_idempotence: true,
+            retries: i32::MAX as u32,
+            max_in_flight_requests_per_connection: 5,
+            delivery_timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            linger: Duration::from_millis(5),
+            batch_size: ByteCount(16 << 10),
+            buffer_memory: ByteCount(32 << 20),
+            max_block: Duration::from_secs(60),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(300),
+            max_request_size: ByteCount(1 << 20),
+        }
+    }
+}
+
+/// Kafka: `auto.offset.reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OffsetReset {
+    Earliest,
+    Latest,
+    None,
+}
+
+/// Kafka: `partition.assignment.strategy`, the part built so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assignor {
+    #[default]
+    Range,
+    RoundRobin,
+}
+
+/// Consumer settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ConsumerSettings {
+    pub auto_offset_reset: OffsetReset,
+    pub enable_auto_commit: bool,
+    pub auto_commit_interval: Duration,
+    pub max_poll_records: u32,
+    pub max_poll_interval: Duration,
+    pub session_timeout: Duration,
+    pub heartbeat_interval: Duration,
+    pub fetch_max_wait: Duration,
+    pub fetch_min_bytes: ByteCount,
+    pub fetch_max_bytes: ByteCount,
+    pub max_partition_fetch_bytes: ByteCount,
+    pub request_timeout: Duration,
+    pub default_api_timeout: Duration,
+    pub retry_backoff: Duration,
+    pub retry_backoff_max: Duration,
+    pub reconnect_backoff: Duration,
+    pub reconnect_backoff_max: Duration,
+    pub metadata_max_age: Duration,
+    pub partition_assignment_strategy: Assignor,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> ConsumerSettings {
+        ConsumerSettings {
+            auto_offset_reset: OffsetReset::Latest,
+            enable_auto_commit: true,
+            auto_commit_interval: Duration::from_secs(5),
+            max_poll_records: 500,
+            max_poll_interval: Duration::from_secs(300),
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            fetch_max_wait: Duration::from_millis(500),
+            fetch_min_bytes: ByteCount(1),
+            fetch_max_bytes: ByteCount(50 << 20),
+            max_partition_fetch_bytes: ByteCount(1 << 20),
+            request_timeout: Duration::from_secs(30),
+            default_api_timeout: Duration::from_secs(60),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(300),
+            partition_assignment_strategy: Assignor::Range,
+        }
+    }
+}

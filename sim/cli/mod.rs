@@ -1,1 +1,82 @@
-//! cli
+//! The command line: one file for each command, exit codes in one place.
+
+mod exit;
+mod run;
+mod check;
+mod summary;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+/// Deterministic simulation and chaos testing for message-driven systems.
+#[derive(Debug, Parser)]
+#[command(name = "hikyaku", version, after_help = exit::TABLE, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario over its cells and seeds, judge it, and write what happened.
+    Run(run::RunArguments),
+    /// Look at scenario files without running them; every problem at once.
+    Check(check::CheckArguments),
+    /// List scenarios with their cells and seeds.
+    List {
+        /// Scenario files or folders.
+        #[arg(default_value = "scenarios")]
+        paths: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of scenario files, for editors.
+    Schema,
+    /// Print what a problem code such as S043 means.
+    Explain {
+        /// The code, as a diagnostic prints it.
+        code: String,
+    },
+    /// Print the completion script of a shell.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Human,
+    Json,
+}
+
+/// Runs the command line and returns its exit code.
+pub fn main() -> std::process::ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A pipe that is closed early is no reason to panic.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Holds.into() };
+        }
+    };
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::List { paths } => check::list(&paths),
+        Command::Schema => check::schema(),
+        Command::Explain { code } => check::explain(&code),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "hikyaku", &mut std::io::stdout());
+            Ok(Exit::Holds)
+        }
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            Exit::Usage.into()
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What happened: append-only, typed, compact. The only witness that checks and reports may read.
 
 pub mod event;
+pub mod digest;
 
-pub use event::{Event, Happening};
+pub use digest::Digest;
+pub use event::{Event, Happening, StopReason};

@@ -1,1 +1,105 @@
-//! world
+//! The simulated world: the only room that knows madsim, and the only one that makes anything go wrong.
+//!
+//! [`run`] takes a plan and gives every event of the run to an observer, in order. One loop steps machines without
+//! I/O from one ordered heap; links and disks are pure models; a fault comes through one door. Each run lives in a
+//! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
+
+mod queue;
+mod network;
+mod disk;
+mod process;
+mod echo;
+mod roles;
+mod faults;
+mod door;
+mod pump;
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
+
+use crate::history::Event;
+use crate::scenario::plan::Plan;
+use crate::types::Time;
+
+use pump::World;
+
+/// What a run says of itself beside its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    /// Folds every send, delivery, drop, disk operation, deadline and note, with its time.
+    pub digest: u128,
+    /// Messages that links delivered.
+    pub messages: u64,
+    /// Steps of machines.
+    pub steps: u64,
+    /// Events of the history.
+    pub events: u64,
+    pub ended: Time,
+    /// Nothing was left to do when it ended.
+    pub quiet: bool,
+    /// A machine broke one of its own invariants.
+    pub panic: Option<String>,
+}
+
+/// Runs the plan to its end on a fresh thread. The observer sees the history as it grows.
+pub fn run(plan: &Plan, observer: impl FnMut(&Event) + Send) -> RunReport {
+    let plan = Arc::new(plan.clone());
+    on_fresh_thread(move || drive(World::new(plan, observer)))
+}
+
+/// Sends `messages` calls from one smallest process to another and back, `in_flight` at a time: what the world itself
+/// costs. Returns how many messages links delivered.
+pub fn echo(plan: &Plan, in_flight: u64, messages: u64) -> RunReport {
+    let plan = Arc::new(plan.clone());
+    on_fresh_thread(move || drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {})))
+}
+
+fn drive<O: FnMut(&Event)>(mut world: World<O>) -> RunReport {
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_the_end()));
+    if outcome.is_err() {
+        let message = PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a machine panicked".into());
+        world.record_panic(message);
+    }
+    world.report()
+}
+
+thread_local! {
+    /// The message of a panic of this thread's run; `Some` of an empty text while a run is on.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static RUNNING: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// One thread for each run: statics of a thread (hash keys, madsim's context) start anew.
+fn on_fresh_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    keep_panics_quiet();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("run".into()).stack_size(8 << 20);
+        let handle = thread.spawn_scoped(scope, || {
+            RUNNING.set(true);
+            let runtime = madsim::runtime::Runtime::with_seed_and_config(0, madsim::Config::default());
+            runtime.block_on(async move { body() })
+        });
+        match handle.expect("failed to start the thread of a run").join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// A panic inside a run is a finding with a place, not a stack trace on somebody's terminal.
+fn keep_panics_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if RUNNING.try_with(|running| *running.borrow()).unwrap_or(false) {
+                let place = info.location().map(|location| format!(" ({}:{})", location.file(), location.line()));
+                let text = info.payload_as_str().unwrap_or("panic");
+                PANIC.set(Some(format!("{text}{}", place.unwrap_or_default())));
+            } else {
+                previous(info);
+            }
+        }));
+    });
+}

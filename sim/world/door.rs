@@ -1,0 +1,278 @@
+//! The one door through which anything goes wrong. Every fault that passes is an event of the history, with the nodes
+//! that its roles resolved to; every fault that lasts is healed, at its own end or at the end of the load.
+
+use crate::history::{Event, Happening, StopReason};
+use crate::scenario::plan::*;
+use crate::types::random::combine;
+use crate::types::*;
+
+use super::faults::Active;
+use super::pump::{Scheduled, World};
+
+/// Between two restarts of a rolling restart, so that the first is back in its in-sync sets.
+const ROLLING_PAUSE: Duration = Duration::from_secs(10);
+
+/// Whether a fault begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Begin,
+    End,
+}
+
+impl<O: FnMut(&Event)> World<O> {
+    pub(super) fn fire(&mut self, fault: FaultId, oneself: Option<NodeId>) {
+        if self.load_ended {
+            return;
+        }
+        let armed = &mut self.armed[fault.0 as usize];
+        if armed.plan.times.is_some_and(|times| times <= armed.fired) {
+            return;
+        }
+        armed.fired += 1;
+        let (plan, firing) = (armed.plan.clone(), armed.fired);
+        let (nodes, peers) = self.resolve(&plan, firing, oneself);
+        self.record(NodeId(0), Happening::FaultFired { fault, nodes: nodes.clone(), peers: peers.clone() });
+        let until = plan.duration.map(|length| self.now + length);
+        let index = self.active.len();
+        self.active.push(Active { fault, nodes, peers, until, healed: false });
+        if let Some(until) = until {
+            self.schedule(until, Scheduled::Heal { active: index });
+        }
+        if let Some(every) = plan.every {
+            self.schedule(self.now + every, Scheduled::Repeat { active: index });
+        }
+        self.apply(index, Turn::Begin);
+        let met = self.armed.iter_mut().filter_map(|armed| armed.observe_fault(fault, false)).collect();
+        self.trigger(met);
+    }
+
+    pub(super) fn heal(&mut self, index: usize) {
+        if std::mem::replace(&mut self.active[index].healed, true) {
+            return;
+        }
+        let fault = self.active[index].fault;
+        self.apply(index, Turn::End);
+        if self.active[index].until.is_some() {
+            self.record(NodeId(0), Happening::FaultHealed { fault });
+            let met = self.armed.iter_mut().filter_map(|armed| armed.observe_fault(fault, true)).collect();
+            if !self.load_ended {
+                self.trigger(met);
+            }
+        }
+    }
+
+    /// An instantaneous fault that repeats while it lasts.
+    pub(super) fn repeat(&mut self, index: usize) {
+        let active = &self.active[index];
+        let (fault, until) = (active.fault, active.until);
+        let over = active.healed || until.is_some_and(|until| until <= self.now) || self.load_ended;
+        let armed = &mut self.armed[fault.0 as usize];
+        if over || armed.plan.times.is_some_and(|times| times <= armed.fired) {
+            return;
+        }
+        armed.fired += 1;
+        let (plan, firing) = (armed.plan.clone(), armed.fired);
+        let (nodes, peers) = self.resolve(&plan, firing, None);
+        self.record(NodeId(0), Happening::FaultFired { fault, nodes: nodes.clone(), peers: peers.clone() });
+        self.active[index].nodes = nodes;
+        self.active[index].peers = peers;
+        self.apply(index, Turn::Begin);
+        if let Some(every) = plan.every {
+            self.schedule(self.now + every, Scheduled::Repeat { active: index });
+        }
+    }
+
+    /// Restarts the next node of a rolling restart.
+    pub(super) fn roll(&mut self, index: usize, next: usize) {
+        let Some(node) = self.active[index].nodes.get(next).copied() else { return };
+        if self.load_ended {
+            return;
+        }
+        let stay_down = self.plan_of(index).duration.unwrap_or_else(|| self.restart_time(node));
+        self.schedule(self.now, Scheduled::Stop { node, stay_down });
+        self.schedule(self.now + stay_down + ROLLING_PAUSE, Scheduled::Roll { active: index, next: next + 1 });
+    }
+
+    fn resolve(&mut self, plan: &FaultPlan, firing: u32, oneself: Option<NodeId>) -> (Vec<NodeId>, Vec<NodeId>) {
+        let all: Vec<NodeId> = self.plan.nodes.iter().map(|node| node.id).collect();
+        let mut draw = self.fault_draws.at(combine(u64::from(plan.id.0), u64::from(firing)));
+        match &plan.action {
+            FaultAction::Crash(target)
+            | FaultAction::LosePower(target)
+            | FaultAction::Wipe(target)
+            | FaultAction::Restart { target, .. }
+            | FaultAction::Pause(target)
+            | FaultAction::Slow { target, .. }
+            | FaultAction::StallDisk(target)
+            | FaultAction::SlowDisk { target, .. }
+            | FaultAction::FailDisk(target)
+            | FaultAction::Skew { target, .. }
+            | FaultAction::HoldMetadata(target) => (self.roles.resolve(target, oneself, &all, &mut draw), Vec::new()),
+            FaultAction::Isolate(target) => {
+                let nodes = self.roles.resolve(target, oneself, &all, &mut draw);
+                let peers = all.into_iter().filter(|node| !nodes.contains(node)).collect();
+                (nodes, peers)
+            }
+            FaultAction::Cut(link) | FaultAction::Reset(link) | FaultAction::Delay { link, .. } | FaultAction::Drop { link, .. } | FaultAction::Throttle { link, .. } => {
+                let mut from = self.roles.resolve(&link.from, oneself, &all, &mut draw);
+                let mut to = self.roles.resolve(&link.to, oneself, &all, &mut draw);
+                if link.from == Target::Rest {
+                    from.retain(|node| !to.contains(node));
+                }
+                if link.to == Target::Rest {
+                    to.retain(|node| !from.contains(node));
+                }
+                (from, to)
+            }
+            FaultAction::ElectPreferred(_) => (self.roles.controller.into_iter().collect(), Vec::new()),
+            FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
+                (self.roles.resolve(&Target::Coordinator(*group), oneself, &all, &mut draw), Vec::new())
+            }
+            FaultAction::EnforceRetention(_) => (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new()),
+        }
+    }
+
+    fn plan_of(&self, index: usize) -> FaultPlan {
+        self.armed[self.active[index].fault.0 as usize].plan.clone()
+    }
+
+    fn apply(&mut self, index: usize, turn: Turn) {
+        let plan = self.plan_of(index);
+        let (nodes, peers) = (self.active[index].nodes.clone(), self.active[index].peers.clone());
+        let fault = plan.id;
+        match &plan.action {
+            FaultAction::Crash(_) => self.take_down(&plan, &nodes, StopReason::Crash, turn),
+            FaultAction::LosePower(_) => self.take_down(&plan, &nodes, StopReason::PowerLoss, turn),
+            FaultAction::Wipe(_) => {
+                self.take_down(&plan, &nodes, StopReason::PowerLoss, turn);
+                if turn == Turn::Begin {
+                    nodes.iter().for_each(|node| self.nodes[node.0 as usize].disk.wipe());
+                }
+            }
+            FaultAction::Restart { rolling, .. } => match (turn, rolling) {
+                (Turn::Begin, true) => self.roll(index, 0),
+                (Turn::Begin, false) => {
+                    for node in nodes {
+                        let stay_down = plan.duration.unwrap_or_else(|| self.restart_time(node));
+                        self.schedule(self.now, Scheduled::Stop { node, stay_down });
+                    }
+                }
+                (Turn::End, _) => {}
+            },
+            FaultAction::Pause(_) => nodes.iter().for_each(|node| self.pause(*node, turn)),
+            FaultAction::Slow { thousandths, .. } => {
+                nodes.iter().for_each(|node| self.nodes[node.0 as usize].slowness = chosen(turn, *thousandths));
+            }
+            FaultAction::StallDisk(_) => {
+                for node in nodes {
+                    self.nodes[node.0 as usize].disk.stalled = turn == Turn::Begin;
+                    self.drain(node);
+                }
+            }
+            FaultAction::SlowDisk { thousandths, .. } => {
+                nodes.iter().for_each(|node| self.nodes[node.0 as usize].disk.slowness = chosen(turn, *thousandths));
+            }
+            FaultAction::FailDisk(_) => {
+                nodes.iter().for_each(|node| self.nodes[node.0 as usize].disk.failing = turn == Turn::Begin);
+            }
+            FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),
+            FaultAction::Isolate(_) => self.cut(&nodes, &peers, true, None, turn),
+            FaultAction::Delay { link, by } => {
+                let by = (turn == Turn::Begin).then_some(*by);
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.delay(from, to, fault, by));
+            }
+            FaultAction::Drop { link, rate } => {
+                let rate = (turn == Turn::Begin).then_some(*rate);
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.drop_share(from, to, fault, rate));
+            }
+            FaultAction::Throttle { link, bytes_per_second } => {
+                let rate = (turn == Turn::Begin).then_some(*bytes_per_second);
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.throttle(from, to, fault, rate));
+            }
+            FaultAction::Reset(link) if turn == Turn::Begin => self.reset(&nodes, &peers, link),
+            FaultAction::Reset(_) => {}
+            FaultAction::Skew { by, forwards, .. } => {
+                let by = i64::try_from(by.0).unwrap_or(i64::MAX);
+                let signed = if *forwards == (turn == Turn::Begin) { by } else { -by };
+                nodes.iter().for_each(|node| self.nodes[node.0 as usize].skew += signed);
+            }
+            FaultAction::HoldMetadata(_) => self.command(&nodes, Command::HoldMetadata(turn == Turn::Begin)),
+            FaultAction::ElectPreferred(topic) if turn == Turn::Begin => self.command(&nodes, Command::ElectPreferred(*topic)),
+            FaultAction::Rebalance(group) if turn == Turn::Begin => self.command(&nodes, Command::Rebalance(*group)),
+            FaultAction::ExpireOffsets(group) if turn == Turn::Begin => self.command(&nodes, Command::ExpireOffsets(*group)),
+            FaultAction::EnforceRetention(topic) if turn == Turn::Begin => self.command(&nodes, Command::EnforceRetention(*topic)),
+            FaultAction::ElectPreferred(_) | FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) | FaultAction::EnforceRetention(_) => {}
+        }
+    }
+
+    fn take_down(&mut self, plan: &FaultPlan, nodes: &[NodeId], why: StopReason, turn: Turn) {
+        // Coming back is an event of its own: each reason to be down ends at its own time.
+        if turn == Turn::End {
+            return;
+        }
+        for node in nodes {
+            let stay_down = plan.duration.unwrap_or_else(|| self.restart_time(*node));
+            self.kill(*node, why);
+            self.keep_down(*node, stay_down);
+        }
+    }
+
+    fn pause(&mut self, node: NodeId, turn: Turn) {
+        let paused = &mut self.nodes[node.0 as usize].paused;
+        match turn {
+            Turn::Begin => {
+                *paused += 1;
+                if *paused == 1 {
+                    self.record(node, Happening::Paused);
+                }
+            }
+            Turn::End => {
+                *paused -= 1;
+                if *paused == 0 {
+                    self.resume(node);
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self, nodes: &[NodeId], peers: &[NodeId], both_ways: bool, kind: Option<request::RequestKind>, turn: Turn) {
+        self.on_links(nodes, peers, both_ways, |network, from, to| match turn {
+            Turn::Begin => network.cut(from, to, kind),
+            Turn::End => network.heal(from, to, kind),
+        });
+    }
+
+    fn reset(&mut self, nodes: &[NodeId], peers: &[NodeId], link: &LinkTarget) {
+        for from in nodes {
+            for to in peers {
+                for (client, channel, server) in self.network.reset(self.now, *from, *to, link.kind) {
+                    self.schedule(self.now, Scheduled::Disconnect { client, channel, server });
+                }
+            }
+        }
+    }
+
+    fn on_links(&mut self, nodes: &[NodeId], peers: &[NodeId], both_ways: bool, mut change: impl FnMut(&mut super::network::Network, NodeId, NodeId)) {
+        for from in nodes {
+            for to in peers.iter().filter(|to| *to != from) {
+                change(&mut self.network, *from, *to);
+                if both_ways {
+                    change(&mut self.network, *to, *from);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, nodes: &[NodeId], command: Command) {
+        for node in nodes {
+            self.schedule(self.now, Scheduled::Command { node: *node, command });
+        }
+    }
+}
+
+fn chosen(turn: Turn, thousandths: u64) -> u64 {
+    match turn {
+        Turn::Begin => thousandths,
+        Turn::End => 1000,
+    }
+}

@@ -1,0 +1,587 @@
+//! Links and connections: a pure model of TCP as Kafka sees it. Messages go in with a time, arrivals come out.
+//!
+//! - Order holds within one connection and nowhere else.
+//! - A cut link loses nothing for good: what is on it is retransmitted with doubling delays until it gets through or
+//!   its connection ends. Loss is the delay of a retransmission.
+//! - When a client closes a connection or dies, what it has sent still arrives and is executed; the answers are lost.
+//! - A reset loses an arbitrary suffix of what is on the way to the server, and every answer.
+//! - A dead process on a live machine refuses and resets; a dead machine is silent.
+//!
+//! Deliberately absent: congestion, window sizes, packets. RFC 6298 gives the retransmission timer.
+
+use std::collections::VecDeque;
+
+use crate::scenario::plan::{LinkPlan, NetworkPlan};
+use crate::types::random::combine;
+use crate::types::request::{Request, RequestKind, Response};
+use crate::types::settings::Acks;
+use crate::types::*;
+
+/// First retransmission delay of established connections. Linux: TCP_RTO_MIN.
+const RETRANSMISSION_FIRST: Duration = Duration::from_millis(200);
+/// Linux goes up to two minutes; every client here gives up long before, so a healed link is found sooner.
+const RETRANSMISSION_MAX: Duration = Duration::from_secs(5);
+/// Kafka: socket.connection.setup.timeout.ms.
+pub const CONNECTION_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub struct Network {
+    nodes: usize,
+    /// By `from * nodes + to`.
+    links: Vec<Link>,
+    /// Open connections by client, server and channel: index `client * nodes + server`.
+    open: Vec<Vec<(Channel, u32)>>,
+    connections: Vec<Connection>,
+    draws: Keyed,
+}
+
+#[derive(Debug)]
+struct Link {
+    plan: LinkPlan,
+    instant: bool,
+    /// How many faults cut it.
+    cuts: u16,
+    /// Requests (and their responses) of these kinds do not get through.
+    cut_kinds: Vec<RequestKind>,
+    delays: Vec<(FaultId, Spread)>,
+    drops: Vec<(FaultId, Ratio)>,
+    throttles: Vec<(FaultId, ByteCount)>,
+    busy_until: Time,
+    /// Messages sent so far of the kinds that have no identity of their own.
+    sent: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: NodeId,
+    server: NodeId,
+    channel: Channel,
+    opened: Time,
+    /// Handshake done at.
+    ready: Time,
+    established: bool,
+    /// The client closed it, died, or was told that it is gone: answers are dropped.
+    client_gone: bool,
+    /// The server process died: requests are dropped.
+    server_gone: bool,
+    to_server: Direction,
+    to_client: Direction,
+    /// Identities of the requests that were not answered yet, oldest first.
+    unanswered: VecDeque<(Correlation, u64, RequestKind)>,
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    last_arrival: Time,
+    sent: u32,
+    delivered: u32,
+    /// After a reset: messages from this number on are lost.
+    lost_from: Option<u32>,
+    /// Waiting for a retransmission, in order.
+    stuck: VecDeque<Transit>,
+    retransmission: Duration,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub struct Transit {
+    pub connection: ConnectionId,
+    pub to_server: bool,
+    pub sequence: u32,
+    pub kind: RequestKind,
+    identity: u64,
+    size: u64,
+    pub payload: Payload,
+}
+
+#[derive(Debug)]
+pub enum Payload {
+    Request(Correlation, Request),
+    Response(Correlation, Response),
+    /// The server's side is gone.
+    Reset,
+}
+
+/// What became of a message that was offered to its link.
+#[derive(Debug)]
+pub enum Offered {
+    Arrives(Time, Transit),
+    /// Held back; look again with [`Network::retransmit`] at the time.
+    Held(Option<Time>),
+    Dropped(RequestKind),
+}
+
+/// What to do with a message that arrives.
+#[derive(Debug)]
+pub enum Arrival {
+    Request { to: NodeId, from: ReplyTo, request: Request },
+    Response { to: NodeId, channel: Channel, from: NodeId, correlation: Correlation, response: Response },
+    Disconnected { to: NodeId, channel: Channel, peer: NodeId },
+    Held(Option<Time>),
+    /// Nobody listens: tell the client with [`Network::refuse`].
+    Refused(ConnectionId),
+    Dropped { to: NodeId, kind: RequestKind, response: bool },
+}
+
+impl Network {
+    /// `instant` nodes (stores) have links without latency: their round trip is their own.
+    pub fn new(plan: &NetworkPlan, nodes: usize, instant: impl Fn(NodeId) -> bool, draws: Keyed) -> Network {
+        let mut links = Vec::with_capacity(nodes * nodes);
+        for from in 0..nodes {
+            for to in 0..nodes {
+                let instant = from == to || instant(NodeId(from as u16)) || instant(NodeId(to as u16));
+                links.push(Link::new(plan.default, instant));
+            }
+        }
+        for entry in &plan.between {
+            links[entry.from.0 as usize * nodes + entry.to.0 as usize].plan = entry.link;
+        }
+        Network { nodes, links, open: vec![Vec::new(); nodes * nodes], connections: Vec::new(), draws }
+    }
+
+    pub fn lane(&self, from: NodeId, to: NodeId) -> u32 {
+        (self.nodes + self.link_index(from, to)) as u32
+    }
+
+    /// The lane of a message on its way.
+    pub fn lane_of(&self, transit: &Transit) -> u32 {
+        let connection = &self.connections[transit.connection.0 as usize];
+        match transit.to_server {
+            true => self.lane(connection.client, connection.server),
+            false => self.lane(connection.server, connection.client),
+        }
+    }
+
+    pub fn send_request(&mut self, now: Time, from: NodeId, channel: Channel, to: NodeId, correlation: Correlation, request: Request) -> (ConnectionId, Offered) {
+        let id = self.connection(now, from, channel, to);
+        let kind = request.kind();
+        let link = self.link_index(from, to);
+        let identity = match kind {
+            RequestKind::Produce | RequestKind::Fetch | RequestKind::Call | RequestKind::Store | RequestKind::OffsetCommit => request.identity(),
+            _ => {
+                self.links[link].sent += 1;
+                combine(kind as u64, self.links[link].sent)
+            }
+        };
+        let connection = &mut self.connections[id.0 as usize];
+        let answered = !matches!(&request, Request::Produce(produce) if produce.acks == Acks::None);
+        if answered {
+            connection.unanswered.push_back((correlation, identity, kind));
+        }
+        let sequence = connection.to_server.next_sequence();
+        let size = request.size().0;
+        let payload = Payload::Request(correlation, request);
+        (id, self.offer(now, Transit { connection: id, to_server: true, sequence, kind, identity, size, payload }))
+    }
+
+    /// Sends the answer of a request, or drops it when nobody waits for it any more.
+    pub fn send_response(&mut self, now: Time, to: ReplyTo, response: Response) -> Offered {
+        let connection = &mut self.connections[to.connection.0 as usize];
+        let position = connection.unanswered.iter().position(|(correlation, ..)| *correlation == to.correlation);
+        let Some((_, identity, kind)) = position.and_then(|position| connection.unanswered.remove(position)) else {
+            return Offered::Dropped(RequestKind::Metadata);
+        };
+        if connection.client_gone {
+            return Offered::Dropped(kind);
+        }
+        let sequence = connection.to_client.next_sequence();
+        let size = response.size().0;
+        let payload = Payload::Response(to.correlation, response);
+        self.offer(now, Transit { connection: to.connection, to_server: false, sequence, kind, identity: !identity, size, payload })
+    }
+
+    /// The client ends its connection. What is on the way to the server still arrives.
+    pub fn close(&mut self, client: NodeId, channel: Channel, server: NodeId) {
+        let open = &mut self.open[client.0 as usize * self.nodes + server.0 as usize];
+        if let Some(position) = open.iter().position(|(opened, _)| *opened == channel) {
+            let (_, index) = open.swap_remove(position);
+            self.connections[index as usize].end_for_client();
+        }
+    }
+
+    /// A message reaches the far end of its link.
+    pub fn arrive(&mut self, now: Time, transit: Transit, server_is: impl Fn(NodeId) -> Presence) -> Arrival {
+        let connection = &self.connections[transit.connection.0 as usize];
+        let (client, server, channel) = (connection.client, connection.server, connection.channel);
+        let (from, to) = if transit.to_server { (client, server) } else { (server, client) };
+        let link = &self.links[self.link_index(from, to)];
+        let direction = if transit.to_server { &connection.to_server } else { &connection.to_client };
+        if link.blocks(transit.kind) || !direction.stuck.is_empty() {
+            return Arrival::Held(self.hold(now, transit));
+        }
+        let presence = server_is(server);
+        if transit.to_server && presence == Presence::Silent && !connection.established && !connection.server_gone {
+            // Nobody has answered the handshake yet: it is tried again.
+            return Arrival::Held(self.hold(now, transit));
+        }
+        let connection = &mut self.connections[transit.connection.0 as usize];
+        let response = !transit.to_server;
+        let dropped = Arrival::Dropped { to, kind: transit.kind, response };
+        if connection.direction(transit.to_server).arrived(transit.sequence) == Passage::Lost {
+            return dropped;
+        }
+        match transit.payload {
+            Payload::Request(correlation, request) => {
+                if connection.server_gone {
+                    return dropped;
+                }
+                match presence {
+                    Presence::Up => {}
+                    Presence::Refusing => {
+                        connection.server_gone = true;
+                        return Arrival::Refused(transit.connection);
+                    }
+                    Presence::Silent => return dropped,
+                }
+                connection.established = true;
+                let from = ReplyTo { connection: transit.connection, correlation, peer: client };
+                Arrival::Request { to: server, from, request }
+            }
+            Payload::Response(correlation, response) => {
+                if connection.client_gone {
+                    return dropped;
+                }
+                Arrival::Response { to: client, channel, from: server, correlation, response }
+            }
+            Payload::Reset => match self.end(transit.connection) {
+                true => Arrival::Disconnected { to: client, channel, peer: server },
+                false => dropped,
+            },
+        }
+    }
+
+    /// Tries what is stuck on a direction again.
+    pub fn retransmit(&mut self, now: Time, id: ConnectionId, to_server: bool) -> Vec<Offered> {
+        let stuck = std::mem::take(&mut self.connections[id.0 as usize].direction(to_server).stuck);
+        let Some(first) = stuck.front() else { return Vec::new() };
+        let (from, to) = self.ends(id, to_server);
+        if self.links[self.link_index(from, to)].blocks(first.kind) {
+            let direction = self.connections[id.0 as usize].direction(to_server);
+            direction.stuck = stuck;
+            direction.retransmission = Duration((direction.retransmission.0 * 2).min(RETRANSMISSION_MAX.0));
+            return vec![Offered::Held(Some(now + direction.retransmission))];
+        }
+        stuck.into_iter().map(|transit| self.offer(now, transit)).collect()
+    }
+
+    /// The process behind `node` died. `silent` when its machine is down too. Returns what must be sent out.
+    pub fn process_died(&mut self, now: Time, node: NodeId, silent: bool) -> Vec<Offered> {
+        let mut out = Vec::new();
+        for index in 0..self.connections.len() {
+            let connection = &mut self.connections[index];
+            if connection.server == node && !connection.server_gone {
+                connection.server_gone = true;
+                connection.unanswered.clear();
+                if !connection.client_gone && !silent {
+                    out.push(self.reset_towards_client(now, ConnectionId(index as u32)));
+                }
+            }
+            let connection = &mut self.connections[index];
+            if connection.client == node && !connection.client_gone {
+                connection.end_for_client();
+                if silent {
+                    connection.to_server.stuck.clear();
+                }
+            }
+        }
+        for other in 0..self.nodes {
+            self.open[node.0 as usize * self.nodes + other].clear();
+        }
+        out
+    }
+
+    /// The machine of `node` is back: whoever still believes in an old connection learns that it is gone.
+    pub fn machine_back(&mut self, now: Time, node: NodeId) -> Vec<Offered> {
+        let orphans: Vec<u32> = (0..self.nodes)
+            .flat_map(|client| &self.open[client * self.nodes + node.0 as usize])
+            .filter(|(_, index)| self.connections[*index as usize].server_gone)
+            .map(|(_, index)| *index)
+            .collect();
+        orphans.into_iter().map(|index| self.reset_towards_client(now, ConnectionId(index))).collect()
+    }
+
+    /// Tells the client of a refused connection.
+    pub fn refuse(&mut self, now: Time, id: ConnectionId) -> Offered {
+        self.reset_towards_client(now, id)
+    }
+
+    /// Gives up a connection that was never established. True when the client must be told.
+    pub fn setup_timed_out(&mut self, id: ConnectionId) -> Option<(NodeId, Channel, NodeId)> {
+        let connection = &self.connections[id.0 as usize];
+        if connection.established || connection.client_gone {
+            return None;
+        }
+        let told = (connection.client, connection.channel, connection.server);
+        self.connections[id.0 as usize].to_server.stuck.clear();
+        self.end(id).then_some(told)
+    }
+
+    /// When the handshake of a connection must be over, if it is a new one.
+    pub fn setup_deadline(&self, id: ConnectionId) -> Option<Time> {
+        let connection = &self.connections[id.0 as usize];
+        (!connection.established && connection.to_server.sent == 1).then(|| connection.opened + CONNECTION_SETUP_TIMEOUT)
+    }
+
+    /// Breaks every connection between two nodes (either may be the client). Returns whom to tell.
+    pub fn reset(&mut self, now: Time, a: NodeId, b: NodeId, kind: Option<RequestKind>) -> Vec<(NodeId, Channel, NodeId)> {
+        let mut told = Vec::new();
+        for (client, server) in [(a, b), (b, a)] {
+            let open = self.open[client.0 as usize * self.nodes + server.0 as usize].clone();
+            for (channel, index) in open {
+                let identity = combine(u64::from(index) << 1 | 1, now.0);
+                let connection = &mut self.connections[index as usize];
+                let carries = |kind: RequestKind| connection.unanswered.iter().any(|(_, _, waiting)| *waiting == kind);
+                if kind.is_some_and(|kind| !carries(kind)) {
+                    continue;
+                }
+                let on_the_way = u64::from(connection.to_server.sent - connection.to_server.delivered);
+                let survivors = self.draws.at(identity).below(on_the_way + 1) as u32;
+                connection.to_server.lost_from = Some(connection.to_server.delivered + survivors);
+                connection.to_server.stuck.clear();
+                if self.end(ConnectionId(index)) {
+                    told.push((client, channel, server));
+                }
+            }
+        }
+        told
+    }
+
+    pub fn cut(&mut self, from: NodeId, to: NodeId, kind: Option<RequestKind>) {
+        let index = self.link_index(from, to);
+        match kind {
+            Some(kind) => self.links[index].cut_kinds.push(kind),
+            None => self.links[index].cuts += 1,
+        }
+    }
+
+    pub fn heal(&mut self, from: NodeId, to: NodeId, kind: Option<RequestKind>) {
+        let index = self.link_index(from, to);
+        let link = &mut self.links[index];
+        match kind {
+            Some(kind) => {
+                let position = link.cut_kinds.iter().position(|cut| *cut == kind).expect("heal of a kind that was cut");
+                link.cut_kinds.remove(position);
+            }
+            None => link.cuts -= 1,
+        }
+    }
+
+    pub fn delay(&mut self, from: NodeId, to: NodeId, fault: FaultId, by: Option<Spread>) {
+        let index = self.link_index(from, to);
+        replace(&mut self.links[index].delays, fault, by);
+    }
+
+    pub fn drop_share(&mut self, from: NodeId, to: NodeId, fault: FaultId, rate: Option<Ratio>) {
+        let index = self.link_index(from, to);
+        replace(&mut self.links[index].drops, fault, rate);
+    }
+
+    pub fn throttle(&mut self, from: NodeId, to: NodeId, fault: FaultId, bytes_per_second: Option<ByteCount>) {
+        let index = self.link_index(from, to);
+        replace(&mut self.links[index].throttles, fault, bytes_per_second);
+    }
+
+    // --- private ---
+
+    fn connection(&mut self, now: Time, client: NodeId, channel: Channel, server: NodeId) -> ConnectionId {
+        let pair = client.0 as usize * self.nodes + server.0 as usize;
+        if let Some((_, index)) = self.open[pair].iter().find(|(open, _)| *open == channel) {
+            return ConnectionId(*index);
+        }
+        let index = self.connections.len() as u32;
+        let handshake = self.handshake(client, server, u64::from(index));
+        self.connections.push(Connection {
+            client,
+            server,
+            channel,
+            opened: now,
+            ready: now + handshake,
+            established: false,
+            client_gone: false,
+            server_gone: false,
+            to_server: Direction::default(),
+            to_client: Direction::default(),
+            unanswered: VecDeque::new(),
+        });
+        self.open[pair].push((channel, index));
+        ConnectionId(index)
+    }
+
+    /// SYN and its answer.
+    fn handshake(&mut self, client: NodeId, server: NodeId, number: u64) -> Duration {
+        let there = self.links[self.link_index(client, server)].latency();
+        let back = self.links[self.link_index(server, client)].latency();
+        let mut draw = self.draws.at(combine(combine(u64::from(client.0), u64::from(server.0)), number));
+        draw.draw(&there) + draw.draw(&back)
+    }
+
+    fn offer(&mut self, now: Time, transit: Transit) -> Offered {
+        let (from, to) = self.ends(transit.connection, transit.to_server);
+        let index = self.link_index(from, to);
+        let connection = &self.connections[transit.connection.0 as usize];
+        let direction = if transit.to_server { &connection.to_server } else { &connection.to_client };
+        if !direction.stuck.is_empty() || self.links[index].blocks(transit.kind) {
+            return Offered::Held(self.hold(now, transit));
+        }
+        let departure = now.max(connection.ready);
+        let link = &mut self.links[index];
+        let mut arrival = departure;
+        if !link.instant {
+            let mut draw = self.draws.at(combine(index as u64, transit.identity));
+            arrival += link.transmission(departure, transit.size);
+            arrival += draw.draw(&link.plan.latency);
+            arrival += link.disturbance(&mut draw);
+        }
+        let direction = self.connections[transit.connection.0 as usize].direction(transit.to_server);
+        direction.last_arrival = direction.last_arrival.max(arrival);
+        Offered::Arrives(direction.last_arrival, transit)
+    }
+
+    /// Puts a message behind what is stuck. Returns when to look again, when nobody looks yet.
+    fn hold(&mut self, now: Time, transit: Transit) -> Option<Time> {
+        let direction = self.connections[transit.connection.0 as usize].direction(transit.to_server);
+        let first = direction.stuck.is_empty();
+        let place = direction.stuck.partition_point(|other| other.sequence < transit.sequence);
+        direction.stuck.insert(place, transit);
+        first.then(|| {
+            direction.retransmission = RETRANSMISSION_FIRST;
+            now + RETRANSMISSION_FIRST
+        })
+    }
+
+    fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> Offered {
+        let connection = &mut self.connections[id.0 as usize];
+        let sequence = connection.to_client.next_sequence();
+        let identity = combine(1 << 50, u64::from(id.0));
+        let kind = RequestKind::Metadata;
+        self.offer(now, Transit { connection: id, to_server: false, sequence, kind, identity, size: 60, payload: Payload::Reset })
+    }
+
+    /// The client will not hear of this connection again. False when it knew already.
+    fn end(&mut self, id: ConnectionId) -> bool {
+        let connection = &mut self.connections[id.0 as usize];
+        if connection.client_gone {
+            return false;
+        }
+        connection.end_for_client();
+        let open = &mut self.open[connection.client.0 as usize * self.nodes + connection.server.0 as usize];
+        open.retain(|(_, index)| *index != id.0);
+        true
+    }
+
+    fn ends(&self, id: ConnectionId, to_server: bool) -> (NodeId, NodeId) {
+        let connection = &self.connections[id.0 as usize];
+        if to_server { (connection.client, connection.server) } else { (connection.server, connection.client) }
+    }
+
+    fn link_index(&self, from: NodeId, to: NodeId) -> usize {
+        from.0 as usize * self.nodes + to.0 as usize
+    }
+}
+
+/// Whether a process answers at its machine's door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Running or paused: the kernel takes messages for it.
+    Up,
+    /// The process is down, its machine refuses.
+    Refusing,
+    /// The machine is down.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    Through,
+    Lost,
+}
+
+impl Link {
+    fn new(plan: LinkPlan, instant: bool) -> Link {
+        Link {
+            plan,
+            instant,
+            cuts: 0,
+            cut_kinds: Vec::new(),
+            delays: Vec::new(),
+            drops: Vec::new(),
+            throttles: Vec::new(),
+            busy_until: Time::ZERO,
+            sent: 0,
+        }
+    }
+
+    fn latency(&self) -> Spread {
+        if self.instant { Spread::ZERO } else { self.plan.latency }
+    }
+
+    fn blocks(&self, kind: RequestKind) -> bool {
+        self.cuts > 0 || (!self.cut_kinds.is_empty() && self.cut_kinds.contains(&kind))
+    }
+
+    /// Waiting for the wire and time on it.
+    fn transmission(&mut self, departure: Time, size: u64) -> Duration {
+        let throttle = self.throttles.iter().map(|(_, rate)| rate.0).min();
+        let rate = match (self.plan.bandwidth, throttle) {
+            (None, None) => return Duration::ZERO,
+            (Some(wire), None) => wire.0,
+            (None, Some(throttle)) => throttle,
+            (Some(wire), Some(throttle)) => wire.0.min(throttle),
+        };
+        let start = self.busy_until.max(departure);
+        let time = Duration((u128::from(size) * 1_000_000_000 / u128::from(rate.max(1))) as u64);
+        self.busy_until = start + time;
+        self.busy_until.since(departure)
+    }
+
+    /// Retransmissions of lost packets and the delays that faults add.
+    fn disturbance(&self, draw: &mut random::Draw) -> Duration {
+        let mut extra = Duration::ZERO;
+        for (_, by) in &self.delays {
+            extra += draw.draw(by);
+        }
+        let shares = self.drops.iter().map(|(_, share)| *share).chain(std::iter::once(self.plan.loss));
+        for share in shares.filter(|share| *share != Ratio::ZERO) {
+            let mut wait = RETRANSMISSION_FIRST;
+            while draw.chance(share) && extra < Duration::from_secs(120) {
+                extra += wait;
+                wait = Duration((wait.0 * 2).min(RETRANSMISSION_MAX.0));
+            }
+        }
+        extra
+    }
+}
+
+impl Connection {
+    fn direction(&mut self, to_server: bool) -> &mut Direction {
+        if to_server { &mut self.to_server } else { &mut self.to_client }
+    }
+
+    fn end_for_client(&mut self) {
+        self.client_gone = true;
+        self.to_client.stuck.clear();
+    }
+}
+
+impl Direction {
+    fn next_sequence(&mut self) -> u32 {
+        self.sent += 1;
+        self.sent - 1
+    }
+
+    fn arrived(&mut self, sequence: u32) -> Passage {
+        self.delivered = sequence + 1;
+        match self.lost_from {
+            Some(from) if from <= sequence => Passage::Lost,
+            Some(_) | None => Passage::Through,
+        }
+    }
+}
+
+fn replace<T>(list: &mut Vec<(FaultId, T)>, fault: FaultId, value: Option<T>) {
+    list.retain(|(other, _)| *other != fault);
+    list.extend(value.map(|value| (fault, value)));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! What runs on a node: the machines of one process, and the routing between them.
+
+use std::sync::Arc;
+
+use crate::kafka::broker::{Broker, BrokerConfig};
+use crate::kafka::controller::{Controller, ControllerConfig};
+use crate::scenario::plan::{NodeKind, Plan};
+use crate::service::{Callers, Service, Store};
+use crate::types::request::RequestKind;
+use crate::types::*;
+
+use super::echo::Echo;
+
+/// The machines of one process. Killing it is dropping this.
+pub enum Process {
+    /// A broker, a controller, or both in one process.
+    Kafka { broker: Option<Box<Broker>>, controller: Option<Box<Controller>> },
+    Service(Box<Service>),
+    Store(Box<Store>),
+    Callers(Box<Callers>),
+    Echo(Echo),
+}
+
+/// Channels below this belong to the broker of a process, the others to its controller.
+const FIRST_CONTROLLER_CHANNEL: u8 = 10;
+
+impl Process {
+    pub fn new(plan: &Arc<Plan>, node: NodeId, kind: NodeKind, guards: Guards) -> Process {
+        match kind {
+            NodeKind::Broker => Process::Kafka {
+                broker: Some(Box::new(Broker::new(broker_config(plan, node, guards)))),
+                controller: plan.cluster.controllers.contains(&node).then(|| Box::new(Controller::new(controller_config(plan, node, guards)))),
+            },
+            NodeKind::Controller => {
+                Process::Kafka { broker: None, controller: Some(Box::new(Controller::new(controller_config(plan, node, guards)))) }
+            }
+            NodeKind::Instance { .. } => Process::Service(Box::new(Service::new(plan.clone(), node, guards))),
+            NodeKind::Store { store } => Process::Store(Box::new(Store::new(plan.clone(), store))),
+            NodeKind::Callers { service } => Process::Callers(Box::new(Callers::new(plan.clone(), service))),
+        }
+    }
+
+    pub fn handle(&mut self, input: Input, step: &mut Step) {
+        match self {
+            Process::Kafka { broker, controller } => handle_kafka(broker, controller, input, step),
+            Process::Service(service) => service.handle(input, step),
+            Process::Store(store) => store.handle(input, step),
+            Process::Callers(callers) => callers.handle(input, step),
+            Process::Echo(echo) => echo.handle(input, step),
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        match self {
+            Process::Kafka { broker, controller } => {
+                let broker = broker.as_ref().and_then(|broker| broker.next_deadline());
+                let controller = controller.as_ref().and_then(|controller| controller.next_deadline());
+                match (broker, controller) {
+                    (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
+                    (one, other) => one.or(other),
+                }
+            }
+            Process::Service(service) => service.next_deadline(),
+            Process::Store(store) => store.next_deadline(),
+            Process::Callers(callers) => callers.next_deadline(),
+            Process::Echo(_) => None,
+        }
+    }
+}
+
+fn handle_kafka(broker: &mut Option<Box<Broker>>, controller: &mut Option<Box<Controller>>, input: Input, step: &mut Step) {
+    let for_controller = match &input {
+        Input::Started { .. } | Input::Timeout | Input::StorageFailed => {
+            if let Some(controller) = controller {
+                controller.handle(input.clone(), step);
+            }
+            false
+        }
+        Input::Request { request, .. } => is_for_controller(request.kind()),
+        Input::Response { channel, .. } | Input::Disconnected { channel, .. } => FIRST_CONTROLLER_CHANNEL <= channel.0,
+        Input::Command(Command::ElectPreferred(_)) => true,
+        Input::Command(Command::ShutDown) => {
+            if broker.is_none() {
+                step.effect(Effect::Exit { clean: true });
+            }
+            false
+        }
+        Input::Command(_) => false,
+    };
+    if for_controller {
+        if let Some(controller) = controller {
+            controller.handle(input, step);
+        }
+    } else if let Some(broker) = broker {
+        broker.handle(input, step);
+    }
+}
+
+fn is_for_controller(kind: RequestKind) -> bool {
+    match kind {
+        RequestKind::BrokerRegistration
+        | RequestKind::BrokerHeartbeat
+        | RequestKind::AlterPartition
+        | RequestKind::AllocateProducerIds
+        | RequestKind::Vote
+        | RequestKind::BeginQuorumEpoch
+        | RequestKind::FetchQuorum => true,
+        RequestKind::Metadata
+        | RequestKind::Produce
+        | RequestKind::Fetch
+        | RequestKind::ListOffsets
+        | RequestKind::OffsetForLeaderEpoch
+        | RequestKind::InitProducerId
+        | RequestKind::FindCoordinator
+        | RequestKind::JoinGroup
+        | RequestKind::SyncGroup
+        | RequestKind::Heartbeat
+        | RequestKind::LeaveGroup
+        | RequestKind::OffsetCommit
+        | RequestKind::OffsetFetch
+        | RequestKind::Call
+        | RequestKind::Store => false,
+    }
+}
+
+fn broker_config(plan: &Plan, node: NodeId, guards: Guards) -> BrokerConfig {
+    BrokerConfig {
+        id: node,
+        rack: plan.nodes.iter().find(|other| other.id == node).and_then(|found| found.rack),
+        voters: plan.cluster.controllers.clone(),
+        settings: plan.cluster.settings.clone(),
+        topics: plan.topics.iter().map(|topic| (topic.id, topic.settings.clone())).collect(),
+        offsets_topic: plan.topics.last().expect("the offsets topic is always planned").id,
+        groups: plan.groups.iter().map(|group| group.id).collect(),
+        guards,
+    }
+}
+
+fn controller_config(plan: &Plan, node: NodeId, guards: Guards) -> ControllerConfig {
+    ControllerConfig {
+        id: node,
+        voters: plan.cluster.controllers.clone(),
+        brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
+        settings: plan.cluster.settings.clone(),
+        topics: plan.topics.iter().map(|topic| (topic.id, topic.settings.clone())).collect(),
+        guards,
+    }
+}

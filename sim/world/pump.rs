@@ -1,0 +1,658 @@
+//! The pump: one loop that takes the next event from the heap and steps the machine it is for.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::history::{Digest, Event, Happening, StopReason};
+use crate::scenario::plan::*;
+use crate::service::StoreRows;
+use crate::types::note::Note;
+use crate::types::storage::StorageOperation;
+use crate::types::*;
+
+use super::RunReport;
+use super::disk::Disk;
+use super::echo::Echo;
+use super::faults::{Active, Armed, Met};
+use super::network::{Arrival, Network, Offered, Payload, Presence, Transit};
+use super::process::Process;
+use super::queue::EventQueue;
+use super::roles::Roles;
+
+pub struct World<O> {
+    pub(super) plan: Arc<Plan>,
+    pub(super) guards: Guards,
+    pub(super) now: Time,
+    queue: EventQueue<Scheduled>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: Network,
+    pub(super) roles: Roles,
+    pub(super) armed: Vec<Armed>,
+    pub(super) active: Vec<Active>,
+    /// Faults whose trigger looks at notes.
+    watching: bool,
+    pub(super) load_ended: bool,
+    ended: bool,
+    quiet: bool,
+    outbox: Outbox,
+    digest: Digest,
+    observer: O,
+    steps: u64,
+    messages: u64,
+    events: u64,
+    steps_this_instant: u64,
+    panic: Option<String>,
+    pub(super) fault_draws: Keyed,
+}
+
+/// Something that will happen.
+pub(super) enum Scheduled {
+    Deliver(Transit),
+    Retransmit { connection: ConnectionId, to_server: bool },
+    SetupTimeout { connection: ConnectionId },
+    Timer { node: NodeId },
+    /// The disk of a node has finished an operation.
+    DiskDone { node: NodeId, incarnation: Incarnation },
+    /// A fault whose time has come.
+    Fire { fault: FaultId, oneself: Option<NodeId> },
+    Heal { active: usize },
+    Repeat { active: usize },
+    /// One reason for a process to be down is over.
+    Up { node: NodeId },
+    /// An operator's word to a process.
+    Command { node: NodeId, command: Command },
+    /// An operator stops a process in order; it stays down for a while.
+    Stop { node: NodeId, stay_down: Duration },
+    /// A client learns that its connection was reset.
+    Disconnect { client: NodeId, channel: Channel, server: NodeId },
+    /// The next of a rolling restart.
+    Roll { active: usize, next: usize },
+    /// A clean stop has taken too long.
+    StopNow { node: NodeId, incarnation: Incarnation },
+    LoadStart,
+    EndLoad,
+    QuietCheck,
+}
+
+pub(super) struct Node {
+    pub kind: Option<NodeKind>,
+    pub process: Option<Process>,
+    pub incarnation: Incarnation,
+    rng: Rng,
+    pub disk: Disk,
+    /// What the process asked for and the disk has not let through yet.
+    pending: VecDeque<Output>,
+    /// When the operation at the front of `pending` will be done.
+    disk_busy: Option<Time>,
+    timer: Time,
+    /// How many faults pause it.
+    pub paused: u16,
+    held: VecDeque<Input>,
+    /// How many reasons keep it down.
+    pub down: u16,
+    /// Its machine is off.
+    pub silent: bool,
+    /// Wall clock minus monotonic clock, nanoseconds.
+    pub skew: i64,
+    /// Times as slow, in thousandths.
+    pub slowness: u64,
+    /// What a store keeps over its own restarts.
+    rows: Option<StoreRows>,
+    /// It was told to stop and this long it stays down.
+    pub stopping: Option<Duration>,
+}
+
+/// The world itself in the history.
+const WORLD: NodeId = NodeId(0);
+/// A clean stop that takes longer is a crash. Kafka's controlled shutdown gives up after three attempts of 5 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the world looks whether everything is done.
+const QUIET_CHECK: Duration = Duration::from_millis(100);
+/// More steps at one instant than any real cascade.
+const STEPS_PER_INSTANT_MAX: u64 = 10_000_000;
+
+impl<O: FnMut(&Event)> World<O> {
+    pub fn new(plan: Arc<Plan>, observer: O) -> World<O> {
+        let mut world = World::empty(plan.clone(), observer);
+        for node in &plan.nodes {
+            let process = Process::new(&plan, node.id, node.kind, world.guards);
+            world.nodes[node.id.0 as usize].kind = Some(node.kind);
+            world.nodes[node.id.0 as usize].process = Some(process);
+        }
+        for armed in &world.armed {
+            if let Some(at) = armed.at() {
+                world.queue.push(at, 0, Scheduled::Fire { fault: armed.plan.id, oneself: None });
+            }
+        }
+        world.queue.push(Time::LOAD_START, 0, Scheduled::LoadStart);
+        world.queue.push(Time::LOAD_START + plan.duration, 0, Scheduled::EndLoad);
+        world
+    }
+
+    pub fn of_echoes(plan: Arc<Plan>, in_flight: u64, calls: u64, observer: O) -> World<O> {
+        let mut world = World::empty(plan, observer);
+        world.nodes[1].process = Some(Process::Echo(Echo::caller(NodeId(2), in_flight, calls)));
+        world.nodes[2].process = Some(Process::Echo(Echo::server()));
+        world
+    }
+
+    fn empty(plan: Arc<Plan>, observer: O) -> World<O> {
+        let count = plan.nodes.iter().map(|node| node.id.0 as usize + 1).max().unwrap_or(1).max(3);
+        let is_store = |id: NodeId| plan.nodes.iter().any(|node| node.id == id && matches!(node.kind, NodeKind::Store { .. }));
+        let network = Network::new(&plan.network, count, is_store, plan.seed.keyed("network"));
+        let nodes = (0..count).map(|index| Node::new(NodeId(index as u16), &plan)).collect();
+        let armed: Vec<Armed> = plan.faults.iter().cloned().map(Armed::new).collect();
+        World {
+            guards: plan.guards_off.iter().copied().collect(),
+            now: Time::ZERO,
+            queue: EventQueue::new(),
+            nodes,
+            network,
+            roles: Roles::new(&plan),
+            watching: armed.iter().any(|armed| armed.at().is_none()),
+            armed,
+            active: Vec::new(),
+            load_ended: false,
+            ended: false,
+            quiet: false,
+            outbox: Outbox::default(),
+            digest: Digest::new(),
+            observer,
+            steps: 0,
+            messages: 0,
+            events: 0,
+            steps_this_instant: 0,
+            panic: None,
+            fault_draws: plan.seed.keyed("faults"),
+            plan,
+        }
+    }
+
+    pub fn run_to_the_end(&mut self) {
+        for index in 1..self.nodes.len() {
+            self.start(NodeId(index as u16));
+        }
+        while !self.ended {
+            let Some((time, event)) = self.queue.pop() else { break };
+            if self.now < time {
+                self.now = time;
+                self.steps_this_instant = 0;
+            }
+            self.happen(event);
+        }
+    }
+
+    pub fn report(self) -> RunReport {
+        RunReport {
+            digest: self.digest.value(),
+            messages: self.messages,
+            steps: self.steps,
+            events: self.events,
+            ended: self.now,
+            quiet: self.quiet,
+            panic: self.panic,
+        }
+    }
+
+    pub fn record_panic(&mut self, message: String) {
+        self.record(WORLD, Happening::Panicked { message: message.clone() });
+        self.panic = Some(message);
+    }
+
+    fn happen(&mut self, event: Scheduled) {
+        match event {
+            Scheduled::Deliver(transit) => self.deliver(transit),
+            Scheduled::Retransmit { connection, to_server } => {
+                for offered in self.network.retransmit(self.now, connection, to_server) {
+                    self.offered(connection, to_server, offered);
+                }
+            }
+            Scheduled::SetupTimeout { connection } => {
+                if let Some((to, channel, peer)) = self.network.setup_timed_out(connection) {
+                    self.step(to, Input::Disconnected { channel, peer });
+                }
+            }
+            Scheduled::Timer { node } => self.timer(node),
+            Scheduled::DiskDone { node, incarnation } => {
+                if self.nodes[node.0 as usize].incarnation == incarnation {
+                    self.drain(node);
+                }
+            }
+            Scheduled::Fire { fault, oneself } => self.fire(fault, oneself),
+            Scheduled::Heal { active } => self.heal(active),
+            Scheduled::Repeat { active } => self.repeat(active),
+            Scheduled::Up { node } => self.one_reason_less(node),
+            Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
+            Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
+            Scheduled::Disconnect { client, channel, server } => self.step(client, Input::Disconnected { channel, peer: server }),
+            Scheduled::Roll { active, next } => self.roll(active, next),
+            Scheduled::StopNow { node, incarnation } => {
+                let stuck = &self.nodes[node.0 as usize];
+                if stuck.incarnation == incarnation && stuck.process.is_some() {
+                    self.kill(node, StopReason::Crash);
+                }
+            }
+            Scheduled::LoadStart => assert!(
+                self.roles.groups_ready(),
+                "the cluster was not ready when the load began: a group without assignment or a partition without leader"
+            ),
+            Scheduled::EndLoad => self.end_load(),
+            Scheduled::QuietCheck => self.check_quiet(),
+        }
+    }
+
+    // --- messages ---
+
+    fn deliver(&mut self, transit: Transit) {
+        let nodes = &self.nodes;
+        let (connection, to_server) = (transit.connection, transit.to_server);
+        self.digest.words([self.now.0, 1 << 62 | u64::from(connection.0) << 1 | u64::from(to_server), u64::from(transit.sequence)]);
+        match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
+            Arrival::Request { to, from, request } => {
+                self.messages += 1;
+                self.step(to, Input::Request { from, request });
+            }
+            Arrival::Response { to, channel, from, correlation, response } => {
+                self.messages += 1;
+                self.step(to, Input::Response { channel, from, correlation, response });
+            }
+            Arrival::Disconnected { to, channel, peer } => self.step(to, Input::Disconnected { channel, peer }),
+            Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
+            Arrival::Held(None) => {}
+            Arrival::Refused(connection) => {
+                let offered = self.network.refuse(self.now, connection);
+                self.offered(connection, false, offered);
+            }
+            Arrival::Dropped { to, kind, response } => self.record(WORLD, Happening::MessageDropped { to, kind, response }),
+        }
+    }
+
+    pub(super) fn offered(&mut self, connection: ConnectionId, to_server: bool, offered: Offered) {
+        match offered {
+            Offered::Arrives(at, transit) => {
+                let lane = self.network.lane_of(&transit);
+                self.queue.push(at, lane, Scheduled::Deliver(transit));
+            }
+            Offered::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
+            Offered::Held(None) => {}
+            Offered::Dropped(kind) => {
+                self.record(WORLD, Happening::MessageDropped { to: WORLD, kind, response: !to_server });
+            }
+        }
+    }
+
+    /// For messages that the network sent by itself: connection and direction are in the message.
+    pub(super) fn offered_resets(&mut self, resets: Vec<Offered>) {
+        for offered in resets {
+            match offered {
+                Offered::Arrives(at, transit) => {
+                    debug_assert!(matches!(transit.payload, Payload::Reset));
+                    let lane = self.network.lane_of(&transit);
+                    self.queue.push(at, lane, Scheduled::Deliver(transit));
+                }
+                // A reset that cannot get through now is found out by whoever sends next.
+                Offered::Held(_) | Offered::Dropped(_) => {}
+            }
+        }
+    }
+
+    fn retransmit_at(&mut self, at: Time, connection: ConnectionId, to_server: bool) {
+        self.queue.push(at, 0, Scheduled::Retransmit { connection, to_server });
+    }
+
+    // --- processes ---
+
+    fn start(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id.0 as usize];
+        if node.process.is_none() {
+            let Some(kind) = node.kind else { return };
+            node.incarnation.0 += 1;
+            let mut process = Process::new(&self.plan, id, kind, self.guards);
+            if let (Process::Store(store), Some(rows)) = (&mut process, node.rows.take()) {
+                store.restore(rows);
+            }
+            node.process = Some(process);
+            node.rng = self.plan.seed.stream(&format!("node {id} start {}", node.incarnation.0));
+        }
+        let incarnation = node.incarnation;
+        let image = Box::new(node.disk.image());
+        self.record(id, Happening::Started { incarnation });
+        self.step(id, Input::Started { image, incarnation });
+    }
+
+    pub(super) fn step(&mut self, id: NodeId, input: Input) {
+        let node = &mut self.nodes[id.0 as usize];
+        let Some(process) = &mut node.process else { return };
+        if 0 < node.paused {
+            node.held.push_back(input);
+            return;
+        }
+        self.steps += 1;
+        self.steps_this_instant += 1;
+        assert!(self.steps_this_instant < STEPS_PER_INSTANT_MAX, "time stands still: endless steps at one instant");
+        let now = Now { monotonic: self.now, wall_clock: Time(self.now.0.saturating_add_signed(node.skew)) };
+        let mut outbox = std::mem::take(&mut self.outbox);
+        process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox });
+        if let Some((deadline, _)) = process.next_deadline() {
+            let deadline = node.stretch(deadline.max(self.now), self.now);
+            if deadline < node.timer {
+                node.timer = deadline;
+                self.digest.words([self.now.0, 2 << 62 | u64::from(id.0), deadline.0]);
+                self.queue.push(deadline, u32::from(id.0), Scheduled::Timer { node: id });
+            }
+        }
+        self.perform(id, outbox);
+    }
+
+    fn timer(&mut self, id: NodeId) {
+        let now = self.now;
+        let node = &mut self.nodes[id.0 as usize];
+        // An earlier timer was set since, and has cleared this one.
+        if node.timer != now {
+            return;
+        }
+        node.timer = Time::NEVER;
+        let Some(process) = &node.process else { return };
+        match process.next_deadline() {
+            Some((deadline, _)) if now < deadline => {
+                let deadline = node.stretch(deadline, now);
+                node.timer = deadline;
+                self.queue.push(deadline, u32::from(id.0), Scheduled::Timer { node: id });
+            }
+            Some(_) => self.step(id, Input::Timeout),
+            None => {}
+        }
+    }
+
+    /// Lets the outbox out in order. Storage operations take time, and what follows them waits.
+    fn perform(&mut self, id: NodeId, mut outbox: Outbox) {
+        let incarnation = self.nodes[id.0 as usize].incarnation;
+        let mut outputs = outbox.0.drain(..);
+        while let Some(output) = outputs.next() {
+            let node = &mut self.nodes[id.0 as usize];
+            if node.incarnation != incarnation || node.process.is_none() {
+                // The process died at one of its own notes: what came behind was never done.
+                break;
+            }
+            if !node.pending.is_empty() || 0 < node.paused || self.takes_time(id, &output) {
+                let node = &mut self.nodes[id.0 as usize];
+                node.pending.push_back(output);
+                node.pending.extend(outputs.by_ref());
+                self.drain(id);
+                break;
+            }
+            self.perform_one(id, output);
+        }
+        drop(outputs);
+        self.outbox = outbox;
+    }
+
+    fn takes_time(&mut self, id: NodeId, output: &Output) -> bool {
+        let Output::Effect(Effect::Storage(operation)) = output else { return false };
+        let disk = &mut self.nodes[id.0 as usize].disk;
+        disk.stalled || !disk.time_of(operation).is_zero()
+    }
+
+    /// Goes on with what waits for the disk.
+    pub(super) fn drain(&mut self, id: NodeId) {
+        let incarnation = self.nodes[id.0 as usize].incarnation;
+        loop {
+            let node = &mut self.nodes[id.0 as usize];
+            if node.incarnation != incarnation || node.process.is_none() || 0 < node.paused {
+                return;
+            }
+            let Some(front) = node.pending.front() else { return };
+            if let Output::Effect(Effect::Storage(operation)) = front {
+                if node.disk.stalled {
+                    return;
+                }
+                let done = *node.disk_busy.get_or_insert_with(|| self.now + node.disk.time_of(operation));
+                if self.now < done {
+                    self.queue.push(done, u32::from(id.0), Scheduled::DiskDone { node: id, incarnation });
+                    return;
+                }
+                node.disk_busy = None;
+            }
+            let output = node.pending.pop_front().expect("a front was seen");
+            self.perform_one(id, output);
+        }
+    }
+
+    fn perform_one(&mut self, id: NodeId, output: Output) {
+        match output {
+            Output::Note(note) => self.note(id, note),
+            Output::Effect(Effect::Send { channel, to, correlation, request }) => {
+                let (connection, offered) = self.network.send_request(self.now, id, channel, to, correlation, request);
+                if let Some(deadline) = self.network.setup_deadline(connection) {
+                    self.queue.push(deadline, 0, Scheduled::SetupTimeout { connection });
+                }
+                self.digest_offer(connection, &offered);
+                self.offered(connection, true, offered);
+            }
+            Output::Effect(Effect::Reply { to, response }) => {
+                let offered = self.network.send_response(self.now, to, response);
+                self.digest_offer(to.connection, &offered);
+                self.offered(to.connection, false, offered);
+            }
+            Output::Effect(Effect::Close { channel, to }) => self.network.close(id, channel, to),
+            Output::Effect(Effect::Storage(operation)) => self.store(id, operation),
+            Output::Effect(Effect::Exit { clean }) => {
+                let stay_down = self.nodes[id.0 as usize].stopping.take().unwrap_or_else(|| self.restart_time(id));
+                self.kill(id, if clean { StopReason::Clean } else { StopReason::Own });
+                self.keep_down(id, stay_down);
+            }
+        }
+    }
+
+    fn digest_offer(&mut self, connection: ConnectionId, offered: &Offered) {
+        let (arrival, sequence) = match offered {
+            Offered::Arrives(at, transit) => (at.0, u64::from(transit.sequence)),
+            Offered::Held(at) => (at.map_or(1, |at| at.0), u64::MAX),
+            Offered::Dropped(_) => (0, u64::MAX),
+        };
+        self.digest.words([self.now.0, 3 << 62 | u64::from(connection.0), arrival, sequence]);
+    }
+
+    fn store(&mut self, id: NodeId, operation: StorageOperation) {
+        self.digest.words([self.now.0, 4 << 60 | u64::from(id.0)]);
+        let node = &mut self.nodes[id.0 as usize];
+        if node.disk.failing {
+            node.pending.clear();
+            self.step(id, Input::StorageFailed);
+            return;
+        }
+        operation.hash(&mut self.digest);
+        self.nodes[id.0 as usize].disk.apply(operation, self.now);
+    }
+
+    fn note(&mut self, id: NodeId, note: Note) {
+        let mut met: Vec<Met> = Vec::new();
+        if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
+            for armed in &mut self.armed {
+                met.extend(armed.observe(id, &note, &self.plan, &self.roles));
+            }
+        }
+        self.roles.observe(id, &note);
+        self.record(id, Happening::Note(note));
+        self.trigger(met);
+    }
+
+    pub(super) fn trigger(&mut self, met: Vec<Met>) {
+        for met in met {
+            if met.delay.is_zero() {
+                self.fire(met.fault, met.oneself);
+            } else {
+                self.queue.push(self.now + met.delay, 0, Scheduled::Fire { fault: met.fault, oneself: met.oneself });
+            }
+        }
+    }
+
+    pub(super) fn record(&mut self, node: NodeId, what: Happening) {
+        let event = Event { time: self.now, number: self.events, node, what };
+        self.events += 1;
+        event.hash(&mut self.digest);
+        (self.observer)(&event);
+    }
+
+    pub(super) fn schedule(&mut self, at: Time, event: Scheduled) {
+        self.queue.push(at, 0, event);
+    }
+
+    // --- the end of processes and of the run ---
+
+    /// Ends a process at once. It stays down until [`World::keep_down`]'s time is over.
+    pub(super) fn kill(&mut self, id: NodeId, why: StopReason) {
+        let silent = why == StopReason::PowerLoss;
+        let now = self.now;
+        let node = &mut self.nodes[id.0 as usize];
+        node.silent |= silent;
+        let Some(process) = node.process.take() else { return };
+        if let Process::Store(store) = process {
+            node.rows = Some(store.into_rows());
+        }
+        node.pending.clear();
+        node.held.clear();
+        node.disk_busy = None;
+        node.stopping = None;
+        node.timer = Time::NEVER;
+        self.roles.process_died(id);
+        self.record(id, Happening::Stopped { why });
+        if silent {
+            let incarnation = self.nodes[id.0 as usize].incarnation;
+            let lost = self.nodes[id.0 as usize].disk.lose_power(now, incarnation);
+            self.record(id, Happening::PowerLost { lost });
+        }
+        let resets = self.network.process_died(now, id, silent);
+        self.offered_resets(resets);
+    }
+
+    /// One more reason to be down, for this long.
+    pub(super) fn keep_down(&mut self, id: NodeId, length: Duration) {
+        self.nodes[id.0 as usize].down += 1;
+        self.queue.push(self.now + length, u32::from(id.0), Scheduled::Up { node: id });
+    }
+
+    pub(super) fn one_reason_less(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id.0 as usize];
+        if node.down == 0 {
+            // The end of the load has brought everything up already.
+            return;
+        }
+        node.down -= 1;
+        if node.down == 0 {
+            self.bring_up(id);
+        }
+    }
+
+    fn bring_up(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id.0 as usize];
+        let was_silent = std::mem::take(&mut node.silent);
+        self.start(id);
+        if was_silent {
+            let resets = self.network.machine_back(self.now, id);
+            self.offered_resets(resets);
+        }
+    }
+
+    pub(super) fn resume(&mut self, id: NodeId) {
+        self.record(id, Happening::Resumed);
+        self.drain(id);
+        let held = std::mem::take(&mut self.nodes[id.0 as usize].held);
+        for input in held {
+            self.step(id, input);
+        }
+        // A timer that was due meanwhile was held with the rest; set the next one.
+        self.step(id, Input::Timeout);
+    }
+
+    pub(super) fn restart_time(&self, id: NodeId) -> Duration {
+        match self.nodes[id.0 as usize].kind {
+            Some(NodeKind::Instance { service, .. }) => self.plan.services[service.0 as usize].restart,
+            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. }) | None => {
+                self.plan.cluster.restart
+            }
+        }
+    }
+
+    pub(super) fn stop_cleanly(&mut self, id: NodeId, stay_down: Duration) {
+        let node = &mut self.nodes[id.0 as usize];
+        if node.process.is_none() || matches!(node.kind, Some(NodeKind::Store { .. } | NodeKind::Callers { .. })) {
+            self.kill(id, StopReason::Clean);
+            self.keep_down(id, stay_down);
+            return;
+        }
+        node.stopping = Some(stay_down);
+        let incarnation = node.incarnation;
+        self.queue.push(self.now + STOP_TIMEOUT, 0, Scheduled::StopNow { node: id, incarnation });
+        self.step(id, Input::Command(Command::ShutDown));
+    }
+
+    fn end_load(&mut self) {
+        for active in 0..self.active.len() {
+            self.heal(active);
+        }
+        self.load_ended = true;
+        self.record(WORLD, Happening::LoadEnded);
+        for index in 1..self.nodes.len() {
+            let id = NodeId(index as u16);
+            if 0 < self.nodes[index].down {
+                self.nodes[index].down = 0;
+                self.bring_up(id);
+            }
+            self.step(id, Input::Command(Command::EndLoad));
+        }
+        self.queue.push(self.now + QUIET_CHECK, 0, Scheduled::QuietCheck);
+    }
+
+    fn check_quiet(&mut self) {
+        self.quiet = self.roles.quiet();
+        let horizon = Time::LOAD_START + self.plan.duration + self.plan.drain;
+        if self.quiet || horizon <= self.now {
+            self.record(WORLD, Happening::Ended { quiet: self.quiet });
+            self.ended = true;
+            return;
+        }
+        self.queue.push(self.now + QUIET_CHECK, 0, Scheduled::QuietCheck);
+    }
+}
+
+impl Node {
+    fn new(id: NodeId, plan: &Plan) -> Node {
+        let settings = plan.disk.on.iter().rev().find(|(node, _)| *node == id).map_or(plan.disk.default, |(_, settings)| *settings);
+        Node {
+            kind: None,
+            process: None,
+            incarnation: Incarnation(0),
+            rng: plan.seed.stream(&format!("node {id}")),
+            disk: Disk::new(settings, plan.seed.keyed(&format!("disk {id}"))),
+            pending: VecDeque::new(),
+            disk_busy: None,
+            timer: Time::NEVER,
+            paused: 0,
+            held: VecDeque::new(),
+            down: 0,
+            silent: false,
+            skew: 0,
+            slowness: 1000,
+            rows: None,
+            stopping: None,
+        }
+    }
+
+    fn presence(&self) -> Presence {
+        match (&self.process, self.silent) {
+            (Some(_), _) => Presence::Up,
+            (None, false) => Presence::Refusing,
+            (None, true) => Presence::Silent,
+        }
+    }
+
+    /// A slow process takes longer until it does what it meant to do.
+    fn stretch(&self, deadline: Time, now: Time) -> Time {
+        if self.slowness == 1000 || deadline == Time::NEVER {
+            return deadline;
+        }
+        now + Duration(deadline.since(now).0.saturating_mul(self.slowness) / 1000)
+    }
+}

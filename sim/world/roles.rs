@@ -1,0 +1,200 @@
+//! Who plays which role right now, and what is still to be done: learnt from the notes, as an operator would learn it
+//! from metrics. Faults resolve their targets here, and the end of a run is found here.
+
+use std::collections::BTreeMap;
+
+use crate::scenario::plan::{PartitionSelector, Plan, Target, Trigger};
+use crate::types::metadata::PartitionState;
+use crate::types::note::Note;
+use crate::types::*;
+
+pub struct Roles {
+    offsets_topic: TopicId,
+    offsets_partitions: u16,
+    brokers: Vec<NodeId>,
+    voters: Vec<NodeId>,
+    pub controller: Option<NodeId>,
+    pub partitions: BTreeMap<TopicPartition, PartitionState>,
+    /// High watermark of each partition as its leader last said.
+    high_watermarks: BTreeMap<TopicPartition, Offset>,
+    /// Position and owner of each group in each partition.
+    owners: BTreeMap<(GroupId, TopicPartition), NodeId>,
+    positions: BTreeMap<(GroupId, TopicPartition), Offset>,
+    /// Topics of each group.
+    subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
+    /// Unfinished work of each node: records polled and not begun, flows begun and not done, records not acknowledged.
+    open: Vec<OpenWork>,
+    /// Events whose caller has no final answer yet.
+    pub unsettled: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct OpenWork {
+    polled: i64,
+    flows: i64,
+    sends: i64,
+}
+
+impl Roles {
+    pub fn new(plan: &Plan) -> Roles {
+        let offsets = plan.topics.last().expect("the offsets topic is always planned");
+        let subscriptions = plan.services.iter().filter_map(|service| match &service.trigger {
+            Trigger::Consume(consume) => Some((consume.group, consume.topics.clone())),
+            Trigger::Requests(_) => None,
+        });
+        Roles {
+            offsets_topic: offsets.id,
+            offsets_partitions: offsets.settings.partitions,
+            brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
+            voters: plan.cluster.controllers.clone(),
+            controller: None,
+            partitions: BTreeMap::new(),
+            high_watermarks: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            subscriptions: subscriptions.collect(),
+            open: vec![OpenWork::default(); plan.nodes.len() + 1],
+            unsettled: 0,
+        }
+    }
+
+    pub fn observe(&mut self, node: NodeId, note: &Note) {
+        let open = &mut self.open[node.0 as usize];
+        match note {
+            Note::BecameController { .. } => self.controller = Some(node),
+            Note::PartitionChanged { partition, state, .. } => {
+                self.partitions.insert(*partition, (**state).clone());
+            }
+            Note::HighWatermark { partition, offset, as_leader: true, .. } => {
+                self.high_watermarks.insert(*partition, *offset);
+            }
+            Note::Assigned { group, partitions, .. } => {
+                for partition in partitions {
+                    self.owners.insert((*group, *partition), node);
+                    self.positions.remove(&(*group, *partition));
+                }
+            }
+            Note::PositionSet { group, partition, offset, .. } => {
+                self.positions.insert((*group, *partition), *offset);
+            }
+            Note::Polled { group, partition, to, count, .. } => {
+                self.positions.insert((*group, *partition), *to);
+                open.polled += i64::from(*count);
+            }
+            Note::Abandoned { count, .. } => open.polled -= i64::from(*count),
+            Note::FlowStarted { source, attempt, .. } => {
+                if *attempt == 0 {
+                    open.flows += 1;
+                    if source.is_some() {
+                        open.polled -= 1;
+                    }
+                }
+            }
+            Note::FlowDone { .. } => open.flows -= 1,
+            Note::Sent { .. } => open.sends += 1,
+            Note::SendSucceeded { .. } | Note::SendFailed { .. } => open.sends -= 1,
+            Note::Arrived { .. } => self.unsettled += 1,
+            Note::CallerSettled { .. } => self.unsettled -= 1,
+            _ => {}
+        }
+    }
+
+    /// The process is gone with all it had begun; its partitions have no owner until somebody is assigned.
+    pub fn process_died(&mut self, node: NodeId) {
+        self.open[node.0 as usize] = OpenWork::default();
+        self.owners.retain(|_, owner| *owner != node);
+    }
+
+    /// Whether every group owns and stands at every partition of its topics.
+    pub fn groups_ready(&self) -> bool {
+        self.group_partitions().all(|(group, partition)| {
+            self.owners.contains_key(&(group, partition)) && self.positions.contains_key(&(group, partition))
+        }) && self.partitions.values().all(|state| state.leader.is_some())
+    }
+
+    /// Whether nothing is left to do anywhere.
+    pub fn quiet(&self) -> bool {
+        self.unsettled == 0 && self.open.iter().all(|open| *open == OpenWork::default()) && self.groups_ready() && self.lag_total() == 0
+    }
+
+    /// Records of all topics that a group has not been handed yet.
+    pub fn lag(&self, group: GroupId) -> u64 {
+        let partitions = self.group_partitions().filter(|(other, _)| *other == group);
+        partitions.map(|(group, partition)| self.lag_of(group, partition)).sum()
+    }
+
+    pub fn resolve(&self, target: &Target, oneself: Option<NodeId>, all: &[NodeId], draw: &mut impl Random) -> Vec<NodeId> {
+        match target {
+            Target::Node(node) => vec![*node],
+            Target::Nodes(nodes) => nodes.clone(),
+            Target::Leader(selector) => self.of_partition(*selector, draw, |state| state.leader.into_iter().collect()),
+            Target::Follower(selector) => {
+                let followers = self.of_partition(*selector, draw, followers);
+                pick(followers, 1, draw)
+            }
+            Target::Followers(selector) => self.of_partition(*selector, draw, followers),
+            Target::Replicas(selector) => self.of_partition(*selector, draw, |state| state.replicas.clone()),
+            Target::AnyBroker => pick(self.brokers.clone(), 1, draw),
+            Target::Brokers => self.brokers.clone(),
+            Target::Controller => self.controller.into_iter().collect(),
+            Target::Controllers => self.voters.clone(),
+            Target::Coordinator(group) => {
+                let partition = TopicPartition::new(self.offsets_topic, group.0 % self.offsets_partitions);
+                self.partitions.get(&partition).and_then(|state| state.leader).into_iter().collect()
+            }
+            Target::Owner { partition, group } => {
+                let owners = self.owners.iter().filter(|((other, owned), _)| other == group && selects(*partition, *owned));
+                let owners: Vec<NodeId> = owners.map(|(_, owner)| *owner).collect();
+                if partition.partition.is_none() { pick(owners, 1, draw) } else { owners }
+            }
+            Target::Oneself => oneself.into_iter().collect(),
+            Target::AnyOf(count, set) => {
+                let set = self.resolve(set, oneself, all, draw);
+                pick(set, usize::from(*count), draw)
+            }
+            Target::Rest => all.to_vec(),
+        }
+    }
+
+    fn of_partition(&self, selector: PartitionSelector, draw: &mut impl Random, role: impl Fn(&PartitionState) -> Vec<NodeId>) -> Vec<NodeId> {
+        let matching: Vec<&PartitionState> =
+            self.partitions.iter().filter(|(partition, _)| selects(selector, **partition)).map(|(_, state)| state).collect();
+        match matching.len() {
+            0 => Vec::new(),
+            count => role(matching[draw.below(count as u64) as usize]),
+        }
+    }
+
+    fn group_partitions(&self) -> impl Iterator<Item = (GroupId, TopicPartition)> + '_ {
+        self.subscriptions.iter().flat_map(move |(group, topics)| {
+            let partitions = self.partitions.keys().filter(move |partition| topics.contains(&partition.topic));
+            partitions.map(move |partition| (*group, *partition))
+        })
+    }
+
+    fn lag_total(&self) -> u64 {
+        self.group_partitions().map(|(group, partition)| self.lag_of(group, partition)).sum()
+    }
+
+    fn lag_of(&self, group: GroupId, partition: TopicPartition) -> u64 {
+        let end = self.high_watermarks.get(&partition).map_or(0, |offset| offset.0);
+        let position = self.positions.get(&(group, partition)).map_or(end, |offset| offset.0);
+        end.saturating_sub(position)
+    }
+}
+
+pub fn selects(selector: PartitionSelector, partition: TopicPartition) -> bool {
+    selector.topic == partition.topic && selector.partition.is_none_or(|number| number == partition.partition)
+}
+
+fn followers(state: &PartitionState) -> Vec<NodeId> {
+    state.replicas.iter().copied().filter(|replica| Some(*replica) != state.leader).collect()
+}
+
+/// `count` different ones, in their own order.
+fn pick(mut set: Vec<NodeId>, count: usize, draw: &mut impl Random) -> Vec<NodeId> {
+    while count < set.len() {
+        set.remove(draw.below(set.len() as u64) as usize);
+    }
+    set
+}

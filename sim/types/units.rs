@@ -1,7 +1,17 @@
 //! Values with units as a scenario writes them: sizes, ratios, spreads of a duration.
+//!
+//! Every value prints as the shortest exact text that reads back as the same value, and is serialised as that text.
+//! Nothing on the way from text to value is a float, so that a value means the same on every platform; what cannot be
+//! held exactly is refused, never rounded. The one exception is a rate, which becomes the nearest whole nanosecond.
+
+mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use parse::{parse_bandwidth, parse_factor, parse_rate, parse_size};
 
 use super::Duration;
 
@@ -72,13 +82,23 @@ impl Spread {
     }
 }
 
-/// Why a value with a unit could not be read; the text reads after "expected".
+/// Why a value with a unit could not be read, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
     /// What is wrong with it, a fragment: "`5` has no unit".
     pub problem: String,
     /// What to write instead, when it can be told: "`5ms`".
     pub cure: Option<String>,
+}
+
+impl UnitError {
+    fn new(problem: impl Into<String>) -> UnitError {
+        UnitError { problem: problem.into(), cure: None }
+    }
+
+    fn cured_by(self, cure: impl Into<String>) -> UnitError {
+        UnitError { cure: Some(cure.into()), ..self }
+    }
 }
 
 impl fmt::Display for UnitError {
@@ -94,68 +114,53 @@ impl std::error::Error for UnitError {}
 
 impl FromStr for Duration {
     type Err = UnitError;
+    /// `250ms` · `1.5s` · `1m30s`; ns us µs ms s m h.
     fn from_str(text: &str) -> Result<Duration, UnitError> {
-        parse_duration(text)
+        parse::parse_duration(text)
     }
 }
 
-/// `250ms` `1.5s` `1m30s`; ns us µs ms s m h. Exact in nanoseconds.
-fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    const UNITS: [(&str, u64); 7] = [
-        ("ns", 1),
-        ("us", 1_000),
-        ("µs", 1_000),
-        ("ms", 1_000_000),
-        ("s", 1_000_000_000),
-        ("m", 60_000_000_000),
-        ("h", 3_600_000_000_000),
-    ];
-    let problem = |problem: String, cure: Option<String>| UnitError { problem, cure };
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(problem("an empty duration".into(), Some("`10ms`".into())));
+impl FromStr for ByteCount {
+    type Err = UnitError;
+    /// `16KiB` · `10 MiB` · `1MB`.
+    fn from_str(text: &str) -> Result<ByteCount, UnitError> {
+        parse_size(text)
     }
-    if rest.starts_with('-') {
-        return Err(problem(format!("`{text}` is negative"), None));
-    }
-    let mut total: u128 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
-        let (unit, tail) = after.split_at(letters);
-        if number.is_empty() {
-            return Err(problem(format!("`{text}` is not a duration"), Some("for example `250ms`".into())));
-        }
-        if unit.is_empty() {
-            return Err(problem(format!("`{text}` has no unit"), Some(format!("`{number}ms` or `{number}s`"))));
-        }
-        let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(problem(format!("`{unit}` is not a unit of time"), Some("one of ns us ms s m h".into())));
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let digits =
-            |part: &str| part.parse::<u128>().map_err(|_| problem(format!("`{number}` is not a number"), None));
-        let mut value = digits(whole)? * u128::from(*size);
-        if !fraction.is_empty() {
-            if fraction.len() > 12 {
-                return Err(problem(format!("`{number}` has too many digits"), None));
-            }
-            value += digits(fraction)? * u128::from(*size) / 10u128.pow(fraction.len() as u32);
-        }
-        total += value;
-        rest = tail.trim_start();
-    }
-    // A hundred years: beyond it the clock of a run could overflow.
-    if total > 100 * 365 * 86_400 * 1_000_000_000 {
-        return Err(problem(format!("`{text}` is longer than a hundred years"), None));
-    }
-    Ok(Duration(total as u64))
 }
 
+impl FromStr for Ratio {
+    type Err = UnitError;
+    /// `0.5%`, or a bare share `0.005`.
+    fn from_str(text: &str) -> Result<Ratio, UnitError> {
+        parse::parse_ratio(text)
+    }
+}
+
+impl FromStr for Spread {
+    type Err = UnitError;
+    /// `5ms` · `2ms..20ms` · `5ms ±2ms` · `exp 5ms` · `lognormal 5ms p99 30ms` · `5ms or 1% 500ms`.
+    fn from_str(text: &str) -> Result<Spread, UnitError> {
+        parse::parse_spread(text)
+    }
+}
+
+/// In the largest unit that holds it as a whole number, binary before decimal: `16KiB`, `1MB`, `1000B`.
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let fits = |(_, size): &&(&str, u64)| self.0 > 0 && self.0.is_multiple_of(*size);
+        let (name, size) = parse::SIZES.iter().find(fits).unwrap_or(&("B", 1));
+        write!(f, "{}{name}", self.0 / size)
+    }
+}
+
+/// In percent: `0.5%`.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}%", f64::from(self.0) / 1e7)
+        let (whole, rest) = (self.0 / 10_000_000, self.0 % 10_000_000);
+        if rest == 0 {
+            return write!(f, "{whole}%");
+        }
+        write!(f, "{whole}.{}%", format!("{rest:07}").trim_end_matches('0'))
     }
 }
 
@@ -168,71 +173,6 @@ impl fmt::Display for Spread {
             Spread::Exponential { mean } => write!(f, "exp {mean}"),
             Spread::LogNormal { median, p99 } => write!(f, "lognormal {median} p99 {p99}"),
             Spread::TwoPoint { usual, ratio, rare } => write!(f, "{usual} or {ratio} {rare}"),
-        }
-    }
-}
-
-impl FromStr for Ratio {
-    type Err = UnitError;
-    /// `0.5%`, or a bare share `0.005`.
-    fn from_str(text: &str) -> Result<Ratio, UnitError> {
-        let trimmed = text.trim();
-        let (number, scale) = match trimmed.strip_suffix('%') {
-            Some(number) => (number.trim(), 1e7),
-            None => (trimmed, 1e9),
-        };
-        let value: f64 = number.parse().map_err(|_| UnitError {
-            problem: format!("`{text}` is not a share"),
-            cure: Some("for example `0.5%`".into()),
-        })?;
-        if !(0.0..=1e9 / scale).contains(&value) {
-            return Err(UnitError { problem: format!("`{text}` is not between 0% and 100%"), cure: None });
-        }
-        Ok(Ratio((value * scale + 0.5) as u32))
-    }
-}
-
-impl FromStr for Spread {
-    type Err = UnitError;
-    /// `5ms` · `2ms..20ms` · `5ms ±2ms` · `exp 5ms` · `lognormal 5ms p99 30ms` · `5ms or 1% 500ms`.
-    fn from_str(text: &str) -> Result<Spread, UnitError> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let duration = |word: &str| word.parse::<Duration>();
-        match words[..] {
-            ["exp", mean] => Ok(Spread::Exponential { mean: duration(mean)? }),
-            ["lognormal", median, "p99", p99] => {
-                let (median, p99) = (duration(median)?, duration(p99)?);
-                if median.is_zero() || p99 < median {
-                    return Err(UnitError {
-                        problem: format!("`{text}`: the p99 must not lie below the median"),
-                        cure: None,
-                    });
-                }
-                Ok(Spread::LogNormal { median, p99 })
-            }
-            [usual, "or", ratio, rare] => {
-                Ok(Spread::TwoPoint { usual: duration(usual)?, ratio: ratio.parse()?, rare: duration(rare)? })
-            }
-            [mean, deviation] if deviation.starts_with('±') => {
-                Ok(Spread::Normal { mean: duration(mean)?, deviation: duration(&deviation['±'.len_utf8()..])? })
-            }
-            [one] => match one.split_once("..") {
-                Some((low, high)) => {
-                    let (low, high) = (duration(low)?, duration(high)?);
-                    if high < low {
-                        return Err(UnitError {
-                            problem: format!("`{text}` ends before it begins"),
-                            cure: Some(format!("`{high}..{low}`")),
-                        });
-                    }
-                    Ok(Spread::Uniform { low, high })
-                }
-                None => Ok(Spread::Constant(duration(one)?)),
-            },
-            _ => Err(UnitError {
-                problem: format!("`{text}` is not a spread of a duration"),
-                cure: Some("for example `2ms..20ms`".into()),
-            }),
         }
     }
 }
@@ -253,16 +193,4 @@ macro_rules! serde_as_text {
         }
     )*};
 }
-serde_as_text!(Duration, Ratio, Spread);
-
-impl serde::Serialize for ByteCount {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for ByteCount {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
-        u64::deserialize(deserializer).map(ByteCount)
-    }
-}
+serde_as_text!(Duration, ByteCount, Ratio, Spread);

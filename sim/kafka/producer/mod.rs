@@ -1,1 +1,337 @@
-//! producer
+//! The producer of a service: buffers records by partition, sends batches to leaders, retries, reports each outcome.
+//!
+//! The one idea: an outcome is *certain* only when every attempt of a batch was refused by a broker that had not
+//! appended it. A timeout, a broken connection, or a leader that lost its office while the batch waited for replicas
+//! leaves the outcome open for good, and an application that sends again may repeat the record.
+//!
+//! It does not block: a full buffer is answered at once, records of a topic whose partitions are unknown wait for at
+//! most `max.block.ms`. Kafka's sending thread is folded into the step. No transactions.
+//!
+//! Source: KafkaProducer, RecordAccumulator, Sender, TransactionManager; KIP-91, KIP-98, KIP-360, KIP-480, KIP-951.
+
+mod accumulator;
+mod connection;
+mod partitioner;
+mod refusal;
+mod sender;
+mod sequences;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use self::accumulator::{Accumulator, BatchId, Place};
+use self::connection::{Connection, Question};
+use self::partitioner::Partitioner;
+use self::refusal::Refusal;
+use self::sequences::Identity;
+use crate::kafka::client::{ClientMetadata, exponential_backoff};
+use crate::types::note::Note;
+use crate::types::request::{ErrorCode, Response};
+use crate::types::settings::{Acks, ProducerSettings};
+use crate::types::*;
+
+pub use self::partitioner::partition_of_key;
+
+/// One client of a process, with connections of its own.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    settings: ProducerSettings,
+    channel: Channel,
+    guards: Guards,
+    metadata: ClientMetadata,
+    partitioner: Partitioner,
+    accumulator: Accumulator,
+    identity: Identity,
+    connections: Vec<Connection>,
+    /// Partitions whose linger or back-off has not passed.
+    timed: BTreeSet<(Time, TopicPartition)>,
+    /// Records of topics whose number of partitions is unknown, in order.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: u64,
+    outcomes: VecDeque<(SendId, SendOutcome)>,
+    correlations: u64,
+    closing: bool,
+}
+
+/// How a `send` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// With acks=0 the offset is unknown, and "acknowledged" only says that the record went out.
+    Acknowledged { partition: TopicPartition, offset: Option<Offset> },
+    /// `certain`: the record is in no log and never will be. Otherwise nobody can tell.
+    Failed { error: ErrorCode, certain: bool },
+}
+
+/// `buffer.memory` is used up, or the producer is closed: the record was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the producer takes no more records: its buffer is full, or it is closed")]
+pub struct BufferExhausted;
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    topic: TopicId,
+    key: Option<Key>,
+    record: Record,
+    since: Time,
+}
+
+impl Producer {
+    pub fn new(
+        settings: ProducerSettings,
+        channel: Channel,
+        bootstrap: Vec<NodeId>,
+        topics: Vec<TopicId>,
+        guards: Guards,
+    ) -> Producer {
+        // As in Kafka, idempotence is silently off where it makes no sense.
+        let idempotent = settings.enable_idempotence && settings.acks == Acks::All && settings.retries > 0;
+        Producer {
+            channel,
+            guards,
+            metadata: ClientMetadata::new(bootstrap, topics, settings.metadata_max_age, settings.retry_backoff),
+            partitioner: Partitioner::default(),
+            accumulator: Accumulator::new(settings.batch_size, settings.buffer_memory),
+            identity: if idempotent { Identity::Wanted(Time::ZERO) } else { Identity::NotNeeded },
+            connections: Vec::new(),
+            timed: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            outcomes: VecDeque::new(),
+            correlations: 0,
+            closing: false,
+            settings,
+        }
+    }
+
+    /// Takes a record over; its outcome will come from [`Producer::take_outcome`]. The partition is the hash of the key,
+    /// without a key the sticky one.
+    pub fn send(
+        &mut self,
+        topic: TopicId,
+        key: Option<Key>,
+        record: Record,
+        step: &mut Step,
+    ) -> Result<(), BufferExhausted> {
+        let bytes = u64::from(record.message.size);
+        let partition = self.partitioner.choose(topic, key, &self.metadata, step.rng);
+        if self.closing || !self.accumulator.fits(partition, bytes, self.waiting_bytes) {
+            return Err(BufferExhausted);
+        }
+        match partition {
+            Some(partition) => self.append(partition, record, step),
+            None => {
+                self.waiting_bytes += bytes;
+                self.waiting.push_back(Waiting { topic, key, record, since: step.time() });
+            }
+        }
+        self.advance(step);
+        Ok(())
+    }
+
+    pub fn handle_response(&mut self, from: NodeId, correlation: Correlation, response: Response, step: &mut Step) {
+        let Some(question) = self.connection_mut(from).answered(correlation) else {
+            return;
+        };
+        match (question, response) {
+            (Question::Metadata, Response::Metadata(response)) => {
+                self.metadata.handle_response(correlation, &response, step);
+                self.metadata_changed(step);
+            }
+            (Question::Greeting, _) => {}
+            (Question::InitProducerId, Response::InitProducerId { error: ErrorCode::None, id, epoch }) => {
+                self.set_identity(Identity::Known(id, epoch), step);
+            }
+            (Question::Produce(flights), Response::Produce(results)) => {
+                for (partition, batch) in flights {
+                    let result = results.iter().find(|result| result.partition == partition);
+                    match result.map(|result| (result.error, result.base_offset)) {
+                        Some((ErrorCode::None, offset)) => self.batch_appended(partition, batch, Some(offset), step),
+                        Some((error, _)) => {
+                            let refusal = Refusal::new(error, self.settings.acks, self.guards);
+                            self.batch_refused(partition, batch, error, refusal, step);
+                        }
+                        None => self.batch_unanswered(partition, batch, step),
+                    }
+                }
+            }
+            // An error, or an answer to something else: the same as none.
+            (question, _) => self.unanswered(question, from, step),
+        }
+        self.advance(step);
+    }
+
+    pub fn handle_disconnected(&mut self, peer: NodeId, step: &mut Step) {
+        self.connection_lost(peer, step);
+        self.advance(step);
+    }
+
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        self.advance(step);
+    }
+
+    pub fn take_outcome(&mut self) -> Option<(SendId, SendOutcome)> {
+        self.outcomes.pop_front()
+    }
+
+    /// Takes no more records and sends what is buffered without linger.
+    pub fn close(&mut self, step: &mut Step) {
+        self.closing = true;
+        self.place_all(step.time());
+        self.advance(step);
+    }
+
+    /// Nothing is buffered or in flight.
+    pub fn is_idle(&self) -> bool {
+        self.accumulator.is_empty() && self.waiting.is_empty()
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        if self.closing && self.is_idle() {
+            return None;
+        }
+        let identity = match self.identity {
+            Identity::Wanted(at) => Some(at),
+            Identity::NotNeeded | Identity::Asked | Identity::Known(..) => None,
+        };
+        let requests = self.connections.iter().filter_map(Connection::request_deadline).min();
+        let reconnects = self.connections.iter().filter_map(Connection::reconnect_deadline).min();
+        let delivery = self.accumulator.oldest().map(|(_, batch)| batch.created + self.settings.delivery_timeout);
+        let deadlines = [
+            (self.timed.first().map(|(at, _)| *at), "producer linger or back-off"),
+            (requests, "producer request timeout"),
+            (reconnects, "producer reconnect"),
+            (delivery, "producer delivery timeout"),
+            (self.waiting.front().map(|waiting| waiting.since + self.settings.max_block), "producer max block"),
+            (self.metadata.next_deadline(), "producer metadata"),
+            (identity, "producer id"),
+        ];
+        deadlines.into_iter().filter_map(|(at, name)| Some((at?, name))).min_by_key(|(at, _)| *at)
+    }
+
+    /// Cheap enough for every step.
+    pub fn check_invariants(&self) {
+        self.accumulator.check_invariants();
+        assert!(!self.waiting.is_empty() || self.waiting_bytes == 0, "memory of waiting records leaks");
+    }
+
+    /// Everything that is due. Runs at the end of every input.
+    fn advance(&mut self, step: &mut Step) {
+        self.give_up_silent_connections(step);
+        self.give_up_expired_batches(step);
+        self.give_up_waiting_records(step);
+        self.ask(step);
+        while let Some((at, partition)) = self.timed.first().copied()
+            && at <= step.time()
+        {
+            self.place(partition, step.time());
+        }
+        self.drain(step);
+        self.check_invariants();
+    }
+
+    fn append(&mut self, partition: TopicPartition, record: Record, step: &mut Step) {
+        step.note(Note::Sent { send: record.send, event: record.message.event, partition });
+        self.accumulator.append(partition, record, step.time());
+        self.place(partition, step.time());
+    }
+
+    fn metadata_changed(&mut self, step: &mut Step) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            match self.partitioner.choose(waiting.topic, waiting.key, &self.metadata, step.rng) {
+                Some(partition) => {
+                    self.waiting_bytes -= u64::from(waiting.record.message.size);
+                    self.append(partition, waiting.record, step);
+                }
+                None => self.waiting.push_back(waiting),
+            }
+        }
+        self.place_all(step.time());
+    }
+
+    fn give_up_waiting_records(&mut self, step: &mut Step) {
+        while let Some(waiting) = self.waiting.front()
+            && waiting.since + self.settings.max_block <= step.time()
+        {
+            let record = waiting.record;
+            self.waiting.pop_front();
+            self.waiting_bytes -= u64::from(record.message.size);
+            self.report_failure(record.send, ErrorCode::UnknownTopicOrPartition, true, step);
+        }
+    }
+
+    fn report_failure(&mut self, send: SendId, error: ErrorCode, certain: bool, step: &mut Step) {
+        step.note(Note::SendFailed { send, error, certain });
+        self.outcomes.push_back((send, SendOutcome::Failed { error, certain }));
+    }
+
+    fn place_all(&mut self, now: Time) {
+        for partition in self.accumulator.partitions() {
+            self.place(partition, now);
+        }
+    }
+
+    /// Puts the partition where its next batch has to wait.
+    fn place(&mut self, partition: TopicPartition, now: Time) {
+        let place = self.place_of(partition, now);
+        let queue = self.accumulator.queue_mut(partition);
+        let old = std::mem::replace(&mut queue.place, place);
+        if old == place {
+            return;
+        }
+        match old {
+            Place::Timed(at) => {
+                self.timed.remove(&(at, partition));
+            }
+            Place::Ready(node) => self.connection_mut(node).ready.retain(|ready| *ready != partition),
+            Place::Empty | Place::Held | Place::Leaderless => {}
+        }
+        match place {
+            Place::Timed(at) => {
+                self.timed.insert((at, partition));
+            }
+            Place::Ready(node) => self.connection_mut(node).ready.push_back(partition),
+            Place::Leaderless => self.metadata.want_refresh(),
+            Place::Empty | Place::Held => {}
+        }
+    }
+
+    fn place_of(&self, partition: TopicPartition, now: Time) -> Place {
+        let Some(queue) = self.accumulator.queue(partition) else {
+            return Place::Empty;
+        };
+        let Some((id, batch)) = queue.batches.front().and_then(|id| Some((*id, self.accumulator.batch(*id)?))) else {
+            return Place::Empty;
+        };
+        let leader = self.metadata.leader(partition);
+        let due = match batch.failures {
+            0 if self.closing || self.accumulator.is_full(queue, batch) => batch.created,
+            0 => batch.created + self.settings.linger,
+            // A new leader is tried without waiting.
+            _ if leader.is_some_and(|(_, epoch)| batch.tried < Some(epoch)) => now,
+            _ => batch.not_before,
+        };
+        if now < due {
+            return Place::Timed(due);
+        }
+        let one_by_one = self.settings.max_in_flight_requests_per_connection == 1;
+        if one_by_one && queue.in_flight > 0 || !queue.sequences.may_send(id, batch.stamp.is_some(), self.identity) {
+            return Place::Held;
+        }
+        match leader {
+            Some((node, _)) => Place::Ready(node),
+            None => Place::Leaderless,
+        }
+    }
+
+    fn connection_mut(&mut self, node: NodeId) -> &mut Connection {
+        let index = match self.connections.iter().position(|connection| connection.node == node) {
+            Some(index) => index,
+            None => {
+                self.connections.push(Connection::new(node));
+                self.connections.len() - 1
+            }
+        };
+        &mut self.connections[index]
+    }
+}

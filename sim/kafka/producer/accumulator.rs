@@ -1,0 +1,224 @@
+//! The buffer of a producer: batches by partition, in order, until their outcome is known. Kafka: RecordAccumulator.
+//!
+//! Batches are numbered in the order of their creation and owned by one map, so its first entry is the next whose
+//! delivery timeout can pass, and order by number is order by sequence within a partition. Queues, connections and
+//! sequences hold numbers only. The buffer gives out whole `batch.size` pieces, as Kafka's BufferPool does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::sequences::Sequences;
+use crate::types::record::ProducerStamp;
+use crate::types::request::ErrorCode;
+use crate::types::*;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BatchId(u64);
+
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub partition: TopicPartition,
+    content: Content,
+    pub bytes: u64,
+    /// Start of the linger and of the delivery timeout.
+    pub created: Time,
+    /// Attempts that have ended without success.
+    pub failures: u32,
+    /// Back-off after the last failure.
+    pub not_before: Time,
+    /// Leader epoch of the last attempt: with a newer leader the back-off is over. KIP-951.
+    pub tried: Option<LeaderEpoch>,
+    pub stamp: Option<ProducerStamp>,
+    /// Some attempt ended without telling whether it was appended.
+    pub maybe_appended: bool,
+    /// Why the last attempt failed.
+    pub error: ErrorCode,
+    pub in_flight: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Open(Vec<Record>),
+    Closed(Arc<Records>),
+}
+
+impl Batch {
+    pub fn records(&self) -> &[Record] {
+        match &self.content {
+            Content::Open(records) => records,
+            Content::Closed(records) => match &**records {
+                Records::Messages(records) => records,
+                Records::Groups(_) | Records::Metadata(_) => &[],
+            },
+        }
+    }
+
+    /// No record is added any more; the content is shared from now on.
+    pub fn close(&mut self) -> Arc<Records> {
+        if let Content::Open(records) = &mut self.content {
+            self.content = Content::Closed(Arc::new(Records::Messages(std::mem::take(records))));
+        }
+        match &self.content {
+            Content::Closed(records) => Arc::clone(records),
+            Content::Open(_) => unreachable!("the batch was closed above"),
+        }
+    }
+}
+
+/// One partition as this producer sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    /// To be sent, the next first.
+    pub batches: VecDeque<BatchId>,
+    /// Batches out on connections, also those whose delivery timeout passed meanwhile.
+    pub in_flight: u32,
+    pub sequences: Sequences,
+    pub place: Place,
+}
+
+/// Where the partition waits for its next batch to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing to send. Leaves when a record is appended.
+    #[default]
+    Empty,
+    /// For its linger or back-off to pass.
+    Timed(Time),
+    /// For an answer or a producer id: order forbids to send now.
+    Held,
+    /// For metadata that names a leader.
+    Leaderless,
+    /// For room on the connection to its leader.
+    Ready(NodeId),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Accumulator {
+    batch_size: u64,
+    buffer_memory: u64,
+    used: u64,
+    created: u64,
+    batches: BTreeMap<BatchId, Batch>,
+    queues: BTreeMap<TopicPartition, Queue>,
+}
+
+impl Accumulator {
+    pub fn new(batch_size: ByteCount, buffer_memory: ByteCount) -> Accumulator {
+        Accumulator {
+            batch_size: batch_size.0,
+            buffer_memory: buffer_memory.0,
+            used: 0,
+            created: 0,
+            batches: BTreeMap::new(),
+            queues: BTreeMap::new(),
+        }
+    }
+
+    /// The caller has asked [`Accumulator::fits`].
+    pub fn append(&mut self, partition: TopicPartition, record: Record, now: Time) {
+        let bytes = u64::from(record.message.size);
+        if let Some(batch) = self.open_batch(partition)
+            && batch.bytes + bytes <= self.batch_size
+        {
+            let Some(batch) = self.last_batch_mut(partition) else {
+                unreachable!("the open batch is the last");
+            };
+            batch.bytes += bytes;
+            if let Content::Open(records) = &mut batch.content {
+                records.push(record);
+            }
+            return;
+        }
+        let id = BatchId(self.created);
+        self.created += 1;
+        self.used += bytes.max(self.batch_size).max(1);
+        let mut records = Vec::with_capacity(1);
+        records.push(record);
+        self.batches.insert(
+            id,
+            Batch {
+                partition,
+                content: Content::Open(records),
+                bytes,
+                created: now,
+                failures: 0,
+                not_before: Time::ZERO,
+                tried: None,
+                stamp: None,
+                maybe_appended: false,
+                error: ErrorCode::None,
+                in_flight: false,
+            },
+        );
+        self.queue_mut(partition).batches.push_back(id);
+    }
+
+    /// The batch's outcome is known: its memory is free.
+    pub fn remove(&mut self, id: BatchId) -> Option<Batch> {
+        let batch = self.batches.remove(&id)?;
+        self.used -= batch.bytes.max(self.batch_size).max(1);
+        Some(batch)
+    }
+
+    pub fn batch_mut(&mut self, id: BatchId) -> Option<&mut Batch> {
+        self.batches.get_mut(&id)
+    }
+
+    pub fn queue_mut(&mut self, partition: TopicPartition) -> &mut Queue {
+        self.queues.entry(partition).or_insert_with(|| Queue {
+            batches: VecDeque::new(),
+            in_flight: 0,
+            sequences: Sequences::default(),
+            place: Place::Empty,
+        })
+    }
+
+    pub fn queue(&self, partition: TopicPartition) -> Option<&Queue> {
+        self.queues.get(&partition)
+    }
+
+    pub fn batch(&self, id: BatchId) -> Option<&Batch> {
+        self.batches.get(&id)
+    }
+
+    /// Whether a record of this size finds room beside `waiting` bytes that are not in a batch yet.
+    pub fn fits(&self, partition: Option<TopicPartition>, bytes: u64, waiting: u64) -> bool {
+        let open = partition.and_then(|partition| self.open_batch(partition));
+        if open.is_some_and(|batch| batch.bytes + bytes <= self.batch_size) {
+            return true;
+        }
+        self.used + waiting + bytes.max(self.batch_size) <= self.buffer_memory
+    }
+
+    /// Nothing more goes into the first batch of the queue: it is full, or another one follows.
+    pub fn is_full(&self, queue: &Queue, first: &Batch) -> bool {
+        queue.batches.len() > 1 || self.batch_size <= first.bytes
+    }
+
+    /// The batch whose delivery timeout passes next.
+    pub fn oldest(&self) -> Option<(BatchId, &Batch)> {
+        self.batches.first_key_value().map(|(id, batch)| (*id, batch))
+    }
+
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.queues.keys().copied().collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    pub fn check_invariants(&self) {
+        assert!(self.batches.is_empty() == (self.used == 0), "buffer memory leaks");
+    }
+
+    fn open_batch(&self, partition: TopicPartition) -> Option<&Batch> {
+        let last = self.queues.get(&partition)?.batches.back()?;
+        self.batches.get(last).filter(|batch| matches!(batch.content, Content::Open(_)))
+    }
+
+    fn last_batch_mut(&mut self, partition: TopicPartition) -> Option<&mut Batch> {
+        let last = self.queues.get(&partition)?.batches.back()?;
+        self.batches.get_mut(last)
+    }
+}

@@ -1,0 +1,125 @@
+//! Sequences of an idempotent producer: which batches may be sent, and when a new epoch is needed. KIP-98, KIP-360.
+//!
+//! The one idea: a batch keeps its (producer id, epoch, sequence) for as long as an attempt of it may have been appended.
+//! Only batches that were refused by every attempt get a new identity, and only when nothing of the partition is in
+//! flight any more. Kafka differs: TransactionManager rewrites in-flight batches at once when it raises the epoch
+//! (KAFKA-14034), which can append a record twice.
+
+use std::collections::VecDeque;
+
+use super::accumulator::BatchId;
+use crate::types::record::ProducerStamp;
+use crate::types::*;
+
+/// The producer's identity at the brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// The producer is not idempotent.
+    NotNeeded,
+    /// To be asked for as soon as this instant has come.
+    Wanted(Time),
+    Asked,
+    Known(ProducerId, ProducerEpoch),
+}
+
+impl Identity {
+    /// A new epoch under which every partition begins again at sequence 0; a new id when the epochs are used up.
+    pub fn raise_epoch(&mut self, now: Time) {
+        if let Identity::Known(id, epoch) = *self {
+            *self = match epoch.0 < i16::MAX as u16 {
+                true => Identity::Known(id, ProducerEpoch(epoch.0 + 1)),
+                false => Identity::Wanted(now),
+            };
+        }
+    }
+}
+
+/// Sequences of one partition. Kafka: TxnPartitionEntry.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sequences {
+    /// Under which identity `next` counts.
+    identity: Option<(ProducerId, ProducerEpoch)>,
+    next: Sequence,
+    /// Batches with a sequence whose outcome is open, in order: in flight or waiting for another attempt.
+    open: VecDeque<BatchId>,
+    /// The last batch given up although it had a sequence: a later success shows that it was appended.
+    unresolved: Option<BatchId>,
+    /// The log lacks what comes before the first open batch: under this identity nothing can be appended any more.
+    gap: bool,
+}
+
+/// What an epoch change leaves to do with the batches that were open.
+pub(super) struct Restart {
+    pub open: VecDeque<BatchId>,
+    pub identity: Option<(ProducerId, ProducerEpoch)>,
+}
+
+impl Sequences {
+    /// Whether order allows this batch, the first of its queue, to be sent now.
+    pub fn may_send(&self, id: BatchId, has_sequence: bool, identity: Identity) -> bool {
+        match identity {
+            Identity::NotNeeded => true,
+            Identity::Wanted(_) | Identity::Asked => false,
+            // While a retry is pending, only the first open sequence may be sent.
+            Identity::Known(..) if has_sequence => !self.gap && self.open.front() == Some(&id),
+            // A new batch would carry a sequence after those that nobody knows about, or another epoch than they.
+            Identity::Known(id, epoch) => {
+                let current = self.identity == Some((id, epoch)) || self.open.is_empty();
+                current && !self.gap && self.unresolved.is_none()
+            }
+        }
+    }
+
+    /// Gives a new batch of `count` records its place.
+    pub fn assign(&mut self, batch: BatchId, count: u32, identity: Identity) -> Option<ProducerStamp> {
+        let Identity::Known(id, epoch) = identity else {
+            return None;
+        };
+        if self.identity != Some((id, epoch)) {
+            assert!(self.open.is_empty(), "sequences of two epochs are open at once");
+            self.identity = Some((id, epoch));
+            self.next = Sequence(0);
+        }
+        let stamp = ProducerStamp { id, epoch, base_sequence: self.next };
+        self.next = self.next.plus(count);
+        self.open.push_back(batch);
+        Some(stamp)
+    }
+
+    /// An answer says that the batch is in the log, and so everything before it.
+    pub fn succeeded(&mut self, id: BatchId) {
+        self.open.retain(|open| *open != id);
+        if self.unresolved.is_some_and(|unresolved| unresolved <= id) {
+            self.unresolved = None;
+        }
+    }
+
+    /// The batch is given up; whether its sequences are in the log must show before new ones are used.
+    pub fn given_up(&mut self, id: BatchId) {
+        let count = self.open.len();
+        self.open.retain(|open| *open != id);
+        if self.open.len() < count {
+            self.unresolved = self.unresolved.max(Some(id));
+        }
+    }
+
+    /// No open batch can fill the place before this one.
+    pub fn is_first(&self, id: BatchId) -> bool {
+        self.open.front() == Some(&id)
+    }
+
+    pub fn found_gap(&mut self) {
+        self.gap = true;
+    }
+
+    /// With nothing in flight: `Some` when only a new epoch lets the partition go on.
+    pub fn restart(&mut self) -> Option<Restart> {
+        let hole = self.unresolved.is_some() && self.open.is_empty();
+        if !self.gap && !hole {
+            return None;
+        }
+        self.gap = false;
+        self.unresolved = None;
+        Some(Restart { open: std::mem::take(&mut self.open), identity: self.identity.take() })
+    }
+}

@@ -99,6 +99,11 @@ impl ClientMetadata {
         }
     }
 
+    /// The broker whose answer is awaited, so that its lateness can be noticed.
+    pub fn asked_broker(&self) -> Option<NodeId> {
+        self.in_flight.map(|(_, broker)| broker)
+    }
+
     /// Next instant at which [`ClientMetadata::advance`] will send.
     pub fn next_deadline(&self) -> Option<Time> {
         self.in_flight.is_none().then(|| self.due())

@@ -325,6 +325,8 @@ pub enum PositionReason {
     Committed,
     ResetEarliest,
     ResetLatest,
+    /// The log was cut below the old position; reading goes on where it differs. KIP-320.
+    Truncated,
     /// Kept beside the data of a store.
     Stored,
 }

@@ -1,1 +1,424 @@
-//! consumer
+//! The consumer of a classic group with eager rebalancing: it joins, reads, hands out and commits.
+//!
+//! The one idea: everything that a Java consumer does inside `poll()` happens here only while a poll is **open**
+//! ([`Consumer::poll`] until records are handed out): rebalances, positions, automatic commits, new fetches. Between
+//! polls only the heartbeat goes on, and an answer that was already asked for is kept. So a slow application pays here
+//! what it pays in Kafka, and a poll that finds kept records hands them out in the same step.
+//!
+//! Not here: cooperative rebalancing, static membership, follower reads (KIP-392), transactions, pause and resume. The
+//! Java consumer asks for its coordinator on the connection it fetches on; here the coordinator's channel is used, so
+//! that the question does not wait behind a parked fetch.
+//!
+//! Source: ClassicKafkaConsumer, ConsumerCoordinator, AbstractCoordinator, AbstractFetch, FetchCollector; KIP-62, KIP-320.
+
+mod assignor;
+mod commits;
+mod fetcher;
+mod membership;
+mod positions;
+mod requests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::kafka::client::ClientMetadata;
+use crate::types::note::{Note, PositionReason};
+use crate::types::request::*;
+use crate::types::settings::ConsumerSettings;
+use crate::types::*;
+
+use commits::Commits;
+use fetcher::Buffers;
+use membership::{Membership, Stage};
+use positions::{Position, Standing};
+use requests::{InFlight, Purpose, Requests};
+
+pub use commits::CommitId;
+
+/// How long close() tries to commit and leave. Kafka: Consumer.DEFAULT_CLOSE_TIMEOUT_MS.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a consumer tells its application, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerEvent {
+    /// poll() returns. Never empty, at most `max.poll.records`, positions already advanced.
+    Records(Vec<ConsumerRecord>),
+    /// A round begins: commit what is done, then call [`Consumer::finish_revocation`].
+    Revoking(Vec<TopicPartition>),
+    /// The round is over. All partitions of the member, perhaps none.
+    Assigned(Vec<TopicPartition>),
+    /// The membership is over and the partitions may be somebody else's already: nothing can be committed.
+    Lost(Vec<TopicPartition>),
+    /// Commits of the application end in the order in which they were made.
+    CommitDone { commit: CommitId, result: Result<(), ErrorCode> },
+    /// poll() throws; the poll is closed. OFFSET_OUT_OF_RANGE: no position and no reset policy.
+    Failed(ErrorCode),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerRecord {
+    pub partition: TopicPartition,
+    pub offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+    pub record: Record,
+}
+
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    settings: ConsumerSettings,
+    group: GroupId,
+    topics: Vec<TopicId>,
+    channel: Channel,
+    coordinator_channel: Channel,
+    guards: Guards,
+    metadata: ClientMetadata,
+    requests: Requests,
+    membership: Membership,
+    commits: Commits,
+    /// Where each assigned partition stands.
+    positions: BTreeMap<TopicPartition, Position>,
+    /// Partitions that have no valid position yet.
+    unsettled: usize,
+    offset_fetch: OffsetFetchState,
+    buffers: Buffers,
+    events: VecDeque<ConsumerEvent>,
+    is_polling: bool,
+    closing: Closing,
+    /// Nothing that waits for an instant is due before this one.
+    wake: (Time, TimerName),
+}
+
+/// The question for committed offsets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum OffsetFetchState {
+    Idle { not_before: Time },
+    InFlight,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Closing {
+    /// In use.
+    No,
+    /// The last commits are on their way.
+    Committing { deadline: Time },
+    /// LeaveGroup is on its way.
+    Leaving { deadline: Time },
+    /// Nothing goes out any more.
+    Closed,
+}
+
+impl Consumer {
+    /// `channel` is for metadata and records; the one after it is for the coordinator.
+    pub fn new(
+        settings: ConsumerSettings,
+        group: GroupId,
+        topics: Vec<TopicId>,
+        channel: Channel,
+        bootstrap: Vec<NodeId>,
+        guards: Guards,
+    ) -> Consumer {
+        let metadata =
+            ClientMetadata::new(bootstrap, topics.clone(), settings.metadata_max_age, settings.retry_backoff);
+        Consumer {
+            settings,
+            group,
+            topics,
+            channel,
+            coordinator_channel: Channel(channel.0 + 1),
+            guards,
+            metadata,
+            requests: Requests::new(),
+            membership: Membership::new(),
+            commits: Commits::new(),
+            positions: BTreeMap::new(),
+            unsettled: 0,
+            offset_fetch: OffsetFetchState::Idle { not_before: Time::ZERO },
+            buffers: Buffers::new(),
+            events: VecDeque::new(),
+            is_polling: false,
+            closing: Closing::No,
+            wake: (Time::NEVER, ""),
+        }
+    }
+
+    /// The application enters poll(); it stays there until records are handed out.
+    pub fn poll(&mut self, step: &mut Step) {
+        if self.closing != Closing::No {
+            return;
+        }
+        self.is_polling = true;
+        self.membership.poll_deadline = Time::NEVER;
+        self.commit_automatically_when_due(step);
+        // Kept records go out without a look at anything else, unless a round has to come first.
+        if self.may_hand_out() && self.hand_out(step) {
+            return;
+        }
+        self.buffers.want_fetch();
+        self.advance(step);
+    }
+
+    pub fn next_event(&mut self) -> Option<ConsumerEvent> {
+        self.events.pop_front()
+    }
+
+    /// The answer to [`ConsumerEvent::Revoking`], after the application's commits.
+    pub fn finish_revocation(&mut self, step: &mut Step) {
+        if self.membership.stage == Stage::Revoking {
+            self.give_back_partitions(step);
+            self.membership.stage = Stage::Joining { in_flight: false };
+        }
+        self.membership.poll_deadline = Time::NEVER;
+        self.advance(step);
+    }
+
+    /// The application sets a position itself, as for offsets kept beside its data.
+    pub fn seek(&mut self, partition: TopicPartition, offset: Offset, step: &mut Step) {
+        if self.positions.contains_key(&partition) {
+            self.buffers.drop_partition(partition);
+            self.set_position(partition, offset, None, PositionReason::Stored, step);
+            self.advance(step);
+        }
+    }
+
+    /// Commits and leaves. Positions count as processed, as in the Java client. Kafka: Consumer.close().
+    pub fn close(&mut self, step: &mut Step) {
+        if self.closing != Closing::No {
+            return;
+        }
+        self.is_polling = false;
+        self.membership.poll_deadline = Time::NEVER;
+        let deadline = step.time() + CLOSE_TIMEOUT;
+        if self.settings.enable_auto_commit {
+            self.commit_positions(true, deadline, step);
+        }
+        self.closing = Closing::Committing { deadline };
+        self.advance(step);
+    }
+
+    pub fn handle_response(
+        &mut self,
+        channel: Channel,
+        from: NodeId,
+        correlation: Correlation,
+        response: Response,
+        step: &mut Step,
+    ) {
+        let Some(request) = self.requests.answered(correlation) else { return };
+        assert!(request.channel == channel, "an answer on another channel than its question");
+        assert!(request.to == from, "an answer from another broker than was asked");
+        self.settle(correlation, request, response, step);
+        self.advance(step);
+    }
+
+    pub fn handle_disconnected(&mut self, channel: Channel, peer: NodeId, step: &mut Step) {
+        self.lose_connection(channel, peer, step);
+        self.advance(step);
+    }
+
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        while let Some((channel, peer)) = self.requests.overdue(step.time()) {
+            step.close(channel, peer);
+            self.lose_connection(channel, peer, step);
+        }
+        self.advance(step);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closing == Closing::Closed
+    }
+
+    /// A poll is open: the application waits for an event.
+    pub fn is_polling(&self) -> bool {
+        self.is_polling
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        if self.is_closed() {
+            return None;
+        }
+        let metadata = (self.metadata.next_deadline().unwrap_or(Time::NEVER), "metadata");
+        let timeout = (self.requests.earliest_deadline(), "request timeout");
+        let next = [self.wake, metadata, timeout].into_iter().min_by_key(|(time, _)| *time)?;
+        (next.0 < Time::NEVER).then_some(next)
+    }
+
+    /// Cheap relations that only a bug of ours can break.
+    pub fn check_invariants(&self) {
+        assert!(self.unsettled <= self.positions.len(), "more unsettled partitions than partitions");
+        assert!(!self.is_polling || self.closing == Closing::No, "a poll of a closing consumer");
+    }
+
+    /// Does whatever can be done now. Whoever has to wait for an instant arms it again.
+    fn advance(&mut self, step: &mut Step) {
+        if self.is_closed() {
+            return;
+        }
+        if self.wake.0 <= step.time() {
+            self.wake = (Time::NEVER, "");
+            self.buffers.want_fetch();
+        }
+        self.ask_metadata(step);
+        self.advance_commits(step);
+        self.advance_membership(step);
+        // A commit may have to fail for what the membership has become.
+        self.advance_commits(step);
+        match self.closing {
+            Closing::No => {}
+            Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
+            Closing::Closed => return,
+        }
+        if self.is_polling {
+            self.commit_automatically_when_due(step);
+            self.settle_positions(step);
+            if !(self.may_hand_out() && self.hand_out(step)) {
+                self.fetch(step);
+            }
+        }
+        self.check_invariants();
+    }
+
+    fn ask_metadata(&mut self, step: &mut Step) {
+        if self.metadata.next_deadline().is_none_or(|due| step.time() < due) {
+            return;
+        }
+        let correlation = self.requests.next_correlation();
+        if self.metadata.advance(self.channel, correlation, step) {
+            let broker = self.metadata.asked_broker().expect("asked just now");
+            let deadline = step.time() + self.settings.request_timeout;
+            self.requests.expect(correlation, (self.channel, broker), Purpose::Metadata, deadline);
+        }
+    }
+
+    fn advance_closing(&mut self, step: &mut Step) {
+        if let Closing::Committing { deadline } = self.closing
+            && (self.commits.is_empty() || deadline <= step.time())
+        {
+            let is_leaving = self.leave_group(step);
+            self.give_back_partitions(step);
+            self.closing = if is_leaving { Closing::Leaving { deadline } } else { Closing::Closed };
+        }
+        match self.closing {
+            Closing::Leaving { deadline } if deadline <= step.time() => self.closing = Closing::Closed,
+            Closing::Committing { deadline } | Closing::Leaving { deadline } => self.arm(deadline, "close timeout"),
+            Closing::No | Closing::Closed => {}
+        }
+    }
+
+    /// An answer is here for who asked.
+    fn settle(&mut self, correlation: Correlation, request: InFlight, response: Response, step: &mut Step) {
+        match (request.purpose, response) {
+            (Purpose::Metadata, Response::Metadata(metadata)) => {
+                if self.metadata.handle_response(correlation, &metadata, step) {
+                    self.follow_metadata();
+                }
+            }
+            (Purpose::FindCoordinator, Response::FindCoordinator { error, coordinator }) => {
+                self.handle_find_coordinator(error, coordinator, step);
+            }
+            (Purpose::JoinGroup, Response::JoinGroup(join)) => self.handle_join_group(join, step),
+            (Purpose::SyncGroup { generation }, Response::SyncGroup { error, assignment }) => {
+                self.handle_sync_group(generation, error, assignment, step);
+            }
+            (Purpose::Heartbeat { member, generation }, Response::Heartbeat(error)) => {
+                self.handle_heartbeat((member, generation), error, step);
+            }
+            (Purpose::LeaveGroup, Response::LeaveGroup(_)) => self.finish_leaving(),
+            (Purpose::OffsetFetch, Response::OffsetFetch { error, offsets }) => {
+                self.handle_offset_fetch(error, offsets, step);
+            }
+            (Purpose::Commit { number, membership }, Response::OffsetCommit { error }) => {
+                self.handle_commit(number, membership, error, step);
+            }
+            (Purpose::Fetch, Response::Fetch(fetch)) => self.handle_fetch(request.to, fetch, step),
+            (Purpose::ListOffsets { partitions, earliest }, Response::ListOffsets(offsets)) => {
+                self.handle_list_offsets(partitions, earliest, offsets, step);
+            }
+            (Purpose::ValidateOffsets { partitions }, Response::OffsetForLeaderEpoch(ends)) => {
+                self.handle_epoch_ends(partitions, ends, step);
+            }
+            // An answer to another question is no answer.
+            (purpose, _) => self.lose_request(request.to, purpose, step),
+        }
+    }
+
+    /// The connection is gone with everything that was owed on it.
+    fn lose_connection(&mut self, channel: Channel, peer: NodeId, step: &mut Step) {
+        let lost = self.requests.disconnected(channel, peer, &self.settings, step);
+        if channel == self.channel {
+            self.metadata.handle_disconnected(peer);
+        } else {
+            self.forget_coordinator(Some(peer), step);
+        }
+        lost.into_iter().for_each(|request| self.lose_request(request.to, request.purpose, step));
+    }
+
+    /// This answer will never come.
+    fn lose_request(&mut self, asked: NodeId, purpose: Purpose, step: &mut Step) {
+        let now = step.time();
+        let retry = now + self.settings.retry_backoff;
+        match purpose {
+            Purpose::Metadata => self.metadata.handle_disconnected(asked),
+            Purpose::FindCoordinator => self.lose_find_coordinator(step),
+            Purpose::JoinGroup | Purpose::SyncGroup { .. } => self.rejoin_at(retry),
+            Purpose::Heartbeat { .. } => self.membership.heartbeat_in_flight = false,
+            Purpose::LeaveGroup => self.finish_leaving(),
+            Purpose::OffsetFetch => self.offset_fetch = OffsetFetchState::Idle { not_before: retry },
+            Purpose::Commit { number, membership } => {
+                self.handle_commit(number, membership, ErrorCode::RequestTimedOut, step);
+            }
+            Purpose::Fetch => self.buffers.fetch_lost(asked),
+            Purpose::ListOffsets { partitions, .. } | Purpose::ValidateOffsets { partitions } => {
+                self.retry_positions(&partitions, retry);
+            }
+        }
+    }
+
+    fn finish_leaving(&mut self) {
+        if matches!(self.closing, Closing::Leaving { .. }) {
+            self.closing = Closing::Closed;
+        }
+    }
+
+    /// What a new metadata image changes: leaders to fetch from, epochs to validate, the leader's assignment.
+    fn follow_metadata(&mut self) {
+        self.buffers.want_fetch();
+        for (partition, position) in &mut self.positions {
+            let Some((_, leader_epoch)) = self.metadata.leader(*partition) else { continue };
+            if position.follow_leader(leader_epoch) {
+                // Kept records may be of a log that was cut; they are fetched again if not.
+                self.unsettled += 1;
+                self.buffers.drop_partition(*partition);
+            }
+        }
+        self.rejoin_when_partitions_changed();
+    }
+
+    /// The partitions are not ours any more, in order.
+    fn give_back_partitions(&mut self, step: &mut Step) {
+        let partitions = self.drop_partitions();
+        let (group, member) = (self.group, self.membership.held_by.unwrap_or_default());
+        if partitions.is_empty() {
+            return;
+        }
+        // Thrown out in the meantime: what the application still committed was refused.
+        let is_member = self.membership.generation.is_some();
+        step.note(if is_member {
+            Note::Revoked { group, member, partitions }
+        } else {
+            Note::Lost { group, member, partitions }
+        });
+    }
+
+    fn drop_partitions(&mut self) -> Vec<TopicPartition> {
+        let partitions: Vec<TopicPartition> = self.positions.keys().copied().collect();
+        self.positions.clear();
+        self.unsettled = 0;
+        self.buffers.clear();
+        partitions
+    }
+
+    fn arm(&mut self, time: Time, name: TimerName) {
+        if time < self.wake.0 {
+            self.wake = (time, name);
+        }
+    }
+}

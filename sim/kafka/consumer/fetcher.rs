@@ -1,0 +1,247 @@
+//! Fetching ahead and handing out.
+//!
+//! At most one fetch is out to each broker, and none while that broker's records are still kept here: a fetch of the
+//! caught-up partitions alone would be parked and keep the others waiting behind it. The next fetch leaves in the step
+//! in which the last kept record is handed out, so a broker's records are under way while the application works.
+//! Kept batches are the shared ones of the response; handing out copies the returned records and nothing else.
+//!
+//! Source: AbstractFetch.prepareFetchRequests, FetchCollector, CompletedFetch.
+
+use super::*;
+
+/// A fetch that may not wait at all would be asked again in the same instant, for ever.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+#[derive(Clone, Debug)]
+pub(super) struct Buffers {
+    /// In the order in which they came.
+    kept: VecDeque<KeptBatches>,
+    sources: BTreeMap<NodeId, Source>,
+    /// Something changed since the last look for partitions to fetch.
+    is_fetch_wanted: bool,
+}
+
+/// What one fetch brought for one partition, as far as it is not handed out.
+#[derive(Clone, Debug)]
+struct KeptBatches {
+    partition: TopicPartition,
+    from: NodeId,
+    batches: Vec<RecordBatch>,
+    /// Batch and record to hand out next.
+    next: (usize, usize),
+}
+
+/// A broker that is fetched from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Source {
+    is_in_flight: bool,
+    /// How many partitions have kept batches of this broker.
+    kept: u32,
+    session_epoch: u32,
+}
+
+impl Buffers {
+    pub fn new() -> Buffers {
+        Buffers { kept: VecDeque::new(), sources: BTreeMap::new(), is_fetch_wanted: true }
+    }
+
+    pub fn want_fetch(&mut self) {
+        self.is_fetch_wanted = true;
+    }
+
+    pub fn fetch_lost(&mut self, from: NodeId) {
+        self.sources.entry(from).or_default().is_in_flight = false;
+        self.is_fetch_wanted = true;
+    }
+
+    pub fn drop_partition(&mut self, partition: TopicPartition) {
+        let sources = &mut self.sources;
+        self.kept.retain(|kept| {
+            let is_other = kept.partition != partition;
+            if !is_other {
+                sources.entry(kept.from).or_default().kept -= 1;
+            }
+            is_other
+        });
+        self.is_fetch_wanted = true;
+    }
+
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.sources.values_mut().for_each(|source| source.kept = 0);
+        self.is_fetch_wanted = true;
+    }
+
+    fn keep(&mut self, partition: TopicPartition, from: NodeId, batches: Vec<RecordBatch>) {
+        self.sources.entry(from).or_default().kept += 1;
+        self.kept.push_back(KeptBatches { partition, from, batches, next: (0, 0) });
+    }
+
+    fn drop_front(&mut self) {
+        let done = self.kept.pop_front().expect("something is kept");
+        let source = self.sources.entry(done.from).or_default();
+        source.kept -= 1;
+        self.is_fetch_wanted |= source.kept == 0;
+    }
+
+    /// Idle and drained.
+    fn is_fetchable(&self, from: NodeId) -> bool {
+        self.sources.get(&from).is_none_or(|source| !source.is_in_flight && source.kept == 0)
+    }
+}
+
+impl Consumer {
+    /// No round comes before the records.
+    pub(super) fn may_hand_out(&self) -> bool {
+        self.membership.stage == (Stage::Stable { rejoin: false })
+    }
+
+    /// Closes the poll with kept records, when there are any, and sends the next fetches.
+    pub(super) fn hand_out(&mut self, step: &mut Step) -> bool {
+        if self.buffers.kept.is_empty() {
+            return false;
+        }
+        let limit = self.settings.max_poll_records.max(1) as usize;
+        let mut records = Vec::new();
+        while records.len() < limit && !self.buffers.kept.is_empty() {
+            self.take_kept(limit, &mut records, step);
+        }
+        if records.is_empty() {
+            return false;
+        }
+        self.events.push_back(ConsumerEvent::Records(records));
+        self.is_polling = false;
+        self.membership.poll_deadline = step.time() + self.settings.max_poll_interval;
+        self.arm(self.membership.poll_deadline, "max poll interval");
+        self.fetch(step);
+        true
+    }
+
+    /// Sends a fetch to every broker that is idle, drained, and leads a partition with a position.
+    pub(super) fn fetch(&mut self, step: &mut Step) {
+        if !std::mem::take(&mut self.buffers.is_fetch_wanted) {
+            return;
+        }
+        let now = step.time();
+        let mut retry = Time::NEVER;
+        let mut fetches: Vec<(NodeId, Vec<FetchPartition>)> = Vec::new();
+        for (partition, position) in &self.positions {
+            if position.standing != Standing::Valid {
+                continue;
+            }
+            if now < position.not_before {
+                retry = retry.min(position.not_before);
+                continue;
+            }
+            let Some((leader, leader_epoch)) = self.metadata.leader(*partition) else {
+                self.metadata.want_refresh();
+                continue;
+            };
+            let wanted = FetchPartition {
+                partition: *partition,
+                current_leader_epoch: Some(leader_epoch),
+                fetch_offset: position.offset,
+                last_fetched_epoch: None,
+                max_bytes: self.settings.max_partition_fetch_bytes,
+            };
+            match fetches.iter_mut().find(|(broker, _)| *broker == leader) {
+                Some((_, partitions)) => partitions.push(wanted),
+                None if self.buffers.is_fetchable(leader) => fetches.push((leader, vec![wanted])),
+                None => {}
+            }
+        }
+        self.arm(retry, "fetch retry");
+        for (leader, partitions) in fetches {
+            self.send_fetch(leader, partitions, step);
+        }
+    }
+
+    pub(super) fn handle_fetch(&mut self, from: NodeId, response: FetchResponse, step: &mut Step) {
+        self.buffers.fetch_lost(from);
+        for fetched in response.partitions {
+            self.keep_fetched(from, fetched, step);
+        }
+    }
+
+    fn keep_fetched(&mut self, from: NodeId, fetched: FetchedPartition, step: &mut Step) {
+        let partition = fetched.partition;
+        let Some(position) = self.positions.get_mut(&partition) else { return };
+        let is_expected = position.standing == Standing::Valid && position.offset == fetched.fetch_offset;
+        match fetched.error {
+            ErrorCode::None => {
+                if fetched.batches.is_empty() || is_expected {
+                    // Nothing to decide.
+                } else if self.guards.stand(Guard::FetchPositionCheck) {
+                    return;
+                } else {
+                    // A mutant goes on wherever the answer happens to be.
+                    position.offset = fetched.fetch_offset;
+                    position.standing = Standing::Valid;
+                    self.count_unsettled();
+                    self.buffers.drop_partition(partition);
+                }
+                if !fetched.batches.is_empty() {
+                    self.buffers.keep(partition, from, fetched.batches);
+                }
+            }
+            ErrorCode::OffsetOutOfRange if is_expected => self.reset_position(partition),
+            ErrorCode::OffsetOutOfRange => {}
+            _ => {
+                position.not_before = step.time() + self.settings.retry_backoff;
+                self.metadata.want_refresh();
+            }
+        }
+    }
+
+    /// Moves records of the first kept partition into `records`, up to `limit` of them.
+    fn take_kept(&mut self, limit: usize, records: &mut Vec<ConsumerRecord>, step: &mut Step) {
+        let kept = self.buffers.kept.front_mut().expect("something is kept");
+        let partition = kept.partition;
+        let position = self.positions.get_mut(&partition).expect("kept batches of an assigned partition");
+        let (from, taken) = (position.offset, records.len());
+        while let Some(batch) = kept.batches.get(kept.next.0)
+            && records.len() < limit
+        {
+            // Batches come whole: what lies below the position was handed out before.
+            let below = from.0.saturating_sub(batch.base_offset.0) as usize;
+            let messages = batch.messages();
+            let first = kept.next.1.max(below).min(messages.len());
+            let end = messages.len().min(first + limit - records.len());
+            records.extend((first..end).map(|index| ConsumerRecord {
+                partition,
+                offset: batch.base_offset.plus(index as u64),
+                leader_epoch: batch.leader_epoch,
+                record: messages[index],
+            }));
+            if first < end {
+                position.offset = batch.base_offset.plus(end as u64);
+                position.offset_epoch = Some(batch.leader_epoch);
+            }
+            kept.next = if end == messages.len() { (kept.next.0 + 1, 0) } else { (kept.next.0, end) };
+        }
+        let is_drained = kept.next.0 == kept.batches.len();
+        let (to, count) = (position.offset, (records.len() - taken) as u32);
+        if count > 0 {
+            step.note(Note::Polled { group: self.group, partition, from, to, count });
+        }
+        if is_drained {
+            self.buffers.drop_front();
+        }
+    }
+
+    fn send_fetch(&mut self, leader: NodeId, partitions: Vec<FetchPartition>, step: &mut Step) {
+        let Some(to) = self.usable(self.channel, leader, step.time()) else { return };
+        let source = self.buffers.sources.entry(leader).or_default();
+        source.is_in_flight = true;
+        source.session_epoch += 1;
+        let request = Request::Fetch(FetchRequest {
+            replica: None,
+            max_wait: self.settings.fetch_max_wait.max(SHORTEST_WAIT),
+            min_bytes: self.settings.fetch_min_bytes,
+            max_bytes: self.settings.fetch_max_bytes,
+            partitions,
+            session_epoch: source.session_epoch,
+        });
+        self.requests.send(to, Purpose::Fetch, request, self.settings.request_timeout, step);
+    }
+}

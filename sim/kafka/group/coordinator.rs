@@ -1,0 +1,579 @@
+//! The broker's group coordinator: routes requests to groups, replays partitions of the offsets topic, and answers
+//! when records are replicated.
+//!
+//! Each partition of the offsets topic that this broker leads is a shard: it loads, serves, and is given up as one.
+//! Member ids carry node, partition, leader epoch and a counter, so no two coordinators of a run give the same.
+//!
+//! Kafka differs: a new coordinator here serves everything up to the end of its log, Kafka's only what is below the
+//! high watermark; and appends are answered one by one, not in lingering batches (KIP-848's CoordinatorRuntime).
+//!
+//! Source: GroupCoordinatorService, CoordinatorLoaderImpl, OffsetMetadataManager.
+
+use std::collections::BTreeMap;
+
+use crate::types::note::Note;
+use crate::types::request::*;
+use crate::types::settings::BrokerSettings;
+use crate::types::*;
+
+use super::classic::{ClassicGroup, Then, Turn, Write, reply_join_error};
+
+/// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
+const LOAD_BASE: Duration = Duration::from_millis(1);
+const LOAD_PER_RECORD: Duration = Duration::from_micros(1);
+
+#[derive(Clone, Debug)]
+pub struct CoordinatorConfig {
+    pub node: NodeId,
+    pub offsets_topic: TopicId,
+    /// Partitions of the offsets topic.
+    pub partitions: u16,
+    pub settings: BrokerSettings,
+    pub guards: Guards,
+}
+
+/// Records that the broker appends to a partition of the offsets topic as its leader, to be replicated like acks=all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinatorAppend {
+    pub partition: TopicPartition,
+    pub token: AppendToken,
+    pub records: Vec<Group>,
+}
+
+/// Pairs [`CoordinatorAppend`] with [`Coordinator::append_finished`]; never used twice by one coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppendToken(pub u64);
+
+/// One for each broker, for all partitions of the offsets topic that it leads.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    config: CoordinatorConfig,
+    shards: BTreeMap<u16, Shard>,
+    groups: BTreeMap<GroupId, ClassicGroup>,
+    /// Appends that are not replicated yet.
+    pending: BTreeMap<AppendToken, Pending>,
+    next_token: u64,
+    members_named: u64,
+    next_expiration_check: Time,
+    /// No timer is due before this instant.
+    wake: (Time, TimerName),
+    writes: Vec<Write>,
+}
+
+/// A partition of the offsets topic.
+#[derive(Clone, Debug)]
+struct Shard {
+    leader_epoch: LeaderEpoch,
+    /// Until then the log is being read, and requests are COORDINATOR_LOAD_IN_PROGRESS.
+    loading_until: Option<Time>,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    group: GroupId,
+    then: Then,
+}
+
+impl Coordinator {
+    pub fn new(config: CoordinatorConfig) -> Coordinator {
+        assert!(config.partitions > 0, "an offsets topic without partitions");
+        Coordinator {
+            config,
+            shards: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_token: 0,
+            members_named: 0,
+            next_expiration_check: Time::NEVER,
+            wake: (Time::NEVER, ""),
+            writes: Vec::new(),
+        }
+    }
+
+    /// Replays the log of a partition up to its end. Answers begin when the reading would be done.
+    pub fn become_leader(
+        &mut self,
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        batches: &[RecordBatch],
+        step: &mut Step,
+    ) {
+        assert!(partition.topic == self.config.offsets_topic, "coordinator of a partition of another topic");
+        self.unload(partition.partition, step);
+        let mut count = 0;
+        for batch in batches {
+            match &*batch.records {
+                Records::Groups(records) => {
+                    count += records.len() as u64;
+                    records.iter().for_each(|record| self.replay(record));
+                }
+                Records::Messages(_) | Records::Metadata(_) => {}
+            }
+        }
+        let ready = step.time() + LOAD_BASE + LOAD_PER_RECORD * count;
+        self.shards.insert(partition.partition, Shard { leader_epoch, loading_until: Some(ready) });
+        self.arm(ready, "coordinator load");
+        if self.next_expiration_check == Time::NEVER {
+            self.next_expiration_check = step.time() + self.config.settings.offsets_retention_check_interval;
+        }
+        self.arm(self.next_expiration_check, "offset expiration check");
+    }
+
+    /// The broker does not lead the partition any more: everything of it is forgotten and whoever waits is told.
+    pub fn resign(&mut self, partition: TopicPartition, step: &mut Step) {
+        if self.config.guards.stand(Guard::CoordinatorUnload) {
+            self.unload(partition.partition, step);
+        }
+    }
+
+    /// Replies by `step`, now or later. JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch.
+    #[must_use = "the broker appends them"]
+    pub fn handle_request(&mut self, from: ReplyTo, request: Request, step: &mut Step) -> Vec<CoordinatorAppend> {
+        let group = group_of(&request);
+        let shard_number = self.shard_number(group);
+        let Some(shard) = self.shards.get(&shard_number) else {
+            refuse(from, &request, ErrorCode::NotCoordinator, step);
+            return Vec::new();
+        };
+        let leader_epoch = shard.leader_epoch;
+        if shard.loading_until.is_some() {
+            self.answer_while_loading(from, &request, step);
+            return Vec::new();
+        }
+        match request {
+            Request::JoinGroup(join) => self.handle_join(from, join, leader_epoch, step),
+            Request::SyncGroup(sync) => match self.turn(group, step) {
+                Some((group, mut turn)) => group.sync(from, sync, &mut turn),
+                None => step.reply(from, unknown_member_sync()),
+            },
+            Request::Heartbeat { generation, member, .. } => {
+                let error = match self.turn(group, step) {
+                    Some((group, mut turn)) => group.heartbeat(member, generation, &mut turn),
+                    None => ErrorCode::UnknownMemberId,
+                };
+                step.reply(from, Response::Heartbeat(error));
+            }
+            Request::LeaveGroup { member, .. } => {
+                let error = match self.turn(group, step) {
+                    Some((group, mut turn)) => group.leave(member, &mut turn),
+                    None => ErrorCode::UnknownMemberId,
+                };
+                step.reply(from, Response::LeaveGroup(error));
+            }
+            Request::OffsetCommit(commit) => self.handle_commit(from, commit, step),
+            Request::OffsetFetch { partitions, .. } => {
+                let offsets = self.committed(group, &partitions);
+                step.reply(from, Response::OffsetFetch { error: ErrorCode::None, offsets });
+            }
+            other => panic!("{:?} is not a request for a group coordinator", other.kind()),
+        }
+        self.finish_turn(group)
+    }
+
+    /// The append is replicated, or failed. What waited for it is answered.
+    #[must_use = "the broker appends them"]
+    pub fn append_finished(
+        &mut self,
+        token: AppendToken,
+        result: Result<Offset, ErrorCode>,
+        step: &mut Step,
+    ) -> Vec<CoordinatorAppend> {
+        let Some(Pending { group: id, then }) = self.pending.remove(&token) else {
+            return Vec::new();
+        };
+        let error = result.err().map_or(ErrorCode::None, coordinator_error);
+        let is_busy = self.is_writing(id);
+        let Some((group, mut turn)) = self.turn(id, step) else {
+            return Vec::new();
+        };
+        match then {
+            Then::Assigned { generation, assignments } => {
+                group.finish_assignment(generation, assignments, error, &mut turn);
+                group.expire_wanted_offsets(&mut turn);
+            }
+            Then::Emptied => group.expire_wanted_offsets(&mut turn),
+            Then::Committed { from, by, member, offsets, at } => {
+                if error == ErrorCode::None {
+                    for committed in &offsets {
+                        let offset = committed.offset.expect("a commit without an offset was refused");
+                        group.offsets.store(committed.partition, offset, committed.leader_epoch, at);
+                    }
+                }
+                if let Some(from) = from {
+                    answer_commit(from, id, by, member, &offsets, error, step);
+                }
+            }
+            Then::Expired { partitions } if error == ErrorCode::None => {
+                for partition in partitions {
+                    if group.offsets.forget(partition) {
+                        turn.step.note(Note::OffsetExpired { group: id, partition });
+                    }
+                }
+                if !is_busy && group.die_if_unused(&mut turn) {
+                    self.groups.remove(&id);
+                }
+            }
+            Then::Expired { .. } => {}
+        }
+        self.finish_turn(id)
+    }
+
+    /// ExpireOffsets waits while a round is on. Everything else is not for a coordinator.
+    #[must_use = "the broker appends them"]
+    pub fn handle_command(&mut self, command: Command, step: &mut Step) -> Vec<CoordinatorAppend> {
+        match command {
+            Command::ExpireOffsets(id) => {
+                if let Some((group, mut turn)) = self.turn(id, step) {
+                    group.want_expiration();
+                    group.expire_offsets(&mut turn);
+                }
+                self.finish_turn(id)
+            }
+            Command::Rebalance(id) => {
+                if let Some((group, mut turn)) = self.turn(id, step) {
+                    group.rebalance(&mut turn);
+                }
+                self.finish_turn(id)
+            }
+            Command::ShutDown
+            | Command::HoldMetadata(_)
+            | Command::EnforceRetention(_)
+            | Command::ElectPreferred(_)
+            | Command::EndLoad => Vec::new(),
+        }
+    }
+
+    #[must_use = "the broker appends them"]
+    pub fn handle_timeout(&mut self, step: &mut Step) -> Vec<CoordinatorAppend> {
+        let now = step.time();
+        if now < self.wake.0 {
+            return Vec::new();
+        }
+        self.finish_loads(step);
+        let is_check = self.next_expiration_check <= now;
+        if is_check {
+            self.next_expiration_check = now + self.config.settings.offsets_retention_check_interval;
+        }
+        let due: Vec<GroupId> =
+            self.groups.values().filter(|group| is_check || group.wake().0 <= now).map(|group| group.id).collect();
+        let mut appends = Vec::new();
+        for id in due {
+            let is_busy = self.is_writing(id);
+            let Some((group, mut turn)) = self.turn(id, step) else { continue };
+            group.handle_timeout(&mut turn);
+            if is_check {
+                group.expire_offsets(&mut turn);
+                if !is_busy && group.die_if_unused(&mut turn) {
+                    self.groups.remove(&id);
+                }
+            }
+            appends.append(&mut self.finish_turn(id));
+        }
+        self.recompute_wake();
+        appends
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        (self.wake.0 < Time::NEVER).then_some(self.wake)
+    }
+
+    pub fn check_invariants(&self) {
+        self.groups.values().for_each(ClassicGroup::check_invariants);
+    }
+
+    fn handle_join(&mut self, from: ReplyTo, join: JoinGroupRequest, leader_epoch: LeaderEpoch, step: &mut Step) {
+        let settings = &self.config.settings;
+        let allowed = settings.group_min_session_timeout..=settings.group_max_session_timeout;
+        let is_allowed = allowed.contains(&join.session_timeout);
+        let id = join.group;
+        if join.member.is_none() && is_allowed {
+            self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        }
+        let fresh = join.member.is_none().then(|| self.name_member(id, leader_epoch));
+        let mut turn = Turn { step, writes: &mut self.writes, settings: &self.config.settings };
+        let member = join.member.or(fresh).expect("named just now");
+        if !is_allowed {
+            return reply_join_error(from, ErrorCode::InvalidSessionTimeout, member, &mut turn);
+        }
+        match self.groups.get_mut(&id) {
+            Some(group) if fresh.is_some() => group.give_member_id(from, member, join.session_timeout, &mut turn),
+            Some(group) => group.join(from, member, join, &mut turn),
+            None => reply_join_error(from, ErrorCode::UnknownMemberId, member, &mut turn),
+        }
+    }
+
+    fn handle_commit(&mut self, from: ReplyTo, commit: OffsetCommitRequest, step: &mut Step) {
+        let id = commit.group;
+        let member = commit.membership.map(|(member, _)| member);
+        let error = match self.groups.get(&id) {
+            Some(_) | None if commit.offsets.iter().any(|committed| committed.offset.is_none()) => {
+                ErrorCode::InvalidRequest
+            }
+            // A mutant forgets who may commit.
+            Some(_) | None if !self.config.guards.stand(Guard::GenerationFencing) => ErrorCode::None,
+            Some(group) => group.validate_commit(commit.membership),
+            None if commit.membership.is_none() => ErrorCode::None,
+            None => ErrorCode::IllegalGeneration,
+        };
+        if error != ErrorCode::None {
+            return answer_commit(from, id, from.peer, member, &commit.offsets, error, step);
+        }
+        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        if let Some(member) = member {
+            group.renew_by_commit(member, step.time());
+        }
+        let at = step.now.wall_clock;
+        let records = commit.offsets.iter().map(|committed| Group::Offset {
+            group: id,
+            partition: committed.partition,
+            offset: committed.offset.expect("checked above"),
+            leader_epoch: committed.leader_epoch,
+            at,
+        });
+        let records: Vec<Group> = records.collect();
+        // Without the guard the commit is answered as done before it is.
+        let waits = self.config.guards.stand(Guard::CommitAfterReplication) && !records.is_empty();
+        if !waits {
+            answer_commit(from, id, from.peer, member, &commit.offsets, ErrorCode::None, step);
+        }
+        if !records.is_empty() {
+            let from_later = waits.then_some(from);
+            let then = Then::Committed { from: from_later, by: from.peer, member, offsets: commit.offsets, at };
+            self.writes.push(Write { group: id, records, then });
+        }
+    }
+
+    /// The log is not read yet, so nothing is known; a heartbeat is answered blindly, as Kafka does.
+    fn answer_while_loading(&self, from: ReplyTo, request: &Request, step: &mut Step) {
+        match request {
+            Request::Heartbeat { .. } => step.reply(from, Response::Heartbeat(ErrorCode::None)),
+            // A mutant takes "not read yet" for "nothing committed".
+            Request::OffsetFetch { partitions, .. } if !self.config.guards.stand(Guard::CoordinatorLoading) => {
+                let nothing = |partition: &TopicPartition| CommittedOffset {
+                    partition: *partition,
+                    offset: None,
+                    leader_epoch: None,
+                };
+                let offsets = partitions.iter().map(nothing).collect();
+                step.reply(from, Response::OffsetFetch { error: ErrorCode::None, offsets });
+            }
+            _ => refuse(from, request, ErrorCode::CoordinatorLoadInProgress, step),
+        }
+    }
+
+    fn committed(&self, group: GroupId, partitions: &[TopicPartition]) -> Vec<CommittedOffset> {
+        let nothing = |partition| CommittedOffset { partition, offset: None, leader_epoch: None };
+        let group = self.groups.get(&group);
+        partitions
+            .iter()
+            .map(|partition| group.map_or(nothing(*partition), |group| group.offsets.answer(*partition)))
+            .collect()
+    }
+
+    /// The only place where a record changes a group without a request. Kafka: OffsetMetadataManager.replay.
+    fn replay(&mut self, record: &Group) {
+        let id = match record {
+            Group::Offset { group, .. } | Group::OffsetExpired { group, .. } | Group::Metadata { group, .. } => *group,
+        };
+        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        match record {
+            Group::Offset { partition, offset, leader_epoch, at, .. } => {
+                group.offsets.store(*partition, *offset, *leader_epoch, *at);
+            }
+            Group::OffsetExpired { partition, .. } => {
+                group.offsets.forget(*partition);
+            }
+            Group::Metadata { generation, leader, members, at, .. } => {
+                group.replay_metadata(*generation, *leader, members, *at);
+            }
+        }
+    }
+
+    fn finish_loads(&mut self, step: &mut Step) {
+        let now = step.time();
+        let done: Vec<u16> = self
+            .shards
+            .iter()
+            .filter(|(_, shard)| shard.loading_until.is_some_and(|ready| ready <= now))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in done {
+            self.shards.get_mut(&number).expect("listed just now").loading_until = None;
+            let partitions = self.config.partitions;
+            let mut count = 0;
+            for group in self.groups.values_mut().filter(|group| group.id.0 % partitions == number) {
+                group.arm_sessions(now);
+                count += 1;
+            }
+            step.note(Note::CoordinatorLoaded { groups: count });
+        }
+    }
+
+    fn unload(&mut self, number: u16, step: &mut Step) {
+        if self.shards.remove(&number).is_none() {
+            return;
+        }
+        let partitions = self.config.partitions;
+        let is_here = |id: GroupId| id.0 % partitions == number;
+        let orphaned: Vec<AppendToken> =
+            self.pending.iter().filter(|(_, pending)| is_here(pending.group)).map(|(token, _)| *token).collect();
+        for token in orphaned {
+            let Pending { group, then } = self.pending.remove(&token).expect("listed just now");
+            if let Then::Committed { from: Some(from), by, member, offsets, .. } = then {
+                answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
+            }
+        }
+        let gone: Vec<GroupId> = self.groups.keys().copied().filter(|id| is_here(*id)).collect();
+        for id in gone {
+            let mut group = self.groups.remove(&id).expect("listed just now");
+            group.resign(&mut Turn { step, writes: &mut self.writes, settings: &self.config.settings });
+        }
+        if self.shards.is_empty() {
+            self.next_expiration_check = Time::NEVER;
+        }
+        self.recompute_wake();
+    }
+
+    /// Node, partition, leader epoch and a counter, readable in decimal.
+    fn name_member(&mut self, group: GroupId, leader_epoch: LeaderEpoch) -> MemberId {
+        const COUNTERS: u64 = 1_000_000;
+        const EPOCHS: u64 = 100_000;
+        const PARTITIONS: u64 = 1_000;
+        self.members_named += 1;
+        let shard = u64::from(self.shard_number(group));
+        let epoch = u64::from(leader_epoch.0);
+        assert!(self.members_named < COUNTERS, "member ids of one coordinator are used up");
+        assert!(epoch < EPOCHS, "leader epochs beyond what a member id can carry");
+        assert!(shard < PARTITIONS, "offsets partitions beyond what a member id can carry");
+        let place = u64::from(self.config.node.0) * PARTITIONS + shard;
+        MemberId((place * EPOCHS + epoch) * COUNTERS + self.members_named)
+    }
+
+    fn shard_number(&self, group: GroupId) -> u16 {
+        group.0 % self.config.partitions
+    }
+
+    /// An append of the group is not replicated yet; its answer needs the group.
+    fn is_writing(&self, group: GroupId) -> bool {
+        self.pending.values().any(|pending| pending.group == group)
+    }
+
+    /// A group of a shard that serves, with what its step may touch.
+    fn turn<'t, 's>(&'t mut self, id: GroupId, step: &'t mut Step<'s>) -> Option<(&'t mut ClassicGroup, Turn<'t, 's>)> {
+        let shard = self.shards.get(&(id.0 % self.config.partitions))?;
+        if shard.loading_until.is_some() {
+            return None;
+        }
+        let group = self.groups.get_mut(&id)?;
+        Some((group, Turn { step, writes: &mut self.writes, settings: &self.config.settings }))
+    }
+
+    /// Gives the writes of a step their tokens and takes over the group's earliest timer.
+    fn finish_turn(&mut self, id: GroupId) -> Vec<CoordinatorAppend> {
+        if let Some(group) = self.groups.get(&id) {
+            group.check_invariants();
+            let (wake, name) = group.wake();
+            self.arm(wake, name);
+        }
+        let topic = self.config.offsets_topic;
+        let mut appends = Vec::with_capacity(self.writes.len());
+        for write in self.writes.drain(..) {
+            let token = AppendToken(self.next_token);
+            self.next_token += 1;
+            let partition = TopicPartition::new(topic, write.group.0 % self.config.partitions);
+            self.pending.insert(token, Pending { group: write.group, then: write.then });
+            appends.push(CoordinatorAppend { partition, token, records: write.records });
+        }
+        appends
+    }
+
+    fn arm(&mut self, deadline: Time, name: TimerName) {
+        if deadline < self.wake.0 {
+            self.wake = (deadline, name);
+        }
+    }
+
+    fn recompute_wake(&mut self) {
+        self.wake = (Time::NEVER, "");
+        self.arm(self.next_expiration_check, "offset expiration check");
+        let loading = self.shards.values().filter_map(|shard| shard.loading_until).min();
+        self.arm(loading.unwrap_or(Time::NEVER), "coordinator load");
+        let group = self.groups.values().map(ClassicGroup::wake).min_by_key(|(wake, _)| *wake);
+        if let Some((wake, name)) = group {
+            self.arm(wake, name);
+        }
+    }
+}
+
+fn answer_commit(
+    from: ReplyTo,
+    group: GroupId,
+    by: NodeId,
+    member: Option<MemberId>,
+    offsets: &[CommittedOffset],
+    error: ErrorCode,
+    step: &mut Step,
+) {
+    if error == ErrorCode::None {
+        for committed in offsets {
+            let offset = committed.offset.unwrap_or_default();
+            step.note(Note::OffsetCommitted { group, partition: committed.partition, offset, member, by });
+        }
+    } else {
+        step.note(Note::OffsetCommitRefused { group, error, member, by });
+    }
+    step.reply(from, Response::OffsetCommit { error });
+}
+
+/// What a failed append means for the client of a coordinator. Kafka: CoordinatorOperationExceptionHelper.
+fn coordinator_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::NotLeaderOrFollower | ErrorCode::StorageError | ErrorCode::FencedLeaderEpoch => {
+            ErrorCode::NotCoordinator
+        }
+        ErrorCode::NotEnoughReplicas
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::RequestTimedOut
+        | ErrorCode::UnknownTopicOrPartition => ErrorCode::CoordinatorNotAvailable,
+        other => other,
+    }
+}
+
+fn unknown_member_sync() -> Response {
+    Response::SyncGroup { error: ErrorCode::UnknownMemberId, assignment: Vec::new() }
+}
+
+fn group_of(request: &Request) -> GroupId {
+    match request {
+        Request::JoinGroup(join) => join.group,
+        Request::SyncGroup(sync) => sync.group,
+        Request::OffsetCommit(commit) => commit.group,
+        Request::Heartbeat { group, .. } | Request::LeaveGroup { group, .. } | Request::OffsetFetch { group, .. } => {
+            *group
+        }
+        other => panic!("{:?} is not a request for a group coordinator", other.kind()),
+    }
+}
+
+fn refuse(from: ReplyTo, request: &Request, error: ErrorCode, step: &mut Step) {
+    let response = match request {
+        Request::JoinGroup(join) => Response::JoinGroup(JoinGroupResponse {
+            error,
+            generation: Generation(0),
+            member: join.member.unwrap_or_default(),
+            leader: MemberId::default(),
+            members: Vec::new(),
+        }),
+        Request::SyncGroup(_) => Response::SyncGroup { error, assignment: Vec::new() },
+        Request::Heartbeat { .. } => Response::Heartbeat(error),
+        Request::LeaveGroup { .. } => Response::LeaveGroup(error),
+        Request::OffsetCommit(commit) => {
+            let member = commit.membership.map(|(member, _)| member);
+            step.note(Note::OffsetCommitRefused { group: commit.group, error, member, by: from.peer });
+            Response::OffsetCommit { error }
+        }
+        Request::OffsetFetch { .. } => Response::OffsetFetch { error, offsets: Vec::new() },
+        other => panic!("{:?} is not a request for a group coordinator", other.kind()),
+    };
+    step.reply(from, response);
+}

@@ -59,17 +59,17 @@ impl Axis {
         Axis { low, high, scale: Scale::Linear, ticks }
     }
 
-    /// Seconds on a logarithm; the ends are moved outwards to a tick.
+    /// Seconds on a logarithm; the low end is moved down to a tick.
     pub fn durations(shortest: f64, longest: f64) -> Axis {
         assert!(shortest > 0.0, "a logarithm begins above zero");
         let low = DURATIONS.iter().rev().find(|tick| **tick <= shortest).copied().unwrap_or(shortest);
-        let high = DURATIONS.iter().find(|tick| **tick >= longest).copied().unwrap_or(longest);
+        let high = if longest > low { longest } else { low * 2.0 };
         let inside: Vec<f64> = DURATIONS.into_iter().filter(|tick| (low..=high).contains(tick)).collect();
         // A very long axis keeps each n-th tick, so that labels do not touch.
         let every = inside.len().div_ceil(12).max(1);
         let kept = inside.into_iter().step_by(every);
         let ticks = kept.map(|value| Tick { value, label: numbers::seconds(value) }).collect();
-        Axis { low, high: if high > low { high } else { low * 2.0 }, scale: Scale::Logarithmic, ticks }
+        Axis { low, high, scale: Scale::Logarithmic, ticks }
     }
 
     /// Seconds from one end to the other, both kept.

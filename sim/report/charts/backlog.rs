@@ -65,12 +65,13 @@ impl BacklogChart {
         let bounds = Bounds {
             left: MARGIN + (widest + 12.0).max(if self.faults.is_empty() { 0.0 } else { 72.0 }),
             top: top + 22.0 + fault_band::lanes_height(&self.faults),
-            right: WIDTH - 176.0,
+            right: WIDTH - if self.series.iter().all(|series| series.cleared_at.is_some()) { 100.0 } else { 176.0 },
             bottom: HEIGHT - MARGIN - 66.0,
         };
         fault_band::draw(&page, &self.faults, &x, bounds);
-        let meaning = if self.faults.is_empty() { "messages" } else { "" };
-        page.axes(bounds, (&x, "time after the load began"), (&y, meaning));
+        let lanes = fault_band::lanes_height(&self.faults);
+        page.text((MARGIN, bounds.top - lanes - 16.0), "messages", Lettering::NOTE);
+        page.axes(bounds, &x, "time after the load began", &y);
         let mut plot = page.plot(bounds, x.clone(), y.clone());
         let at = |time: f64, messages: f64| {
             let across = bounds.left + x.fraction(time).clamp(0.0, 1.0) * (bounds.right - bounds.left);
@@ -124,7 +125,7 @@ impl BacklogChart {
             let (x, axis) = at(time, 0.0);
             let lettering = Lettering::LABEL.token(token).halo();
             let text = lettering.fitted(&format!("{name} clear at {}", seconds(time)), 300.0);
-            let (side, across) = match x + 8.0 + lettering.width(&text) * 1.06 <= bounds.right {
+            let (side, across) = match x + 8.0 + lettering.width(&text) * 1.06 <= WIDTH - MARGIN {
                 true => (Align::Left, x + 7.0),
                 false => (Align::Right, x - 7.0),
             };
@@ -142,7 +143,16 @@ impl BacklogChart {
 
 fn draw_line(page: &Page, plot: &mut Plot, axes: (&Axis, &Axis), series: &BacklogSeries, (token, dash): (Token, Dash)) {
     page.set_dash(dash);
-    for piece in clipped(&decimated(&series.points, MOST_POINTS), axes.0, axes.1) {
+    // A line that has come to rest on the axis would hide those below it.
+    let resting = axes.1.high / 100.0;
+    let cleared = series.cleared_at.unwrap_or(f64::INFINITY);
+    let seen = decimated(&series.points, MOST_POINTS).into_iter().map(|(time, messages)| {
+        match time > cleared && messages < resting {
+            true => (time, f64::NAN),
+            false => (time, messages),
+        }
+    });
+    for piece in clipped(&seen.collect::<Vec<_>>(), axes.0, axes.1) {
         plot.draw_series(LineSeries::new(piece, pen(token, 2.5))).expect(DRAWN);
     }
     page.set_dash(Dash::Solid);

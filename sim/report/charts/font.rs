@@ -78,26 +78,59 @@ fn units(face: &FontRef) -> f64 {
     f64::from(face.units_per_em().expect("the bundled font names its units"))
 }
 
-/// Lines no wider than the limit, broken at spaces; words wider than a line are cut. At most `lines`, the last one then ends in "…".
+/// Lines no wider than the limit, broken at spaces; words wider than a line are broken too, after a sign if there is one. At most
+/// `lines`, the last one then ends in "…". A space that must not break is U+00A0.
 pub fn wrapped(text: &str, size: f64, weight: Weight, limit: f64, lines: usize) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();
     let mut line = String::new();
-    let mut words = text.split_whitespace().peekable();
-    while let Some(word) = words.next() {
-        let longer = if line.is_empty() { word.to_string() } else { format!("{line} {word}") };
+    let words = text.split([' ', '\n', '\t']).filter(|word| !word.is_empty());
+    let mut pieces = words.flat_map(|word| broken(word, size, weight, limit)).peekable();
+    while let Some((glue, piece)) = pieces.next() {
+        let longer = if line.is_empty() { piece.clone() } else { format!("{line}{glue}{piece}") };
         if line.is_empty() || width(&longer, size, weight) <= limit {
             line = longer;
         } else if done.len() + 1 == lines {
-            let rest: Vec<&str> = std::iter::once(word).chain(words).collect();
-            done.push(fitted(&format!("{line} {}", rest.join(" ")), size, weight, limit));
+            let rest: String = pieces.map(|(glue, piece)| format!("{glue}{piece}")).collect();
+            done.push(fitted(&format!("{longer}{rest}"), size, weight, limit));
             return done;
         } else {
-            done.push(fitted(&line, size, weight, limit));
-            line = word.to_string();
+            done.push(std::mem::replace(&mut line, piece));
         }
     }
-    done.push(fitted(&line, size, weight, limit));
+    done.push(line);
     done
+}
+
+/// As `wrapped`, with lines of about equal width: no last line of one word.
+pub fn balanced(text: &str, size: f64, weight: Weight, limit: f64, lines: usize) -> Vec<String> {
+    let mut best = wrapped(text, size, weight, limit, lines);
+    if best.last().is_some_and(|last| last.ends_with('…')) {
+        return best;
+    }
+    for step in 1..20 {
+        let narrower = wrapped(text, size, weight, limit * (1.0 - f64::from(step) / 20.0), lines + 1);
+        if narrower.len() > best.len() {
+            break;
+        }
+        best = narrower;
+    }
+    best
+}
+
+/// A word as pieces that each fit into a line, with what stands before each: a space, or nothing within the word.
+fn broken(word: &str, size: f64, weight: Weight, limit: f64) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![(" ", String::new())];
+    for character in word.chars() {
+        let (_, piece) = pieces.last_mut().expect("there is always a piece");
+        piece.push(character);
+        if width(piece, size, weight) > limit && piece.chars().count() > 1 {
+            let sign = piece[..piece.len() - character.len_utf8()].rfind(['-', '_', '/', '.', ':']);
+            let cut = sign.map_or(piece.len() - character.len_utf8(), |sign| sign + 1);
+            let rest = piece.split_off(cut);
+            pieces.push(("", rest));
+        }
+    }
+    pieces
 }
 
 /// The text, cut with "…" when it is wider than the limit.
@@ -135,5 +168,14 @@ mod tests {
         assert_eq!(wrapped(text, 16.0, Weight::Regular, limit, 3), ["one two three", "four five six"]);
         assert_eq!(wrapped(text, 16.0, Weight::Regular, limit, 1), ["one two thr…"]);
         assert_eq!(fitted("abc", 16.0, Weight::Bold, 1.0), "");
+        let narrow = width("a-long-", 16.0, Weight::Regular) + 0.1;
+        assert_eq!(wrapped("a-long-word", 16.0, Weight::Regular, narrow, 3), ["a-long-", "word"]);
+    }
+
+    #[test]
+    fn titles_have_no_lonely_last_word() {
+        let text = "one two three four five six seven";
+        let limit = width("one two three four five six", 16.0, Weight::Bold) + 0.1;
+        assert_eq!(balanced(text, 16.0, Weight::Bold, limit, 3), ["one two three four", "five six seven"]);
     }
 }

@@ -67,26 +67,30 @@ impl OutcomeCell {
         self.was_run() && self.lost() == 0 && self.repeated() == 0
     }
 
-    /// Glyph with word, second line, colours of cell and text.
-    fn face(self) -> (String, String, Option<(Token, Token)>) {
+    /// Glyph with word; details, which share lines where they fit; colours of cell and text.
+    fn face(self) -> (String, Vec<String>, Option<(Token, Token)>) {
         let of = count(self.of());
         let bound = percent(wilson_upper(0, self.of()));
         match (self.lost(), self.repeated()) {
-            _ if !self.was_run() => ("– not run".to_string(), String::new(), None),
-            (0, 0) => {
-                ("✓ exact".to_string(), format!("0 of {of}, ≤ {bound}"), Some((Token::CellExact, Token::OnPaleCell)))
-            }
+            _ if !self.was_run() => ("– not run".to_string(), vec![], None),
+            (0, 0) => (
+                "✓ exact".to_string(),
+                vec![format!("0 of {of}"), format!("≤ {bound}")],
+                Some((Token::CellExact, Token::OnPaleCell)),
+            ),
             (0, repeated) => (
                 format!("● {} repeated", count(repeated)),
-                format!("of {of}; lost 0, ≤ {bound}"),
+                vec![format!("of {of}"), format!("lost ≤ {bound}")],
                 Some((Token::CellRepeated, Token::OnPaleCell)),
             ),
-            (lost, 0) => {
-                (format!("✗ {} lost", count(lost)), format!("of {of}"), Some((Token::CellLost, Token::OnDarkCell)))
-            }
+            (lost, 0) => (
+                format!("✗ {} lost", count(lost)),
+                vec![format!("of {of}")],
+                Some((Token::CellLost, Token::OnDarkCell)),
+            ),
             (lost, repeated) => (
                 format!("✗ {} lost", count(lost)),
-                format!("● {} repeated, of {of}", count(repeated)),
+                vec![format!("● {} repeated", count(repeated)), format!("of {of}")],
                 Some((Token::CellBoth, Token::OnDarkCell)),
             ),
         }
@@ -107,7 +111,7 @@ impl OutcomesChart {
         }
         let rows = self.rows.len().max(1) as f64;
         // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
-        let row = ((HEIGHT - 240.0) / rows).clamp(44.0, 88.0);
+        let row = ((HEIGHT - 240.0) / rows).clamp(60.0, 88.0);
         let page = Page::new((240.0 + rows * row).max(300.0));
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
         let subtitle = format!(
@@ -115,14 +119,18 @@ impl OutcomesChart {
             self.rows_are, self.unit
         );
         let top = page.header(&title(self), &subtitle);
-        let labels =
-            self.rows.iter().map(|row| Lettering::LABEL.width(&row.label) * 1.06).fold(60.0, f64::max).min(230.0);
+        let labels = self
+            .rows
+            .iter()
+            .map(|row| Lettering::LABEL.width(&row.label) * 1.06)
+            .fold(60.0, f64::max)
+            .min(if self.columns.len() > 4 { 150.0 } else { 230.0 });
         let left = MARGIN + labels + 14.0;
         let column = ((WIDTH - MARGIN - left) / self.columns.len().max(1) as f64).min(260.0);
         self.headings(&page, (left, top), column, labels);
         for (index, outcome) in self.rows.iter().enumerate() {
             let y = top + HEADING + index as f64 * row;
-            let lines = Lettering::LABEL.wrapped(&outcome.label, labels, 2);
+            let lines = Lettering::LABEL.wrapped(&outcome.label, labels, 3);
             for (line, text) in lines.iter().enumerate() {
                 let offset = (line as f64 - (lines.len() as f64 - 1.0) / 2.0) * 16.0;
                 page.text((MARGIN, y + row / 2.0 + offset), text, Lettering::LABEL);
@@ -152,8 +160,8 @@ impl OutcomesChart {
 }
 
 fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
-    let (word, detail, colours) = cell.face();
-    let middle = ((bounds.left + bounds.right) / 2.0, (bounds.top + bounds.bottom) / 2.0);
+    let (word, details, colours) = cell.face();
+    let middle = (bounds.left + bounds.right) / 2.0;
     let room = bounds.right - bounds.left - 8.0;
     let (text, small) = match colours {
         Some((fill, text)) => {
@@ -168,12 +176,16 @@ fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
             (Lettering::LABEL.token(Token::Muted).halo(), Lettering::NOTE.token(Token::Muted))
         }
     };
-    let word = text.fitted(&word, room);
-    if detail.is_empty() {
-        page.text(middle, &word, text.align(Align::Centre));
-    } else {
-        page.text((middle.0, middle.1 - 9.0), &word, text.align(Align::Centre));
-        page.text((middle.0, middle.1 + 9.0), &small.fitted(&detail, room), small.align(Align::Centre));
+    // Details share a line where they fit.
+    let joined = details.join(", ");
+    let details = if small.width(&joined) * 1.06 <= room { vec![joined] } else { details };
+    let mut lines = vec![(word, text)];
+    lines.extend(details.into_iter().filter(|detail| !detail.is_empty()).map(|detail| (detail, small)));
+    let mut y = (bounds.top + bounds.bottom) / 2.0 - (lines.len() as f64 - 1.0) * 8.5;
+    for (line, lettering) in lines {
+        let lettering = lettering.shrunk(&line, room).align(Align::Centre);
+        page.text((middle, y), &lettering.fitted(&line, room), lettering);
+        y += 17.0;
     }
 }
 
@@ -197,15 +209,15 @@ pub fn title(chart: &OutcomesChart) -> String {
     };
     let naming = |row: usize| match chart.rows_are.is_empty() || chart.rows[row].label.contains(&chart.rows_are) {
         true => chart.rows[row].label.clone(),
-        false => format!("{} {}", chart.rows_are, chart.rows[row].label),
+        false => format!("{} = {}", chart.rows_are, chart.rows[row].label),
     };
     let exact = (0..chart.rows.len()).find(|row| {
         let cells = &chart.rows[*row].cells;
-        cells.iter().any(|cell| cell.was_run()) && cells.iter().all(|cell| cell.exact() || !cell.was_run())
+        !cells.is_empty() && cells.iter().all(|cell| cell.exact())
     });
     let kept = (0..chart.rows.len()).find(|row| {
         let cells = &chart.rows[*row].cells;
-        cells.iter().any(|cell| cell.was_run()) && cells.iter().all(|cell| cell.lost() == 0)
+        !cells.is_empty() && cells.iter().all(|cell| cell.was_run() && cell.lost() == 0)
     });
     let at =
         |column: usize| if chart.columns.len() > 1 { format!(" at {}", chart.columns[column]) } else { String::new() };

@@ -76,6 +76,12 @@ impl Lettering {
         font::fitted(text, self.size, self.weight, limit / 1.06)
     }
 
+    /// As large as fits, down to ten pixels.
+    pub fn shrunk(self, text: &str, limit: f64) -> Lettering {
+        let share = (limit / 1.06 / self.width(text)).min(1.0);
+        Lettering { size: (self.size * share * UNITS).floor().max(10.0 * UNITS) / UNITS, ..self }
+    }
+
     pub fn wrapped(&self, text: &str, limit: f64, lines: usize) -> Vec<String> {
         font::wrapped(text, self.size, self.weight, limit / 1.06, lines)
     }
@@ -85,13 +91,15 @@ pub struct Page {
     root: DrawingArea<Pen, Shift>,
     sheet: Rc<RefCell<Sheet>>,
     height: f64,
+    /// Where no text may be put that can do without its place.
+    reserved: RefCell<Vec<Bounds>>,
 }
 
 impl Page {
     pub fn new(height: f64) -> Page {
         let sheet = Rc::new(RefCell::new(Sheet::new(WIDTH as u32, height as u32)));
         let root = Pen(sheet.clone()).into_drawing_area();
-        let page = Page { root, sheet, height };
+        let page = Page { root, sheet, height, reserved: RefCell::default() };
         page.area(&[(0.0, 0.0), (WIDTH, 0.0), (WIDTH, height), (0.0, height)], Token::Paper, 100);
         page
     }
@@ -102,7 +110,8 @@ impl Page {
         for (lettering, text, lines, advance) in
             [(Lettering::TITLE, title, 3, 30.0), (Lettering::SUBTITLE, subtitle, 3, 20.0)]
         {
-            for line in lettering.wrapped(text, WIDTH - 2.0 * MARGIN, lines) {
+            let limit = (WIDTH - 2.0 * MARGIN) / 1.06;
+            for line in font::balanced(text, lettering.size, lettering.weight, limit, lines) {
                 self.text((MARGIN, y + advance / 2.0), &line, lettering);
                 y += advance;
             }
@@ -154,7 +163,14 @@ impl Page {
         self.draw(&Rectangle::new(corners, ink(token, percent)));
     }
 
-    pub fn disc(&self, centre: (f64, f64), radius: f64, token: Token) {
+    /// Keeps optional texts away from here.
+    pub fn reserve(&self, bounds: Bounds) {
+        self.reserved.borrow_mut().push(bounds);
+    }
+
+    pub fn disc(&self, (x, y): (f64, f64), radius: f64, token: Token) {
+        self.reserve(Bounds { left: x - radius, right: x + radius, top: y - radius, bottom: y + radius });
+        let centre = (x, y);
         self.draw(&Circle::new(place(centre), (radius * UNITS) as i32, ink(token, 100)));
     }
 
@@ -195,8 +211,8 @@ impl Page {
         ChartBuilder::on(&area).build_cartesian_2d(x, y).expect(DRAWN)
     }
 
-    /// Grid lines with their labels left, ticks with their labels below, and what the axes mean.
-    pub fn axes(&self, bounds: Bounds, (x, x_meaning): (&Axis, &str), (y, y_meaning): (&Axis, &str)) {
+    /// Grid lines with their labels left, ticks with their labels below, and what the axis across means.
+    pub fn axes(&self, bounds: Bounds, x: &Axis, x_meaning: &str, y: &Axis) {
         for tick in &y.ticks {
             let at = bounds.bottom - y.fraction(tick.value) * (bounds.bottom - bounds.top);
             self.line(&[(bounds.left, at), (bounds.right, at)], Token::Grid, 1.0, Dash::Solid);
@@ -210,7 +226,6 @@ impl Page {
         }
         let middle = (bounds.left + bounds.right) / 2.0;
         self.text((middle, bounds.bottom + 34.0), x_meaning, Lettering::NOTE.align(Align::Centre));
-        self.text((MARGIN, bounds.top - 16.0), y_meaning, Lettering::NOTE);
     }
 
     /// Labels in the right margin at the ends of lines, moved apart; a thin leader joins a label that had to move.
@@ -224,6 +239,7 @@ impl Page {
         let centres = spread(&wanted, &heights, bounds.top, bounds.bottom);
         for ((label, lines), centre) in labels.iter().zip(&lines).zip(centres) {
             let (x, y) = label.at;
+            self.reserve(Bounds { left: x, right: left, top: y.min(centre) - 2.0, bottom: y.max(centre) + 2.0 });
             self.line(
                 &[(x + 5.0, y), (bounds.right + 8.0, centre), (left - 3.0, centre)],
                 label.token,
@@ -238,13 +254,14 @@ impl Page {
         }
     }
 
-    /// Writes the text unless it would touch another text or leave the paper; tells whether it did.
+    /// Writes the text unless it would touch another text or a marker, or leave the paper; tells whether it did.
     pub fn text_if_free(&self, at: (f64, f64), text: &str, lettering: Lettering) -> bool {
         self.text(at, text, lettering);
         let mut sheet = self.sheet.borrow_mut();
         let bounds: Vec<Bounds> = sheet.texts().map(|text| text.bounds()).collect();
         let (new, others) = bounds.split_last().expect("a text was just written");
-        let free = new.inside(&sheet.bounds()) && !others.iter().any(|other| other.overlaps(new));
+        let reserved = self.reserved.borrow();
+        let free = new.inside(&sheet.bounds()) && !others.iter().chain(&*reserved).any(|other| other.overlaps(new));
         if !free {
             sheet.marks.pop();
         }

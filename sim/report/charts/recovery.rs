@@ -46,6 +46,8 @@ pub struct RecoveryPoint {
 const GUIDELINE: (f64, f64) = (1.5, 2.0);
 /// Effective and nominal headroom are told apart from this ratio on.
 const DIFFERS: f64 = 0.985;
+/// A mean closer than this to the right edge is named in the margin, otherwise beside its marker.
+const NEAR_MARGIN: f64 = 90.0;
 
 impl RecoveryChart {
     pub fn draw(&self) -> Figure {
@@ -55,7 +57,7 @@ impl RecoveryChart {
 
     fn page(&self) -> Page {
         let page = Page::new(HEIGHT);
-        let top = page.header(&title(self), &self.subtitle()) + 22.0;
+        let top = page.header(&title(self), &self.subtitle()) + 30.0;
         let bounds = Bounds { left: MARGIN + 52.0, top, right: WIDTH - 212.0, bottom: HEIGHT - MARGIN - 66.0 };
         let (x, y) = self.axes();
         let at = |headroom: f64, length: f64| {
@@ -64,23 +66,27 @@ impl RecoveryChart {
         };
         let drawing = Drawing { chart: self, page: &page, bounds, x: &x, y: &y, at: &at };
         drawing.zones();
-        page.axes(bounds, (&x, "nominal headroom: capacity ÷ arrival rate"), (&y, "time to recover after the outage"));
+        page.text((MARGIN, bounds.top - 28.0), "time to recover after the outage", Lettering::NOTE);
+        page.axes(bounds, &x, "nominal headroom: capacity ÷ arrival rate", &y);
         let mut plot = page.plot(bounds, x.clone(), y.clone());
         let mut labels = drawing.curves(&mut plot);
-        labels.extend(drawing.measurements());
+        let summaries = drawing.summaries();
+        labels.extend(drawing.measurements(&summaries));
         page.end_labels(&labels, bounds);
+        drawing.values(&summaries);
         page.footer(&self.footer);
         page
     }
 
     fn subtitle(&self) -> String {
         let runs = self.points.iter().map(|point| point.samples.len()).max().unwrap_or(0);
+        let up_to = if self.points.iter().all(|point| point.samples.len() == runs) { "" } else { "up to " };
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
         let runs = match runs {
             0 => "no runs".to_string(),
             1 => "one run per point".to_string(),
             _ => format!(
-                "up to {} per point: mean, whisker 95 % interval of the mean, band 5–95 % of runs",
+                "{up_to}{} per point: mean, whisker 95 % interval of the mean, band 5–95 % of runs",
                 counted(runs as u64, "run")
             ),
         };
@@ -96,7 +102,7 @@ impl RecoveryChart {
         let fluid = self.outage.as_seconds() / (high - 1.0);
         let samples = self.points.iter().flat_map(|point| point.samples.iter().copied().flatten());
         let shortest = samples.fold(fluid, f64::min).max(0.001).min(horizon / 2.0);
-        (Axis::multiples(low, high), Axis::durations(shortest * 0.9, horizon * 1.05))
+        (Axis::multiples(low, high), Axis::durations(shortest * 0.9, horizon * 1.35))
     }
 
     /// Effective over nominal headroom at any nominal one: linear between the points, constant beyond them.
@@ -144,17 +150,24 @@ impl Drawing<'_> {
         page.hatch(never, Token::HeadroomNone, 30);
         page.line(&[(edge, bounds.top), (edge, bounds.bottom)], Token::HeadroomNone, 1.5, Dash::Dashed);
         let note = Lettering::LABEL.token(Token::HeadroomNone).align(Align::Centre).halo();
-        let text = if asymptote > 1.0 { "never drains: effective ≤ 1.0×" } else { "never drains" };
-        let middle = ((bounds.left + edge) / 2.0, bounds.bottom - (bounds.bottom - bounds.top) * 0.35);
-        if note.width(text) + 8.0 < edge - bounds.left {
-            page.text(middle, text, note);
+        let reason = if asymptote > 1.001 { "effective ≤ 1.0×" } else { "" };
+        let (middle, width) = ((bounds.left + edge) / 2.0, edge - bounds.left);
+        // The nominal curve comes down through the middle of a wide zone: its lower end is free.
+        if note.width("effective ≤ 1.0×") + 8.0 < width {
+            page.text((middle, bounds.bottom - 40.0), "never drains", note);
+            page.text((middle, bounds.bottom - 22.0), reason, note);
         } else {
-            page.text(middle, text, note.turned());
+            let text = format!("never drains {reason}");
+            let above = bounds.bottom - (bounds.bottom - bounds.top) * 0.35;
+            page.text((middle.max(bounds.left + 10.0), above), text.trim_end(), note.turned());
         }
         let (left, right) = ((self.at)(GUIDELINE.0, 1.0).0, (self.at)(GUIDELINE.1, 1.0).0);
         page.rectangle(Bounds { left, right, ..bounds }, Token::Category3, 10);
         let note = Lettering::NOTE.token(Token::Category3).align(Align::Centre);
-        page.text(((left + right) / 2.0, bounds.top - 10.0), "guideline 1.5–2×", note);
+        let text = "guideline 1.5–2×";
+        // A narrow zone at the edge of the page: its label stays within the plot.
+        let middle = ((left + right) / 2.0).max(bounds.left + note.width(text) / 2.0);
+        page.text((middle, bounds.top - 10.0), text, note);
     }
 
     /// T = T_outage / (h − 1) with the nominal and with the effective headroom.
@@ -164,7 +177,7 @@ impl Drawing<'_> {
         let nominal = |headroom: f64| outage / (headroom - 1.0);
         let effective = |headroom: f64| outage / (headroom * self.chart.share(headroom) - 1.0);
         let curves: [(&dyn Fn(f64) -> f64, Token, Dash, &str, bool); 2] = [
-            (&nominal, Token::Muted, Dash::Solid, "theory, nominal: outage ÷ (h − 1)", true),
+            (&nominal, Token::Muted, Dash::Solid, "theory, nominal: outage\u{A0}÷\u{A0}(h\u{A0}−\u{A0}1)", true),
             (&effective, Token::Category2, Dash::Dashed, "theory, effective headroom", self.chart.effective_differs()),
         ];
         for (curve, token, dash, text, drawn) in curves {
@@ -191,31 +204,39 @@ impl Drawing<'_> {
         labels
     }
 
-    fn measurements(&self) -> Option<EndLabel> {
-        let mut label = None;
-        let mut points: Vec<&RecoveryPoint> =
-            self.chart.points.iter().filter(|point| !point.samples.is_empty()).collect();
-        points.sort_by(|one, other| one.headroom.total_cmp(&other.headroom));
-        let summaries: Vec<(&RecoveryPoint, Summary)> =
-            points.into_iter().map(|point| (point, Summary::of(&point.samples))).collect();
-        for (point, summary) in &summaries {
+    fn summaries(&self) -> Vec<(&RecoveryPoint, Summary)> {
+        let points = self.chart.points.iter().filter(|point| !point.samples.is_empty());
+        let mut summaries: Vec<_> = points.map(|point| (point, Summary::of(&point.samples))).collect();
+        summaries.sort_by(|one, other| one.0.headroom.total_cmp(&other.0.headroom));
+        summaries
+    }
+
+    /// Bands, whiskers and markers; the label for the margin when the last mean lies close to it.
+    fn measurements(&self, summaries: &[(&RecoveryPoint, Summary)]) -> Option<EndLabel> {
+        let (page, bounds) = (self.page, self.bounds);
+        let horizon = self.chart.horizon.as_seconds();
+        for (point, summary) in summaries {
             self.band(point, summary);
         }
-        for (point, summary) in &summaries {
+        if summaries.iter().any(|(_, summary)| !summary.recovered_always()) {
+            let (_, y) = (self.at)(1.0, horizon);
+            page.line(&[(bounds.left, y), (bounds.right, y)], Token::Category1, 1.0, Dash::Dotted);
+            let note = Lettering::NOTE.token(Token::Category1).halo().align(Align::Right);
+            let text = format!("○ not recovered within {}", seconds(horizon));
+            page.text((bounds.right, y - 11.0), &text, note);
+        }
+        let mut last = None;
+        for (point, summary) in summaries {
             if let Some((mean, half)) = summary.mean {
-                let (x, y) = (self.at)(point.headroom, mean);
                 self.whisker(point.headroom, mean, half);
-                self.page.disc((x, y), 4.5, Token::Category1);
-                label = Some(EndLabel { at: (x, y), text: "simulated".to_string(), token: Token::Category1 });
+                page.disc((self.at)(point.headroom, mean), 4.5, Token::Category1);
+                last = Some((self.at)(point.headroom, mean));
             } else {
-                let (x, y) = (self.at)(point.headroom, self.chart.horizon.as_seconds());
-                self.page.ring((x, y), 5.0, Token::Category1);
+                page.ring((self.at)(point.headroom, horizon), 5.0, Token::Category1);
             }
         }
-        for (point, summary) in &summaries {
-            self.value(point, summary);
-        }
-        label
+        let at = last.filter(|(x, _)| bounds.right - x < NEAR_MARGIN)?;
+        Some(EndLabel { at, text: "simulated".to_string(), token: Token::Category1 })
     }
 
     fn band(&self, point: &RecoveryPoint, summary: &Summary) {
@@ -238,26 +259,24 @@ impl Drawing<'_> {
         self.page.line(&[(x, top), (x, bottom)], Token::Category1, 1.5, Dash::Solid);
     }
 
-    /// The value beside its marker, where there is room for it.
-    fn value(&self, point: &RecoveryPoint, summary: &Summary) {
+    /// Values beside their markers, where there is room for them.
+    fn values(&self, summaries: &[(&RecoveryPoint, Summary)]) {
         let lettering = Lettering::NOTE.token(Token::Category1).halo();
-        match summary.mean {
-            Some((mean, _)) => {
-                let (x, y) = (self.at)(point.headroom, mean);
-                let text = seconds(mean);
-                let _ = self.page.text_if_free((x + 10.0, y - 10.0), &text, lettering)
-                    || self.page.text_if_free((x - 10.0, y + 12.0), &text, lettering.align(Align::Right));
-            }
-            None => {
-                let (x, y) = (self.at)(point.headroom, self.chart.horizon.as_seconds());
-                let missing = summary.runs - summary.recovered;
-                let text = match summary.recovered {
-                    0 => "none recovered".to_string(),
-                    _ => format!("{missing} of {} did not", counted(summary.runs as u64, "run")),
-                };
-                let _ = self.page.text_if_free((x + 10.0, y), &text, lettering)
-                    || self.page.text_if_free((x + 10.0, y + 14.0), &text, lettering);
-            }
+        let last = summaries.iter().rposition(|(_, summary)| summary.recovered_always());
+        for (index, (point, summary)) in summaries.iter().enumerate() {
+            let (x, y) =
+                (self.at)(point.headroom, summary.mean.map_or(self.chart.horizon.as_seconds(), |(mean, _)| mean));
+            let text = match summary.mean {
+                Some((mean, _)) if Some(index) == last && self.bounds.right - x >= NEAR_MARGIN => {
+                    format!("{} simulated", seconds(mean))
+                }
+                Some((mean, _)) => seconds(mean),
+                None if summary.recovered == 0 => continue,
+                None => format!("{} of {}", summary.runs - summary.recovered, counted(summary.runs as u64, "run")),
+            };
+            let right = Lettering { align: Align::Right, ..lettering };
+            let places = [(x + 9.0, y - 10.0, lettering), (x - 9.0, y + 12.0, right), (x + 9.0, y - 24.0, lettering)];
+            let _ = places.into_iter().any(|(x, y, lettering)| self.page.text_if_free((x, y), &text, lettering));
         }
     }
 }
@@ -287,7 +306,7 @@ pub fn title(chart: &RecoveryChart) -> String {
         true => format!("; effective headroom is only {}", multiple(point.effective)),
         false => String::new(),
     };
-    let times = format!("{ratio:.1}×");
+    let times = if ratio < 0.095 { format!("{ratio:.2}×") } else { format!("{ratio:.1}×") };
     format!(
         "{} headroom recovers from {outage} in {} ({times} the outage){only}",
         multiple(point.headroom),

@@ -1,1 +1,7 @@
-//! report
+//! What a person gets to see: charts, tables, words on a terminal. It decides nothing: it is handed verdicts and numbers.
+
+pub mod charts;
+pub mod numbers;
+pub mod progress;
+pub mod table;
+pub mod terminal;

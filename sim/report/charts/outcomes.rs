@@ -1,0 +1,270 @@
+//! What became of the effects: one row per configuration, one column per place where an effect lands. Each cell says in a glyph, a word,
+//! a count and a colour whether it was exact, repeated, lost or both. Nothing lost in n is not zero: the upper end of the 95 % Wilson
+//! interval stands beside it. A configuration that was not run is hatched, never green.
+
+use super::Figure;
+use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH};
+use super::palette::Token;
+use super::sheet::{Align, Bounds, Dash};
+use super::statistics::wilson_upper;
+use crate::report::numbers::{count, percent};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomesChart {
+    /// What was studied. May be empty.
+    pub subject: String,
+    /// What rows are: "acks", "commit".
+    pub rows_are: String,
+    /// What is counted, plural: "orders", "effects", "runs".
+    pub unit: String,
+    /// Places, as headings.
+    pub columns: Vec<String>,
+    pub rows: Vec<OutcomeRow>,
+    /// Run, configuration digest, seeds, version.
+    pub footer: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomeRow {
+    pub label: String,
+    /// One for each column.
+    pub cells: Vec<OutcomeCell>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeCell {
+    NotRun,
+    Counted { of: u64, lost: u64, repeated: u64 },
+}
+
+impl OutcomeCell {
+    fn lost(self) -> u64 {
+        match self {
+            OutcomeCell::NotRun => 0,
+            OutcomeCell::Counted { lost, .. } => lost,
+        }
+    }
+
+    fn repeated(self) -> u64 {
+        match self {
+            OutcomeCell::NotRun => 0,
+            OutcomeCell::Counted { repeated, .. } => repeated,
+        }
+    }
+
+    fn of(self) -> u64 {
+        match self {
+            OutcomeCell::NotRun => 0,
+            OutcomeCell::Counted { of, .. } => of,
+        }
+    }
+
+    fn was_run(self) -> bool {
+        self.of() > 0
+    }
+
+    fn exact(self) -> bool {
+        self.was_run() && self.lost() == 0 && self.repeated() == 0
+    }
+
+    /// Glyph with word; details, which share lines where they fit; colours of cell and text.
+    fn face(self) -> (String, Vec<String>, Option<(Token, Token)>) {
+        let of = count(self.of());
+        let bound = percent(wilson_upper(0, self.of()));
+        match (self.lost(), self.repeated()) {
+            _ if !self.was_run() => ("– not run".to_string(), vec![], None),
+            (0, 0) => (
+                "✓ exact".to_string(),
+                vec![format!("0 of {of}"), format!("≤ {bound}")],
+                Some((Token::CellExact, Token::OnPaleCell)),
+            ),
+            (0, repeated) => (
+                format!("● {} repeated", count(repeated)),
+                vec![format!("of {of}"), format!("lost ≤ {bound}")],
+                Some((Token::CellRepeated, Token::OnPaleCell)),
+            ),
+            (lost, 0) => (
+                format!("✗ {} lost", count(lost)),
+                vec![format!("of {of}")],
+                Some((Token::CellLost, Token::OnDarkCell)),
+            ),
+            (lost, repeated) => (
+                format!("✗ {} lost", count(lost)),
+                vec![format!("● {} repeated", count(repeated)), format!("of {of}")],
+                Some((Token::CellBoth, Token::OnDarkCell)),
+            ),
+        }
+    }
+}
+
+const HEADING: f64 = 44.0;
+const GAP: f64 = 4.0;
+
+impl OutcomesChart {
+    pub fn draw(&self) -> Figure {
+        self.page().finish("outcomes", title(self), description(self), table(self))
+    }
+
+    fn page(&self) -> Page {
+        for row in &self.rows {
+            assert!(row.cells.len() == self.columns.len(), "a row has one cell for each column");
+        }
+        let rows = self.rows.len().max(1) as f64;
+        // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
+        let row = ((HEIGHT - 240.0) / rows).clamp(60.0, 88.0);
+        let page = Page::new((240.0 + rows * row).max(300.0));
+        let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
+        let subtitle = format!(
+            "{subject}Rows: {}; columns: where the effect lands. Counts of {}; ≤ is the upper end of the 95 % interval",
+            self.rows_are, self.unit
+        );
+        let top = page.header(&title(self), &subtitle);
+        let labels = self
+            .rows
+            .iter()
+            .map(|row| Lettering::LABEL.width(&row.label) * 1.06)
+            .fold(60.0, f64::max)
+            .min(if self.columns.len() > 4 { 150.0 } else { 230.0 });
+        let left = MARGIN + labels + 14.0;
+        let column = ((WIDTH - MARGIN - left) / self.columns.len().max(1) as f64).min(260.0);
+        self.headings(&page, (left, top), column, labels);
+        for (index, outcome) in self.rows.iter().enumerate() {
+            let y = top + HEADING + index as f64 * row;
+            let lines = Lettering::LABEL.wrapped(&outcome.label, labels, 3);
+            for (line, text) in lines.iter().enumerate() {
+                let offset = (line as f64 - (lines.len() as f64 - 1.0) / 2.0) * 16.0;
+                page.text((MARGIN, y + row / 2.0 + offset), text, Lettering::LABEL);
+            }
+            for (place, cell) in outcome.cells.iter().enumerate() {
+                let x = left + place as f64 * column;
+                let bounds = Bounds { left: x, right: x + column - GAP, top: y, bottom: y + row - GAP };
+                draw_cell(&page, bounds, *cell);
+            }
+        }
+        page.footer(&self.footer);
+        page
+    }
+
+    fn headings(&self, page: &Page, (left, top): (f64, f64), column: f64, labels: f64) {
+        let lettering = Lettering::NOTE;
+        let bottom = top + HEADING - 14.0;
+        page.text((MARGIN, bottom), &lettering.fitted(&self.rows_are, labels), lettering);
+        for (index, name) in self.columns.iter().enumerate() {
+            let x = left + index as f64 * column + (column - GAP) / 2.0;
+            let lines = Lettering::LABEL.wrapped(name, column - GAP - 4.0, 2);
+            for (line, text) in lines.iter().rev().enumerate() {
+                page.text((x, bottom - 16.0 * line as f64), text, Lettering::LABEL.align(Align::Centre));
+            }
+        }
+    }
+}
+
+fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
+    let (word, details, colours) = cell.face();
+    let middle = (bounds.left + bounds.right) / 2.0;
+    let room = bounds.right - bounds.left - 8.0;
+    let (text, small) = match colours {
+        Some((fill, text)) => {
+            page.rectangle(bounds, fill, 100);
+            (Lettering::LABEL.token(text), Lettering::NOTE.token(text))
+        }
+        None => {
+            page.hatch(bounds, Token::Muted, 35);
+            let Bounds { left, right, top, bottom } = bounds;
+            let edge = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+            page.line(&edge, Token::Muted, 1.0, Dash::Solid);
+            (Lettering::LABEL.token(Token::Muted).halo(), Lettering::NOTE.token(Token::Muted))
+        }
+    };
+    // Details share a line where they fit.
+    let joined = details.join(", ");
+    let details = if small.width(&joined) * 1.06 <= room { vec![joined] } else { details };
+    let mut lines = vec![(word, text)];
+    lines.extend(details.into_iter().filter(|detail| !detail.is_empty()).map(|detail| (detail, small)));
+    let mut y = (bounds.top + bounds.bottom) / 2.0 - (lines.len() as f64 - 1.0) * 8.5;
+    for (line, lettering) in lines {
+        let lettering = lettering.shrunk(&line, room).align(Align::Centre);
+        page.text((middle, y), &lettering.fitted(&line, room), lettering);
+        y += 17.0;
+    }
+}
+
+/// The message: who survives, and who loses most where.
+pub fn title(chart: &OutcomesChart) -> String {
+    let cells = || {
+        let rows = chart.rows.iter().enumerate();
+        rows.flat_map(|(row, outcome)| outcome.cells.iter().enumerate().map(move |(column, cell)| (row, column, *cell)))
+            .filter(|(.., cell)| cell.was_run())
+    };
+    let run = cells().count();
+    if run == 0 {
+        return "Nothing was run".to_string();
+    }
+    // The first of the worst: `max_by` would take the last.
+    let worst = |key: fn(OutcomeCell) -> u64| {
+        let share = |cell: OutcomeCell| key(cell) as f64 / cell.of() as f64;
+        cells()
+            .filter(|(.., cell)| key(*cell) > 0)
+            .reduce(|best, next| if share(next.2) > share(best.2) { next } else { best })
+    };
+    let naming = |row: usize| match chart.rows_are.is_empty() || chart.rows[row].label.contains(&chart.rows_are) {
+        true => chart.rows[row].label.clone(),
+        false => format!("{} = {}", chart.rows_are, chart.rows[row].label),
+    };
+    let exact = (0..chart.rows.len()).find(|row| {
+        let cells = &chart.rows[*row].cells;
+        !cells.is_empty() && cells.iter().all(|cell| cell.exact())
+    });
+    let kept = (0..chart.rows.len()).find(|row| {
+        let cells = &chart.rows[*row].cells;
+        !cells.is_empty() && cells.iter().all(|cell| cell.was_run() && cell.lost() == 0)
+    });
+    let at =
+        |column: usize| if chart.columns.len() > 1 { format!(" at {}", chart.columns[column]) } else { String::new() };
+    let amount =
+        |count_of: u64, cell: OutcomeCell| format!("{} of {} {}", count(count_of), count(cell.of()), chart.unit);
+    match (worst(OutcomeCell::lost), worst(OutcomeCell::repeated)) {
+        (None, None) if run == 1 => format!(
+            "Nothing is lost and nothing repeated in {} {}",
+            count(cells().map(|(.., cell)| cell.of()).sum()),
+            chart.unit
+        ),
+        (None, None) => format!("Nothing is lost and nothing repeated in any of {run} cells"),
+        (None, Some((row, column, cell))) => {
+            format!("Nothing is lost; {} repeats {}{}", naming(row), amount(cell.repeated(), cell), at(column))
+        }
+        (Some((row, column, cell)), _) => {
+            let loses = format!("{} loses {}{}", naming(row), amount(cell.lost(), cell), at(column));
+            match (exact, kept) {
+                (Some(exact), _) => format!("{} is exact everywhere; {loses}", naming(exact)),
+                (None, Some(kept)) => format!("{} loses nothing but repeats; {loses}", naming(kept)),
+                (None, None) => loses,
+            }
+        }
+    }
+}
+
+/// Each cell as a sentence.
+pub fn description(chart: &OutcomesChart) -> String {
+    let mut sentences = Vec::new();
+    for row in &chart.rows {
+        for (place, cell) in chart.columns.iter().zip(&row.cells) {
+            let fate = match cell.was_run() {
+                true => format!("{} lost and {} repeated of {}", cell.lost(), cell.repeated(), cell.of()),
+                false => "not run".to_string(),
+            };
+            sentences.push(format!("{} at {place}: {fate}.", row.label));
+        }
+    }
+    sentences.join(" ")
+}
+
+fn table(chart: &OutcomesChart) -> String {
+    let rows = chart.rows.iter().flat_map(|row| {
+        chart.columns.iter().zip(&row.cells).map(|(place, cell)| {
+            let number = |value: u64| if cell.was_run() { value.to_string() } else { String::new() };
+            vec![row.label.clone(), place.clone(), cell.of().to_string(), number(cell.lost()), number(cell.repeated())]
+        })
+    });
+    super::csv(&["row", "place", "of", "lost", "repeated"], rows)
+}

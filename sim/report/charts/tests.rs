@@ -1,0 +1,185 @@
+//! The charts together: whole, equal on every draw, without texts that touch, for ordinary and for nasty data. To look at them:
+//! `HIKYAKU_CHARTS=1 cargo test --lib charts`, then open `target/charts/`.
+
+use super::Figure;
+use super::backlog::{self, BacklogChart, BacklogSeries};
+use super::fault_band::FaultBand;
+use super::outcomes::{self, OutcomeCell, OutcomeRow, OutcomesChart};
+use super::palette::FaultKind;
+use super::recovery::{self, RecoveryChart, RecoveryPoint};
+use crate::types::Duration;
+
+const FOOTER: &str = "run orders-k1-0042 · plan 8f3a61c2 · seeds 0–19 · hikyaku 0.1.0";
+const LONG: &str = "a-service-whose-name-nobody-wanted-to-shorten-in-sixty-signs";
+
+fn point(headroom: f64, share: f64, runs: usize, horizon: f64) -> RecoveryPoint {
+    let effective = headroom * share;
+    let fluid = 60.0 / (effective - 1.0);
+    let noise = |run: usize| 1.0 + 0.02 * ((run * 7_919 % 13) as f64 - 5.0);
+    let sample = |run| Some(fluid * noise(run)).filter(|length| (0.0..=horizon).contains(length));
+    RecoveryPoint {
+        headroom,
+        effective,
+        samples: (0..runs).map(sample).collect(),
+        theory: (fluid > 0.0).then_some(fluid),
+    }
+}
+
+fn recovery(headrooms: &[f64], share: f64, runs: usize) -> RecoveryChart {
+    let points = headrooms.iter().map(|headroom| point(*headroom, share, runs, 600.0)).collect();
+    RecoveryChart {
+        subject: "billing, 12 partitions, 8 consumers".to_string(),
+        outage: Duration::from_secs(60),
+        horizon: Duration::from_secs(600),
+        points,
+        footer: FOOTER.to_string(),
+    }
+}
+
+/// 100 messages a second; an outage from 30 s to 90 s.
+fn line(headroom: f64, rate: f64, horizon: f64) -> BacklogSeries {
+    let mut points = Vec::new();
+    let mut cleared_at = None;
+    for half in 0..=(horizon * 2.0) as u32 {
+        let time = f64::from(half) / 2.0;
+        let noise = f64::from(half * 37 % 11) * rate / 100.0;
+        let backlog = match time {
+            _ if time < 30.0 => 0.0,
+            _ if time < 90.0 => rate * (time - 30.0),
+            _ => rate * (60.0 - (headroom - 1.0) * (time - 90.0)),
+        };
+        if backlog <= 0.0 && time > 90.0 && cleared_at.is_none() {
+            cleared_at = Some(time);
+        }
+        points.push((time, backlog.max(0.0) + noise));
+    }
+    BacklogSeries { label: String::new(), headroom: Some(headroom), points, cleared_at }
+}
+
+fn band(name: &str, kind: FaultKind, from: f64, to: f64) -> FaultBand {
+    FaultBand { name: name.to_string(), kind, from, to }
+}
+
+fn backlog(headrooms: &[f64], rate: f64, horizon: f64) -> BacklogChart {
+    BacklogChart {
+        subject: "billing, 12 partitions, 12 consumers".to_string(),
+        series: headrooms.iter().map(|headroom| line(*headroom, rate, horizon)).collect(),
+        faults: vec![band("pause of every billing instance", FaultKind::Pause, 30.0, 90.0)],
+        horizon,
+        footer: FOOTER.to_string(),
+    }
+}
+
+fn counted(of: u64, lost: u64, repeated: u64) -> OutcomeCell {
+    OutcomeCell::Counted { of, lost, repeated }
+}
+
+fn outcomes(columns: &[&str], rows: &[(&str, &[OutcomeCell])]) -> OutcomesChart {
+    OutcomesChart {
+        subject: "leader crash with power loss, 20 seeds".to_string(),
+        rows_are: "acks".to_string(),
+        unit: "orders".to_string(),
+        columns: columns.iter().map(|name| name.to_string()).collect(),
+        rows: rows
+            .iter()
+            .map(|(label, cells)| OutcomeRow { label: label.to_string(), cells: cells.to_vec() })
+            .collect(),
+        footer: FOOTER.to_string(),
+    }
+}
+
+const HEADROOMS: [f64; 12] = [0.9, 1.0, 1.05, 1.1, 1.2, 1.25, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0];
+
+fn recoveries() -> Vec<(&'static str, RecoveryChart)> {
+    let mut partial = recovery(&[1.0, 1.2, 1.5], 1.0, 20);
+    partial.points[1].samples[3] = None;
+    partial.subject = LONG.to_string();
+    partial.footer = LONG.repeat(5);
+    let mut close = recovery(&[1.5, 1.51, 1.52, 1.53, 1.54, 1.55, 1.56, 1.57, 1.58, 1.59, 1.6, 1.61], 1.0, 3);
+    close.outage = Duration::from_secs(7_200);
+    close.horizon = Duration::from_secs(86_400);
+    vec![
+        ("twelve", recovery(&HEADROOMS, 1.0, 20)),
+        ("effective", recovery(&HEADROOMS, 0.75, 20)),
+        ("one", recovery(&[1.5], 1.0, 1)),
+        ("none", recovery(&[0.8, 0.9, 1.0], 1.0, 5)),
+        ("nothing", recovery(&[], 1.0, 0)),
+        ("partial", partial),
+        ("close", close),
+        ("far", recovery(&[1.0, 2.0, 5.0, 10.0, 13.333], 1.0, 5)),
+    ]
+}
+
+fn backlogs() -> Vec<(&'static str, BacklogChart)> {
+    let mut many_faults = backlog(&[1.0, 1.2, 1.5, 2.0, 3.0], 100.0, 420.0);
+    many_faults.faults.extend([
+        band("crash of b2", FaultKind::Crash, 100.0, 130.0),
+        band("crash of b3", FaultKind::Crash, 135.0, 150.0),
+        band(LONG, FaultKind::Crash, 170.0, 180.0),
+        band("cut b1–b2", FaultKind::Network, 120.0, 260.0),
+        band("rebalance of billing", FaultKind::Cluster, 200.0, 200.0),
+        band("stall of b1's disk", FaultKind::Disk, 300.0, 340.0),
+    ]);
+    let mut unnamed = backlog(&[1.3, 1.4, 1.6], 20_000.0, 400.0);
+    for (series, label) in unnamed.series.iter_mut().zip([LONG, "one duty each", "many duties <&> \u{1b}[31m"]) {
+        (series.label, series.headroom) = (label.to_string(), None);
+    }
+    unnamed.faults.clear();
+    unnamed.subject = LONG.repeat(3);
+    let mut nothing = backlog(&[], 1.0, 60.0);
+    nothing.faults.clear();
+    vec![
+        ("five", backlog(&[1.0, 1.2, 1.5, 2.0, 3.0], 100.0, 420.0)),
+        ("faults", many_faults),
+        ("six-digits", backlog(&[0.9, 1.0, 1.05], 15_000.0, 600.0)),
+        ("together", backlog(&[1.5, 1.51, 1.52, 1.53, 1.54, 1.55], 100.0, 240.0)),
+        ("unnamed", unnamed),
+        ("one", backlog(&[1.5], 3.0, 230.0)),
+        ("nothing", nothing),
+    ]
+}
+
+fn matrices() -> Vec<(&'static str, OutcomesChart)> {
+    let wide: Vec<OutcomeCell> = (0..6).map(|index| counted(123_456, index * 20_000, (index % 2) * 123_456)).collect();
+    let rows = vec![(LONG, &wide[..]); 12];
+    vec![
+        (
+            "acks",
+            outcomes(
+                &["orders (topic)", "stock (table)", "mail (endpoint)"],
+                &[
+                    ("0", &[counted(500, 41, 0), counted(500, 41, 0), counted(500, 44, 12)]),
+                    ("1", &[counted(500, 7, 0), counted(500, 7, 3), counted(500, 7, 5)]),
+                    ("all", &[counted(500, 0, 0), counted(500, 0, 0), counted(500, 0, 9)]),
+                    ("all, idempotent", &[counted(500, 0, 0), counted(500, 0, 0), OutcomeCell::NotRun]),
+                ],
+            ),
+        ),
+        ("one", outcomes(&["stock"], &[("all", &[counted(12_000, 0, 0)])])),
+        ("twelve", outcomes(&[LONG, "stock", LONG, "mail", "payment", "audit"], &rows)),
+        ("nothing", outcomes(&["stock"], &[])),
+    ]
+}
+
+fn figures() -> Vec<(String, Figure)> {
+    let recoveries = recoveries().into_iter().map(|(name, chart)| (format!("recovery-{name}"), chart.draw()));
+    let backlogs = backlogs().into_iter().map(|(name, chart)| (format!("backlog-{name}"), chart.draw()));
+    let matrices = matrices().into_iter().map(|(name, chart)| (format!("outcomes-{name}"), chart.draw()));
+    recoveries.chain(backlogs).chain(matrices).collect()
+}
+
+#[test]
+fn no_text_touches_another_or_leaves_the_paper() {
+    let mut ugly = Vec::new();
+    for (name, figure) in figures() {
+        if std::env::var_os("HIKYAKU_CHARTS").is_some() {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/charts");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("{name}.svg")), &figure.svg).unwrap();
+            std::fs::write(folder.join(format!("{name}.png")), &figure.png).unwrap();
+            std::fs::write(folder.join(format!("{name}.csv")), &figure.csv).unwrap();
+        }
+        ugly.extend(figure.blemishes.iter().map(|blemish| format!("{name}: {blemish}")));
+    }
+    assert!(ugly.is_empty(), "{}", ugly.join("\n"));
+}

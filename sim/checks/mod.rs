@@ -1,1 +1,5 @@
-//! checks
+//! Checks: from a history to a verdict with evidence.
+
+pub mod outcome;
+
+pub use outcome::*;

@@ -2,4 +2,12 @@
 
 pub mod outcome;
 
+mod distribution;
+mod incidents;
+mod ledger;
+mod logs;
+mod progress;
+mod routes;
+
 pub use outcome::*;
+pub use progress::WaitOptions;

@@ -1,0 +1,160 @@
+//! Incidents: what struck which node and when, kept in order, so that a bad fate can be laid to what came before it.
+//!
+//! The one idea: a cause is the nearest incident of the node between two sightings of the event, never a coincidence
+//! elsewhere. An incident of a node is joined with the fault of the plan that was aimed at it at the same instant.
+
+use std::collections::BTreeMap;
+
+use super::outcome::{FaultSpan, Incident, IncidentKind};
+use crate::history::event::StopReason;
+use crate::history::{Event, Happening};
+use crate::scenario::plan::{FaultAction, Plan};
+use crate::types::note::Note;
+use crate::types::*;
+
+#[derive(Clone, Debug, Default)]
+pub struct Incidents {
+    by_node: BTreeMap<NodeId, Vec<Incident>>,
+    pub faults: Vec<FaultSpan>,
+    /// Losses of unflushed data: power losses that lost something and wipes.
+    pub lossy: Vec<(Time, NodeId)>,
+    wipes: Vec<FaultId>,
+    stopping: Vec<FaultId>,
+}
+
+impl Incidents {
+    pub fn new(plan: &Plan) -> Incidents {
+        let mut incidents = Incidents::default();
+        for fault in &plan.faults {
+            if matches!(fault.action, FaultAction::Wipe(_)) {
+                incidents.wipes.push(fault.id);
+            }
+            if stops(&fault.action) {
+                incidents.stopping.push(fault.id);
+            }
+        }
+        incidents
+    }
+
+    pub fn observe(&mut self, event: &Event) {
+        match &event.what {
+            Happening::Stopped { why } => {
+                let kind = match why {
+                    StopReason::Crash | StopReason::Own => IncidentKind::Crashed,
+                    StopReason::PowerLoss => IncidentKind::LostPower,
+                    StopReason::Clean => IncidentKind::Stopped,
+                };
+                self.strike(event, event.node, kind, None);
+            }
+            Happening::Paused => self.strike(event, event.node, IncidentKind::Paused, None),
+            Happening::PowerLost { lost } if *lost > 0 => self.lose(event.time, event.node),
+            Happening::FaultFired { fault, nodes, peers } => {
+                self.faults.push(FaultSpan {
+                    fault: *fault,
+                    fired: event.time,
+                    healed: None,
+                    nodes: nodes.clone(),
+                    peers: peers.clone(),
+                });
+                if self.wipes.contains(fault) {
+                    nodes.iter().for_each(|node| self.lose(event.time, *node));
+                }
+                // A fault that stops or pauses shows as that incident a moment later.
+                if !self.stopping.contains(fault) {
+                    for node in nodes.iter().chain(peers) {
+                        self.strike(event, *node, IncidentKind::Disturbed, Some(*fault));
+                    }
+                }
+            }
+            Happening::FaultHealed { fault } => {
+                let open = self.faults.iter_mut().rev().find(|span| span.fault == *fault && span.healed.is_none());
+                if let Some(span) = open {
+                    span.healed = Some(event.time);
+                }
+            }
+            Happening::Note(Note::Lost { .. }) => self.strike(event, event.node, IncidentKind::LostPartitions, None),
+            Happening::Note(Note::PartitionChanged { state, unclean: true, .. }) => {
+                if let Some(leader) = state.leader {
+                    self.strike(event, leader, IncidentKind::UncleanElection, None);
+                }
+            }
+            Happening::Note(_)
+            | Happening::Started { .. }
+            | Happening::Resumed
+            | Happening::PowerLost { .. }
+            | Happening::LoadEnded
+            | Happening::Ended { .. }
+            | Happening::MessageDropped { .. }
+            | Happening::Panicked { .. } => {}
+        }
+    }
+
+    /// The nearest incident of the node in `(after, until]`.
+    pub fn last_between(&self, node: NodeId, after: Time, until: Time) -> Option<Incident> {
+        let incidents = self.by_node.get(&node)?;
+        let end = incidents.partition_point(|incident| incident.time <= until);
+        incidents[..end].last().filter(|incident| after < incident.time).copied()
+    }
+
+    /// The first incident of the node at or after `from`.
+    pub fn first_from(&self, node: NodeId, from: Time) -> Option<Incident> {
+        let incidents = self.by_node.get(&node)?;
+        incidents.get(incidents.partition_point(|incident| incident.time < from)).copied()
+    }
+
+    /// The nearest incident of any of the nodes in `(after, until]`.
+    pub fn last_of(&self, nodes: &[NodeId], after: Time, until: Time) -> Option<Incident> {
+        let found = nodes.iter().filter_map(|node| self.last_between(*node, after, until));
+        found.max_by_key(|incident| incident.number)
+    }
+
+    /// The last heal; a fault that heals nothing is over when it fires.
+    pub fn last_heal(&self) -> Option<Time> {
+        self.faults.iter().map(|span| span.healed.unwrap_or(span.fired)).max()
+    }
+
+    fn strike(&mut self, event: &Event, node: NodeId, kind: IncidentKind, fault: Option<FaultId>) {
+        let aimed = || self.faults.iter().rev().find(|span| is_aimed(span, node, event.time)).map(|span| span.fault);
+        let fault = fault.or_else(aimed);
+        let incident = Incident { time: event.time, number: event.number, node, kind, fault };
+        self.by_node.entry(node).or_default().push(incident);
+    }
+
+    /// One loss for each node and instant, however many ways it is told.
+    fn lose(&mut self, time: Time, node: NodeId) {
+        if !self.lossy.contains(&(time, node)) {
+            self.lossy.push((time, node));
+        }
+    }
+}
+
+fn is_aimed(span: &FaultSpan, node: NodeId, at: Time) -> bool {
+    let lasts = span.fired <= at && span.healed.is_none_or(|healed| at <= healed);
+    lasts && (span.nodes.contains(&node) || span.peers.contains(&node))
+}
+
+fn stops(action: &FaultAction) -> bool {
+    match action {
+        FaultAction::Crash(_)
+        | FaultAction::LosePower(_)
+        | FaultAction::Wipe(_)
+        | FaultAction::Restart { .. }
+        | FaultAction::Pause(_) => true,
+        FaultAction::Slow { .. }
+        | FaultAction::StallDisk(_)
+        | FaultAction::SlowDisk { .. }
+        | FaultAction::FailDisk(_)
+        | FaultAction::Cut(_)
+        | FaultAction::Isolate(_)
+        | FaultAction::Delay { .. }
+        | FaultAction::Drop { .. }
+        | FaultAction::Throttle { .. }
+        | FaultAction::Reset(_)
+        | FaultAction::Skew { .. }
+        | FaultAction::HoldMetadata(_)
+        | FaultAction::ElectPreferred(_)
+        | FaultAction::Rebalance(_)
+        | FaultAction::ExpireOffsets(_)
+        | FaultAction::EnforceRetention(_) => false,
+    }
+}

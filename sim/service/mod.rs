@@ -1,1 +1,25 @@
-//! service
+//! Machines of the business: service instances that run their lists of steps, stores, and the callers outside.
+//!
+//! A service does exactly what its list says, in order, once per event; whether that is right is what a scenario asks.
+//! There is no cleverness here that a scenario has not written down: no deduplication, no fencing, no hidden retry.
+//! The machines are as sans-IO as the queue's: an input and the time go in, effects and notes come out in order.
+
+mod arrivals;
+mod callers;
+mod commits;
+mod flow;
+mod instance;
+mod intake;
+mod interpreter;
+mod ladder;
+mod retreat;
+mod rows;
+mod steps;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use callers::Callers;
+pub use instance::Service;
+pub use rows::StoreRows;
+pub use store::Store;

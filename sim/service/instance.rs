@@ -1,0 +1,263 @@
+//! One instance of a service as a process: the flow interpreter, its consumer and its producers.
+//!
+//! This is only the wiring: inputs go to whom they belong, asks of the interpreter to its clients, and what the clients
+//! have to say back to the interpreter, until nobody has anything left to do at this instant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::commits::CommitToken;
+use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
+use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
+use crate::kafka::producer::{Producer, SendOutcome};
+use crate::scenario::plan::{Action, Plan, Rung, ServicePlan, Trigger};
+use crate::types::note::StepOutcome;
+use crate::types::request::{Request, Response};
+use crate::types::*;
+
+/// The consumer has this channel, and the next one for its coordinator.
+const CONSUMER_CHANNEL: Channel = Channel(0);
+/// The first producer; the others follow.
+const FIRST_PRODUCER_CHANNEL: Channel = Channel(2);
+
+#[derive(Clone, Debug)]
+pub struct Service {
+    interpreter: Interpreter,
+    consumer: Option<Consumer>,
+    producers: Vec<Producer>,
+    /// Commits of the consumer under the names the interpreter gave them.
+    commits: BTreeMap<CommitId, CommitToken>,
+}
+
+impl Service {
+    pub fn new(plan: Arc<Plan>, instance: NodeId, guards: Guards) -> Service {
+        let index = plan.services.iter().position(|service| service.instances.contains(&instance));
+        let index = index.expect("an instance of a service of the plan");
+        let own = &plan.services[index];
+        let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
+        let consumer = match &own.trigger {
+            Trigger::Requests(_) => None,
+            Trigger::Consume(consume) => Some(Consumer::new(
+                consume.consumer.clone(),
+                consume.group,
+                consume.topics.clone(),
+                CONSUMER_CHANNEL,
+                bootstrap.clone(),
+                guards,
+            )),
+        };
+        let producers = own.producers.iter().zip(0u16..).map(|(settings, number)| {
+            let channel = Channel(FIRST_PRODUCER_CHANNEL.0 + number as u8);
+            Producer::new(settings.clone(), channel, bootstrap.clone(), topics_of(own, number), guards)
+        });
+        let producers: Vec<Producer> = producers.collect();
+        assert!(
+            producers.len() < usize::from(STORE_CHANNEL.0 - FIRST_PRODUCER_CHANNEL.0),
+            "a channel for each producer"
+        );
+        Service {
+            interpreter: Interpreter::new(Arc::clone(&plan), index, instance),
+            consumer,
+            producers,
+            commits: BTreeMap::new(),
+        }
+    }
+
+    pub fn handle(&mut self, input: Input, step: &mut Step) {
+        match input {
+            Input::Started { incarnation, .. } => self.interpreter.start(incarnation),
+            Input::Request { from, request: Request::Call(message) } => {
+                self.interpreter.handle_call(message, from, step);
+            }
+            Input::Request { .. } | Input::StorageFailed => {}
+            Input::Response { channel, from, correlation, response } => {
+                self.handle_response(channel, from, correlation, response, step);
+            }
+            Input::Disconnected { channel, peer } => self.handle_disconnected(channel, peer, step),
+            Input::Command(Command::ShutDown) => self.interpreter.shut_down(step),
+            Input::Command(_) => {}
+            Input::Timeout => self.handle_timeout(step),
+        }
+        self.settle(step);
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        let consumer = self.consumer.as_ref().and_then(Consumer::next_deadline);
+        let producers = self.producers.iter().filter_map(Producer::next_deadline);
+        self.interpreter.next_deadline().into_iter().chain(consumer).chain(producers).min()
+    }
+
+    pub fn check_invariants(&self) {
+        self.interpreter.check_invariants();
+    }
+
+    fn handle_response(
+        &mut self,
+        channel: Channel,
+        from: NodeId,
+        correlation: Correlation,
+        response: Response,
+        step: &mut Step,
+    ) {
+        if channel == STORE_CHANNEL {
+            if let Response::Store(response) = response {
+                self.interpreter.handle_store_answer(correlation, response);
+            }
+        } else if channel < FIRST_PRODUCER_CHANNEL {
+            if let Some(consumer) = &mut self.consumer {
+                consumer.handle_response(channel, from, correlation, response, step);
+            }
+        } else if let Some(producer) = self.producer(channel) {
+            producer.handle_response(from, correlation, response, step);
+        }
+    }
+
+    fn handle_disconnected(&mut self, channel: Channel, peer: NodeId, step: &mut Step) {
+        if channel == STORE_CHANNEL {
+            self.interpreter.handle_store_disconnected(peer);
+        } else if channel < FIRST_PRODUCER_CHANNEL {
+            if let Some(consumer) = &mut self.consumer {
+                consumer.handle_disconnected(channel, peer, step);
+            }
+        } else if let Some(producer) = self.producer(channel) {
+            producer.handle_disconnected(peer, step);
+        }
+    }
+
+    fn handle_timeout(&mut self, step: &mut Step) {
+        let now = step.time();
+        let due = |deadline: Option<(Time, TimerName)>| deadline.is_some_and(|(time, _)| time <= now);
+        if let Some(consumer) = self.consumer.as_mut().filter(|consumer| due(consumer.next_deadline())) {
+            consumer.handle_timeout(step);
+        }
+        for producer in self.producers.iter_mut().filter(|producer| due(producer.next_deadline())) {
+            producer.handle_timeout(step);
+        }
+        self.interpreter.handle_timeout(now);
+    }
+
+    /// Until nobody has anything left to do at this instant.
+    fn settle(&mut self, step: &mut Step) {
+        loop {
+            if let Some(ask) = self.interpreter.next_ask(step) {
+                self.perform(ask, step);
+            } else if !self.hear_producers() && !self.hear_consumer(step) && !self.hear_closed(step) {
+                break;
+            }
+        }
+    }
+
+    fn perform(&mut self, ask: Ask, step: &mut Step) {
+        match ask {
+            Ask::Publish { producer, topic, key, record } => {
+                let taken = self.producers[usize::from(producer)].send(topic, key, record, step).is_ok();
+                self.interpreter.published(record.send, taken);
+            }
+            Ask::Poll => self.expect_consumer().poll(step),
+            Ask::Commit { token, offsets, wait } => {
+                let commit = self.expect_consumer().commit(offsets, wait, step);
+                self.commits.insert(commit, token);
+            }
+            Ask::FinishRevocation => self.expect_consumer().finish_revocation(step),
+            Ask::Close => {
+                if let Some(consumer) = &mut self.consumer {
+                    consumer.close(step);
+                }
+                for producer in &mut self.producers {
+                    producer.close(step);
+                }
+            }
+            Ask::Exit { clean } => step.effect(Effect::Exit { clean }),
+        }
+    }
+
+    fn hear_producers(&mut self) -> bool {
+        let mut heard = false;
+        for producer in &mut self.producers {
+            while let Some((send, outcome)) = producer.take_outcome() {
+                heard = true;
+                let outcome = match outcome {
+                    SendOutcome::Acknowledged { .. } => StepOutcome::Done,
+                    SendOutcome::Failed { certain: true, .. } => StepOutcome::Failed,
+                    SendOutcome::Failed { certain: false, .. } => StepOutcome::Unknown,
+                };
+                self.interpreter.handle_sent(send, outcome);
+            }
+        }
+        heard
+    }
+
+    fn hear_consumer(&mut self, step: &mut Step) -> bool {
+        let Some(event) = self.consumer.as_mut().and_then(Consumer::next_event) else { return false };
+        match event {
+            ConsumerEvent::Records(records) => {
+                let polled = records.iter().map(|polled| Polled {
+                    partition: polled.partition,
+                    offset: polled.offset,
+                    message: polled.record.message,
+                });
+                self.interpreter.handle_records(polled, step);
+            }
+            ConsumerEvent::Revoking(partitions) => self.interpreter.handle_revoking(partitions, step),
+            ConsumerEvent::Assigned(partitions) => self.interpreter.handle_assigned(&partitions),
+            ConsumerEvent::Lost(partitions) => self.interpreter.handle_lost(&partitions, step),
+            ConsumerEvent::CommitDone { commit, result } => {
+                if let Some(token) = self.commits.remove(&commit) {
+                    self.interpreter.handle_commit_done(token, result, step);
+                }
+            }
+            ConsumerEvent::Failed(_) => {
+                let ask = self.interpreter.handle_fatal();
+                self.perform(ask, step);
+            }
+        }
+        true
+    }
+
+    fn hear_closed(&mut self, step: &mut Step) -> bool {
+        if !self.interpreter.is_closing() {
+            return false;
+        }
+        let closed = self.consumer.as_ref().is_none_or(Consumer::is_closed);
+        if !closed || !self.producers.iter().all(Producer::is_idle) {
+            return false;
+        }
+        let Some(ask) = self.interpreter.closed() else { return false };
+        self.perform(ask, step);
+        true
+    }
+
+    fn producer(&mut self, channel: Channel) -> Option<&mut Producer> {
+        self.producers.get_mut(usize::from(channel.0 - FIRST_PRODUCER_CHANNEL.0))
+    }
+
+    fn expect_consumer(&mut self) -> &mut Consumer {
+        self.consumer.as_mut().expect("only a consuming service polls and commits")
+    }
+}
+
+/// The topics to which a producer of a service publishes.
+fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
+    let published = service.steps.iter().filter_map(|step| match step.action {
+        Action::Publish { topic, producer, .. } if producer == number => Some(topic),
+        Action::Publish { .. }
+        | Action::Work { .. }
+        | Action::Store { .. }
+        | Action::Commit { .. }
+        | Action::Respond => None,
+    });
+    let dead_letters = service.ladder.iter().filter_map(|rung| match *rung {
+        Rung::DeadLetter { topic, producer, .. } if producer == number => Some(topic),
+        Rung::DeadLetter { .. }
+        | Rung::Retry { .. }
+        | Rung::Block { .. }
+        | Rung::Skip
+        | Rung::Refuse
+        | Rung::Crash
+        | Rung::Close => None,
+    });
+    let mut topics: Vec<TopicId> = published.chain(dead_letters).collect();
+    topics.sort();
+    topics.dedup();
+    topics
+}

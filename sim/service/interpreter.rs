@@ -1,0 +1,459 @@
+//! The flow interpreter of one instance: takes events in, runs the list of steps for each, says when it is done.
+//!
+//! It knows nothing of Kafka's clients. Whatever it wants of them it asks for, one [`Ask`] at a time, and goes on only
+//! when the ask was performed; so notes and effects keep one total order, and the interpreter can be tested against a
+//! script. Calls to stores and answers to callers need no client: they leave through the step itself.
+//!
+//! One worker means one thread that polls, runs the list for each record of the batch in order, and polls again. More
+//! workers are a pool: the polling thread hands records over and polls on while the pool keeps up.
+//!
+//! In other files: the steps (`steps.rs`), what happens when one fails (`ladder.rs`), and everything that takes work
+//! away again (`retreat.rs`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::commits::{CommitToken, Commits};
+use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
+use super::intake::Intake;
+use super::retreat::{Phase, Revoking};
+use crate::scenario::plan::{Action, CommitEvery, ConsumePlan, Plan, ServicePlan, Trigger, WorkerOrder};
+use crate::types::note::{Note, StepOutcome};
+use crate::types::request::{CallResponse, Response, StoreResponse};
+use crate::types::*;
+
+/// All stores are called on this channel.
+pub const STORE_CHANNEL: Channel = Channel(200);
+
+/// What the interpreter wants of the clients beside it. Performed at once and in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Enter poll(), until records come.
+    Poll,
+    /// Hand a record to a producer and say whether it was taken.
+    Publish {
+        producer: u16,
+        topic: TopicId,
+        key: Option<Key>,
+        record: Record,
+    },
+    Commit {
+        token: CommitToken,
+        offsets: Vec<(TopicPartition, Offset)>,
+        wait: bool,
+    },
+    FinishRevocation,
+    /// Leave the group, flush what is buffered; say when both are through.
+    Close,
+    Exit {
+        clean: bool,
+    },
+}
+
+/// A consumed record as the interpreter needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polled {
+    pub partition: TopicPartition,
+    pub offset: Offset,
+    pub message: Message,
+}
+
+#[derive(Clone, Debug)]
+pub struct Interpreter {
+    pub(super) plan: Arc<Plan>,
+    service: usize,
+    pub(super) node: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) draws: Draws,
+    pub(super) flows: Flows,
+    /// Flows that can go on now.
+    pub(super) ready: VecDeque<FlowId>,
+    pub(super) intake: Intake,
+    timers: BTreeMap<TimerKey, FlowId>,
+    /// Running number of timers, correlations, sends and commits.
+    number: u64,
+    /// Calls to stores that are out.
+    pub(super) store_calls: BTreeMap<Correlation, (FlowId, NodeId)>,
+    /// Records handed to a producer whose outcome somebody waits for.
+    pub(super) sends: BTreeMap<SendId, FlowId>,
+    pub(super) commits: Commits,
+    pub(super) commits_out: BTreeMap<CommitToken, CommitPurpose>,
+    /// The application is inside poll().
+    pub(super) polling: bool,
+    /// Counts polls that returned records.
+    batch: u64,
+    /// With `commit every batch` as the first step: the batch that must be committed before any of it is processed.
+    pub(super) uncommitted_batch: Option<u64>,
+    /// The rest of that batch.
+    pub(super) held: VecDeque<Arrival>,
+    pub(super) revoking: Option<Revoking>,
+    pub(super) phase: Phase,
+}
+
+/// Draws of a service, each by the identity of what it is drawn for.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    pub work: Keyed,
+    pub errors: Keyed,
+    pub poison: Keyed,
+    pub backoff: Keyed,
+}
+
+/// Who waits for a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitPurpose {
+    Step(FlowId),
+    Background,
+    Revocation,
+    Closing,
+}
+
+impl Interpreter {
+    pub fn new(plan: Arc<Plan>, service: usize, node: NodeId) -> Interpreter {
+        let own = &plan.services[service];
+        let (by_key, commit_of) = match &own.trigger {
+            Trigger::Requests(_) => (false, Default::default()),
+            Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
+        };
+        let keyed = |concern: &str| plan.seed.keyed(&format!("{concern} {}", own.name));
+        let draws =
+            Draws { work: keyed("work"), errors: keyed("errors"), poison: keyed("poison"), backoff: keyed("backoff") };
+        Interpreter {
+            service,
+            node,
+            incarnation: Incarnation(0),
+            draws,
+            flows: Flows::default(),
+            ready: VecDeque::new(),
+            intake: Intake::new(by_key),
+            timers: BTreeMap::new(),
+            number: 0,
+            store_calls: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            commits: Commits::new(commit_of),
+            commits_out: BTreeMap::new(),
+            polling: false,
+            batch: 0,
+            uncommitted_batch: None,
+            held: VecDeque::new(),
+            revoking: None,
+            phase: Phase::Created,
+            plan,
+        }
+    }
+
+    pub fn start(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
+        self.phase = Phase::Running;
+    }
+
+    /// A caller asks for an event to be handled.
+    pub fn handle_call(&mut self, message: Message, from: ReplyTo, step: &mut Step) {
+        if self.phase != Phase::Running {
+            step.reply(from, Response::Call(CallResponse::Refused(message.event)));
+            return;
+        }
+        step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
+        self.intake.push(Arrival { message, source: None, reply: Some(from) });
+    }
+
+    /// poll() returned.
+    pub fn handle_records(&mut self, records: impl ExactSizeIterator<Item = Polled>, step: &mut Step) {
+        self.polling = false;
+        let count = records.len() as u32;
+        if self.phase != Phase::Running {
+            self.abandon(count, step);
+            return;
+        }
+        if count == 0 {
+            return;
+        }
+        self.batch += 1;
+        let (batch, round) = (self.batch, self.commits.round());
+        let manual = self.commits_by_step();
+        let commit_first = manual && self.commits_batch_first();
+        if manual {
+            self.commits.begin_batch(batch, count);
+        }
+        for (index, record) in records.enumerate() {
+            let source = Source { partition: record.partition, offset: record.offset, round, batch };
+            let arrival = Arrival { message: record.message, source: Some(source), reply: None };
+            if manual {
+                self.commits.hand_out(source);
+            }
+            if commit_first && index > 0 {
+                self.held.push_back(arrival);
+            } else {
+                self.intake.push(arrival);
+            }
+        }
+        if commit_first {
+            self.uncommitted_batch = Some(batch);
+        }
+    }
+
+    pub fn handle_store_answer(&mut self, correlation: Correlation, response: StoreResponse) {
+        // An answer behind its timeout is not heard.
+        let Some((id, _)) = self.store_calls.remove(&correlation) else { return };
+        let FlowState::Storing { timer, .. } = self.flows.get(id).state else {
+            panic!("a call to a store belongs to a step that waits for it");
+        };
+        self.timers.remove(&timer);
+        self.resolve(
+            id,
+            match response {
+                StoreResponse::Done => StepOutcome::Done,
+                StoreResponse::Skipped => StepOutcome::Skipped,
+                StoreResponse::Conflict | StoreResponse::Refused => StepOutcome::Failed,
+            },
+        );
+    }
+
+    /// The connection to a store broke: its answers are lost.
+    pub fn handle_store_disconnected(&mut self, peer: NodeId) {
+        let lost: Vec<Correlation> =
+            self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| *correlation).collect();
+        for correlation in lost {
+            let (id, _) = self.store_calls.remove(&correlation).expect("found above");
+            if let FlowState::Storing { timer, .. } = self.flows.get(id).state {
+                self.timers.remove(&timer);
+            }
+            self.resolve(id, StepOutcome::Unknown);
+        }
+    }
+
+    /// The producer's verdict on a record.
+    pub fn handle_sent(&mut self, send: SendId, outcome: StepOutcome) {
+        // Nobody waits for an asynchronous send.
+        if let Some(id) = self.sends.remove(&send) {
+            self.resolve(id, outcome);
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(entry) = self.timers.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let id = entry.remove();
+            match self.flows.get(id).state {
+                FlowState::Working { fails, .. } => {
+                    self.resolve(id, if fails { StepOutcome::Failed } else { StepOutcome::Done });
+                }
+                FlowState::Storing { correlation, .. } => {
+                    self.store_calls.remove(&correlation);
+                    self.resolve(id, StepOutcome::Unknown);
+                }
+                FlowState::Backoff(_) => self.make_ready(id, FlowState::Restart),
+                FlowState::CommitBackoff(_) => self.make_ready(id, FlowState::CommitAgain),
+                FlowState::DeadLetterBackoff(_) => self.make_ready(id, FlowState::Climb),
+                FlowState::Begin
+                | FlowState::Finish(_)
+                | FlowState::Restart
+                | FlowState::CommitAgain
+                | FlowState::Climb
+                | FlowState::DeadLetterFailed
+                | FlowState::JumpToEnd
+                | FlowState::Publishing { .. }
+                | FlowState::Committing(_)
+                | FlowState::DeadLettering { .. } => panic!("a timer belongs to a flow that waits for it"),
+            }
+        }
+    }
+
+    /// Goes on as far as possible without a client. `None`: nothing left to do now.
+    pub fn next_ask(&mut self, step: &mut Step) -> Option<Ask> {
+        loop {
+            match self.phase {
+                Phase::Created | Phase::Exited => return None,
+                Phase::Running | Phase::Draining { .. } | Phase::Committing { .. } | Phase::Closing { .. } => {}
+            }
+            if let Some(id) = self.ready.pop_front() {
+                if let Some(ask) = self.run(id, step) {
+                    return Some(ask);
+                }
+            } else if !self.start_next(step) {
+                return self.next_duty(step);
+            }
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        let timer = self.timers.first_key_value().map(|((time, _), _)| (*time, "step"));
+        let commit = self.background_commit_due().map(|time| (time, "commit interval"));
+        let end = self.phase.deadline().map(|time| (time, "shutdown"));
+        timer.into_iter().chain(commit).chain(end).min()
+    }
+
+    pub fn check_invariants(&self) {
+        assert!(self.flows.running() <= usize::from(self.service().workers.max(1)), "one flow for each worker");
+        assert!(self.store_calls.len() <= self.flows.running(), "one call for each flow");
+        assert!(self.sends.len() <= self.flows.running(), "one awaited send for each flow");
+        assert!(self.timers.len() <= self.flows.running(), "one timer for each flow");
+    }
+
+    /// Gives a free worker the next event.
+    fn start_next(&mut self, step: &mut Step) -> bool {
+        if self.phase != Phase::Running || self.flows.running() >= usize::from(self.service().workers.max(1)) {
+            return false;
+        }
+        // A first record that did not commit leaves its part to the next one.
+        if self.flows.running() == 0 && self.intake.waiting() == 0 {
+            if let Some(arrival) = self.held.pop_front() {
+                self.intake.push(arrival);
+            }
+        }
+        let Some(arrival) = self.intake.pop() else { return false };
+        if let Some(source) = arrival.source {
+            let source = Some((source.partition, source.offset));
+            step.note(Note::FlowStarted { service: self.id(), message: arrival.message, source, attempt: 1 });
+        }
+        let id = self.flows.insert(Flow::new(arrival));
+        self.ready.push_back(id);
+        true
+    }
+
+    /// What is left when no flow can go on.
+    fn next_duty(&mut self, step: &mut Step) -> Option<Ask> {
+        if let Some(ask) = self.revocation_duty(step) {
+            return Some(ask);
+        }
+        if let Some(ask) = self.closing_duty(step) {
+            return Some(ask);
+        }
+        if self.background_commit_due().is_some_and(|due| due <= step.time()) {
+            let offsets = self.commits.take(step.time());
+            if !offsets.is_empty() {
+                let token = self.commit_token(CommitPurpose::Background);
+                return Some(Ask::Commit { token, offsets, wait: true });
+            }
+        }
+        if self.wants_records() {
+            self.polling = true;
+            return Some(Ask::Poll);
+        }
+        None
+    }
+
+    /// One thread polls when its batch is through; a pool polls on while it keeps up.
+    fn wants_records(&self) -> bool {
+        let Trigger::Consume(consume) = &self.service().trigger else { return false };
+        if self.polling || self.phase != Phase::Running || !self.held.is_empty() || self.revoking.is_some() {
+            return false;
+        }
+        if self.is_pool() {
+            self.intake.waiting() < consume.consumer.max_poll_records as usize
+        } else {
+            self.intake.waiting() == 0 && self.flows.running() == 0
+        }
+    }
+
+    /// With `commit every 1s`, what was done last is committed when its time has come, though no record follows.
+    fn background_commit_due(&self) -> Option<Time> {
+        let idle = self.polling && self.phase == Phase::Running && self.revoking.is_none();
+        if !idle || !self.commits.unsaved() || !self.commits_by_step() {
+            return None;
+        }
+        let interval = self.service().steps.iter().find_map(|step| match step.action {
+            Action::Commit { every: CommitEvery::Interval(interval), .. } => Some(interval),
+            Action::Commit { .. }
+            | Action::Work { .. }
+            | Action::Store { .. }
+            | Action::Publish { .. }
+            | Action::Respond => None,
+        })?;
+        // Even a commit that fails at once lets time pass.
+        Some(self.commits.last() + interval.max(Duration::from_millis(1)))
+    }
+
+    // --- shared by the other files ---
+
+    /// The flow's wait is over.
+    pub(super) fn resolve(&mut self, id: FlowId, outcome: StepOutcome) {
+        let dead_letter = matches!(self.flows.get(id).state, FlowState::DeadLettering { .. });
+        let state = match (dead_letter, outcome) {
+            (false, outcome) => FlowState::Finish(outcome),
+            (true, StepOutcome::Done | StepOutcome::Skipped) => FlowState::JumpToEnd,
+            // Nobody may say that the event is done before its dead letter is out.
+            (true, StepOutcome::Failed | StepOutcome::Unknown) => FlowState::DeadLetterFailed,
+        };
+        self.make_ready(id, state);
+    }
+
+    pub(super) fn make_ready(&mut self, id: FlowId, state: FlowState) {
+        self.flows.get(id).state = state;
+        self.ready.push_back(id);
+    }
+
+    pub(super) fn set_timer(&mut self, id: FlowId, time: Time) -> TimerKey {
+        let timer = (time, self.next_number());
+        self.timers.insert(timer, id);
+        timer
+    }
+
+    pub(super) fn cancel_timer(&mut self, timer: TimerKey) {
+        self.timers.remove(&timer);
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    pub(super) fn commit_token(&mut self, purpose: CommitPurpose) -> CommitToken {
+        let token = CommitToken(self.next_number());
+        self.commits_out.insert(token, purpose);
+        token
+    }
+
+    /// Unique in a run: node, incarnation and a running number.
+    pub(super) fn next_send(&mut self) -> SendId {
+        let number = self.next_number() & ((1 << 40) - 1);
+        SendId(u64::from(self.node.0) << 48 | u64::from(self.incarnation.0 & 0xFF) << 40 | number)
+    }
+
+    /// The slot is free again.
+    pub(super) fn remove_flow(&mut self, id: FlowId) -> Flow {
+        let flow = self.flows.remove(id);
+        self.intake.release(flow.message.key);
+        if let Some(source) = flow.source {
+            if self.uncommitted_batch == Some(source.batch) && self.held.is_empty() {
+                self.uncommitted_batch = None;
+            }
+        }
+        flow
+    }
+
+    pub(super) fn service(&self) -> &ServicePlan {
+        &self.plan.services[self.service]
+    }
+
+    pub(super) fn service_index(&self) -> usize {
+        self.service
+    }
+
+    pub(super) fn id(&self) -> ServiceId {
+        self.service().id
+    }
+
+    pub(super) fn is_pool(&self) -> bool {
+        self.service().workers > 1
+    }
+
+    pub(super) fn consume(&self) -> Option<&ConsumePlan> {
+        match &self.service().trigger {
+            Trigger::Requests(_) => None,
+            Trigger::Consume(consume) => Some(consume),
+        }
+    }
+
+    /// The list commits, not the consumer by itself.
+    pub(super) fn commits_by_step(&self) -> bool {
+        self.consume().is_some_and(|consume| !consume.consumer.enable_auto_commit)
+    }
+
+    fn commits_batch_first(&self) -> bool {
+        let first = self.service().steps.first().map(|step| &step.action);
+        matches!(first, Some(Action::Commit { every: CommitEvery::Batch, .. }))
+    }
+}

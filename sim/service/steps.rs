@@ -1,0 +1,360 @@
+//! The steps of a list, one after the other, until one has to wait.
+//!
+//! Each step says that it is reached before it does anything, and that it is done before anything behind it: the world
+//! may kill the process at either note.
+
+use std::sync::Arc;
+
+use super::commits::CommitToken;
+use super::flow::{FlowId, FlowState, Source};
+use super::interpreter::{Ask, CommitPurpose, Interpreter, STORE_CHANNEL};
+use crate::scenario::plan::{Action, CommitEvery, PublishKey, RowBy, ServicePlan, StepPlan, StoreStep};
+use crate::types::note::{Note, StepOutcome};
+use crate::types::random::combine;
+use crate::types::request::{CallResponse, Request, Response, Row, StoreOperation, StoreRequest};
+use crate::types::*;
+
+/// What the beginning of a step led to.
+pub enum Begun {
+    /// The step waits; somebody will wake the flow.
+    Waiting,
+    Finished(StepOutcome),
+    /// There was nothing to do: not even a note.
+    NotDue,
+    /// To be performed before the flow goes on.
+    Ask(Ask),
+}
+
+impl Interpreter {
+    /// Runs a flow until it waits, asks or ends.
+    pub(super) fn run(&mut self, id: FlowId, step: &mut Step) -> Option<Ask> {
+        let plan = Arc::clone(&self.plan);
+        let service = &plan.services[self.service_index()];
+        loop {
+            let begun = match self.flows.get(id).state {
+                FlowState::Begin => match self.begin(id, service, step) {
+                    Some(begun) => begun,
+                    None => {
+                        return self.end_flow(id, service, step);
+                    }
+                },
+                FlowState::Finish(outcome) => match self.finish(id, outcome, service, step) {
+                    Some(climb) => climb,
+                    None => continue,
+                },
+                FlowState::Restart => {
+                    self.restart(id, step);
+                    continue;
+                }
+                FlowState::CommitAgain => self.commit_again(id, step),
+                FlowState::Climb => self.climb(id, service, step),
+                FlowState::DeadLetterFailed => self.wait_for_dead_letter(id, step),
+                FlowState::JumpToEnd => {
+                    jump_to_end(self.flows.get(id), service);
+                    continue;
+                }
+                FlowState::Working { .. }
+                | FlowState::Storing { .. }
+                | FlowState::Publishing { .. }
+                | FlowState::Committing(_)
+                | FlowState::CommitBackoff(_)
+                | FlowState::Backoff(_)
+                | FlowState::DeadLettering { .. }
+                | FlowState::DeadLetterBackoff(_) => panic!("a flow that waits was run"),
+            };
+            match begun {
+                Begun::Waiting => return None,
+                Begun::Ask(ask) => return Some(ask),
+                Begun::Finished(outcome) => self.flows.get(id).state = FlowState::Finish(outcome),
+                Begun::NotDue => {
+                    let flow = self.flows.get(id);
+                    flow.step += 1;
+                    flow.state = FlowState::Begin;
+                }
+            }
+        }
+    }
+
+    /// The producer took the record of a step or a dead letter, or its buffer is full.
+    pub fn published(&mut self, send: SendId, taken: bool) {
+        let Some(&id) = self.sends.get(&send) else { panic!("a record that nobody published") };
+        let wait = match self.flows.get(id).state {
+            FlowState::Publishing { wait, .. } | FlowState::DeadLettering { wait, .. } => wait,
+            _ => panic!("a record of a step that does not publish"),
+        };
+        if taken && wait {
+            return;
+        }
+        self.sends.remove(&send);
+        self.resolve(id, if taken { StepOutcome::Done } else { StepOutcome::Failed });
+    }
+
+    /// `None`: the list is through.
+    fn begin(&mut self, id: FlowId, service: &ServicePlan, step: &mut Step) -> Option<Begun> {
+        let flow = self.flows.get(id);
+        let plan = service.steps.get(usize::from(flow.step))?;
+        if !is_for(plan, &flow.message) {
+            return Some(Begun::NotDue);
+        }
+        if let Action::Commit { every, wait } = plan.action {
+            return Some(self.begin_commit(id, every, wait, step));
+        }
+        step.note(Note::StepReached { service: service.id, step: flow.step, event: flow.message.event });
+        Some(match &plan.action {
+            Action::Work { time, errors, poison } => self.begin_work(id, time, *errors, *poison, step),
+            Action::Store { store, operations } => self.begin_store(id, *store, operations, step),
+            Action::Publish { topic, producer, wait, key } => {
+                let send = self.next_send();
+                let flow = self.flows.get(id);
+                flow.state = FlowState::Publishing { send, wait: *wait };
+                let message = flow.message;
+                self.publish(id, send, (*topic, *producer, *key), message, step)
+            }
+            Action::Respond => {
+                if let Some(caller) = flow.reply.take() {
+                    step.reply(caller, Response::Call(CallResponse::Accepted(flow.message.event)));
+                }
+                Begun::Finished(StepOutcome::Done)
+            }
+            Action::Commit { .. } => unreachable!("begun above"),
+        })
+    }
+
+    /// The step has its result. `None`: go on with the state that was set.
+    fn finish(&mut self, id: FlowId, outcome: StepOutcome, service: &ServicePlan, step: &mut Step) -> Option<Begun> {
+        let flow = self.flows.get(id);
+        step.note(Note::StepDone { service: service.id, step: flow.step, event: flow.message.event, outcome });
+        let commits = matches!(service.steps[usize::from(flow.step)].action, Action::Commit { .. });
+        match outcome {
+            StepOutcome::Skipped => {
+                flow.skipped = true;
+                jump_to_end(flow, service);
+                None
+            }
+            StepOutcome::Failed | StepOutcome::Unknown if !commits => Some(self.climb(id, service, step)),
+            // A refused commit takes nothing back; whoever owns the partition now decides.
+            StepOutcome::Done | StepOutcome::Failed | StepOutcome::Unknown => {
+                flow.step += 1;
+                flow.state = FlowState::Begin;
+                None
+            }
+        }
+    }
+
+    /// A retry starts the list again.
+    fn restart(&mut self, id: FlowId, step: &mut Step) {
+        let service = self.id();
+        let flow = self.flows.get(id);
+        flow.attempt += 1;
+        flow.step = 0;
+        flow.skipped = false;
+        flow.state = FlowState::Begin;
+        let source = flow.source.map(|source| (source.partition, source.offset));
+        step.note(Note::FlowStarted { service, message: flow.message, source, attempt: flow.attempt });
+    }
+
+    /// The list is through for this event.
+    fn end_flow(&mut self, id: FlowId, service: &ServicePlan, step: &mut Step) -> Option<Ask> {
+        let flow = self.remove_flow(id);
+        step.note(Note::FlowDone { service: service.id, event: flow.message.event, skipped: flow.skipped });
+        let source = flow.source.filter(|_| !flow.counted && self.commits_by_step())?;
+        // No commit step was for this event, or it had passed the commit before it failed: done all the same.
+        let complete = self.commits.mark(source);
+        let every_batch = service.steps.iter().any(|step| {
+            matches!(step.action, Action::Commit { every: CommitEvery::Batch, .. }) && self.commits.unsaved()
+        });
+        if !complete || !every_batch {
+            return None;
+        }
+        let offsets = self.commits.take(step.time());
+        if offsets.is_empty() {
+            return None;
+        }
+        let token = self.commit_token(CommitPurpose::Background);
+        Some(Ask::Commit { token, offsets, wait: true })
+    }
+
+    // --- work, stores, topics ---
+
+    fn begin_work(&mut self, id: FlowId, time: &Spread, errors: Ratio, poison: Ratio, step: &mut Step) -> Begun {
+        let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
+        let draws = self.draws;
+        let flow = self.flows.get(id);
+        let of_step = combine(flow.message.event.0, u64::from(flow.step));
+        let attempt = combine(of_step, u64::from(flow.attempt));
+        // An attempt in another process may succeed where this one failed: its errors are drawn anew, its time is not.
+        let fails = (poison != Ratio::ZERO && draws.poison.at(of_step).chance(poison))
+            || (errors != Ratio::ZERO && draws.errors.at(combine(attempt, process)).chance(errors));
+        let length = draws.work.at(attempt).draw(time);
+        if length.is_zero() {
+            return Begun::Finished(if fails { StepOutcome::Failed } else { StepOutcome::Done });
+        }
+        let timer = self.set_timer(id, step.time() + length);
+        self.flows.get(id).state = FlowState::Working { timer, fails };
+        Begun::Waiting
+    }
+
+    fn begin_store(&mut self, id: FlowId, store: u16, operations: &[StoreStep], step: &mut Step) -> Begun {
+        let service = self.id();
+        let (peer, patience) = {
+            let store = &self.plan.stores[usize::from(store)];
+            (store.node, store.timeout)
+        };
+        let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
+        let flow = self.flows.get(id);
+        let (message, source) = (flow.message, flow.source);
+        let place = combine(u64::from(service.0) << 16 | u64::from(flow.step), u64::from(flow.attempt));
+        let request = StoreRequest {
+            message,
+            service,
+            step: flow.step,
+            attempt: combine(place, process),
+            operations: operations.iter().map(|operation| store_operation(*operation, &message, source)).collect(),
+        };
+        let correlation = Correlation(self.next_number());
+        let timer = self.set_timer(id, step.time() + patience);
+        self.store_calls.insert(correlation, (id, peer));
+        self.flows.get(id).state = FlowState::Storing { correlation, timer };
+        step.send(STORE_CHANNEL, peer, correlation, Request::Store(request));
+        Begun::Waiting
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        id: FlowId,
+        send: SendId,
+        (topic, producer, key): (TopicId, u16, PublishKey),
+        message: Message,
+        step: &Step,
+    ) -> Begun {
+        self.sends.insert(send, id);
+        let key = match key {
+            PublishKey::Key => Some(message.key),
+            PublishKey::Id => Some(Key(message.event.0)),
+            PublishKey::None => None,
+        };
+        let record = Record { send, message, timestamp: step.now.wall_clock };
+        Begun::Ask(Ask::Publish { producer, topic, key, record })
+    }
+
+    // --- commits ---
+
+    fn begin_commit(&mut self, id: FlowId, every: CommitEvery, wait: bool, step: &mut Step) -> Begun {
+        let flow = self.flows.get(id);
+        let Some(source) = flow.source else { return Begun::NotDue };
+        let first = flow.step == 0;
+        let newly = !std::mem::replace(&mut flow.counted, true);
+        if !self.commits.owns(source) {
+            return self.begin_commit_of_another(id, source, newly, wait, step);
+        }
+        let batch_first = first && self.uncommitted_batch == Some(source.batch);
+        let complete = newly && self.commits.mark(source);
+        if batch_first {
+            let rest: Vec<Source> = self.held.iter().filter_map(|arrival| arrival.source).collect();
+            for source in rest {
+                self.commits.mark(source);
+            }
+        }
+        let due = match every {
+            CommitEvery::Record => true,
+            CommitEvery::Batch => complete || batch_first,
+            CommitEvery::Records(count) => self.commits.since() >= u64::from(count),
+            CommitEvery::Interval(interval) => self.commits.last() + interval <= step.time(),
+        };
+        if !due {
+            return Begun::NotDue;
+        }
+        let offsets = self.commits.take(step.time());
+        if batch_first && (offsets.is_empty() || !wait) {
+            self.release_held();
+        }
+        if offsets.is_empty() {
+            return Begun::NotDue;
+        }
+        self.ask_commit(id, offsets, wait, step)
+    }
+
+    /// The partition went to somebody else while the step before ran: a zombie commits what it has done, and is refused.
+    fn begin_commit_of_another(
+        &mut self,
+        id: FlowId,
+        source: Source,
+        newly: bool,
+        wait: bool,
+        step: &mut Step,
+    ) -> Begun {
+        if newly {
+            self.commits.count_down(source.batch);
+        }
+        // With a new assignment the consumer would sign the commit with its new generation; a pool knows better.
+        if self.commits.round() != source.round {
+            return Begun::NotDue;
+        }
+        self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], wait, step)
+    }
+
+    fn ask_commit(&mut self, id: FlowId, offsets: Vec<(TopicPartition, Offset)>, wait: bool, step: &mut Step) -> Begun {
+        let service = self.id();
+        let flow = self.flows.get(id);
+        step.note(Note::StepReached { service, step: flow.step, event: flow.message.event });
+        let token = if wait {
+            let token = self.commit_token(CommitPurpose::Step(id));
+            self.flows.get(id).state = FlowState::Committing(token);
+            token
+        } else {
+            // Nobody retries an asynchronous commit; a later one covers it.
+            self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
+            self.ready.push_front(id);
+            CommitToken(self.next_number())
+        };
+        Begun::Ask(Ask::Commit { token, offsets, wait })
+    }
+
+    /// The commit of a step was not answered: asks again, under the same note.
+    fn commit_again(&mut self, id: FlowId, step: &mut Step) -> Begun {
+        let source = self.flows.get(id).source.expect("only consumed events commit");
+        if !self.commits.owns(source) {
+            return Begun::Finished(StepOutcome::Failed);
+        }
+        let offsets = self.commits.take(step.time());
+        if offsets.is_empty() {
+            return Begun::Finished(StepOutcome::Done);
+        }
+        let token = self.commit_token(CommitPurpose::Step(id));
+        self.flows.get(id).state = FlowState::Committing(token);
+        Begun::Ask(Ask::Commit { token, offsets, wait: true })
+    }
+}
+
+/// The step is for events of this origin.
+pub(super) fn is_for(step: &StepPlan, message: &Message) -> bool {
+    step.of.is_none_or(|origin| origin == message.origin)
+}
+
+/// On to the next `commit` or `respond`, or to the end of the list.
+pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
+    let ends = |step: &StepPlan| match step.action {
+        Action::Commit { .. } | Action::Respond => is_for(step, &flow.message),
+        Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } => false,
+    };
+    let behind = usize::from(flow.step) + 1;
+    let found = service.steps.iter().skip(behind).position(ends).map(|index| behind + index);
+    flow.step = found.unwrap_or(service.steps.len()) as u16;
+    flow.state = FlowState::Begin;
+}
+
+fn store_operation(step: StoreStep, message: &Message, source: Option<Source>) -> StoreOperation {
+    let named = |row: RowBy| match (row, source) {
+        (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
+        (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.event),
+    };
+    match step {
+        StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },
+        StoreStep::InsertIfAbsent { table, row, present } => {
+            StoreOperation::InsertIfAbsent { table, row: named(row), present }
+        }
+        StoreStep::Check { table, row, present } => StoreOperation::Check { table, row: named(row), present },
+        StoreStep::Upsert { table, version_guard } => StoreOperation::Upsert { table, version_guard },
+        StoreStep::Add { table, by } => StoreOperation::Add { table, by },
+    }
+}

@@ -1,0 +1,213 @@
+//! A store: a database process that executes one small transaction for each request.
+//!
+//! A transaction is optimistic: it is checked and applied as one at a single instant, half of the drawn round trip
+//! after the request came in; the answer leaves at its end. So a caller that dies or times out in between cannot know
+//! whether it was executed. Requests do not queue behind each other. What goes wrong inside is drawn by the identity of
+//! the request: refused before it was executed, lost on the way in, or executed and never answered.
+//!
+//! No isolation levels, no locks, no deletes: whoever needs them is not asking a question about messages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::rows::StoreRows;
+use crate::scenario::plan::{Plan, StorePlan};
+use crate::types::note::{Note, StoreEffect};
+use crate::types::request::{Present, Request, Response, StoreOperation, StoreRequest, StoreResponse};
+use crate::types::*;
+
+#[derive(Clone, Debug)]
+pub struct Store {
+    plan: Arc<Plan>,
+    store: u16,
+    draws: Keyed,
+    rows: StoreRows,
+    /// By due time; the number keeps the order of equal times.
+    due: BTreeMap<(Time, u64), Due>,
+    number: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Due {
+    Execute { from: ReplyTo, request: Box<StoreRequest>, answered: Time, fate: Fate },
+    Answer { to: ReplyTo, response: StoreResponse },
+}
+
+/// What becomes of a request that reached the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    Refused,
+    /// Executed, silent.
+    AnswerLost,
+}
+
+impl Store {
+    pub fn new(plan: Arc<Plan>, store: u16) -> Store {
+        Store::with_rows(plan, store, StoreRows::default())
+    }
+
+    /// A store that starts again with what its disk kept.
+    pub fn with_rows(plan: Arc<Plan>, store: u16, rows: StoreRows) -> Store {
+        let draws = plan.seed.keyed(&format!("store {}", plan.stores[usize::from(store)].name));
+        Store { plan, store, draws, rows, due: BTreeMap::new(), number: 0 }
+    }
+
+    /// What survives the process. Requests in flight are lost: not executed, or executed and never answered.
+    pub fn rows(self) -> StoreRows {
+        self.rows
+    }
+
+    pub fn handle(&mut self, input: Input, step: &mut Step) {
+        match input {
+            Input::Request { from, request } => self.handle_request(from, request, step),
+            Input::Command(Command::ShutDown) => step.effect(Effect::Exit { clean: true }),
+            Input::Started { .. }
+            | Input::Timeout
+            | Input::Response { .. }
+            | Input::Disconnected { .. }
+            | Input::StorageFailed
+            | Input::Command(_) => {}
+        }
+        self.perform_due(step);
+    }
+
+    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
+        let ((time, _), due) = self.due.first_key_value()?;
+        match due {
+            Due::Execute { .. } => Some((*time, "transaction")),
+            Due::Answer { .. } => Some((*time, "answer")),
+        }
+    }
+
+    fn handle_request(&mut self, from: ReplyTo, request: Request, step: &mut Step) {
+        let identity = request.identity();
+        let Request::Store(request) = request else { return };
+        let plan = self.store_plan();
+        // All draws are made every time, so that one ratio does not move another's.
+        let mut draw = self.draws.at(identity);
+        let (refused, lost) = (draw.chance(plan.errors), draw.chance(plan.lost_requests));
+        let answer_lost = draw.chance(plan.lost_answers);
+        let latency = draw.draw(&plan.latency);
+        if lost {
+            return;
+        }
+        let fate = match (refused, answer_lost) {
+            (true, _) => Fate::Refused,
+            (false, true) => Fate::AnswerLost,
+            (false, false) => Fate::Answered,
+        };
+        let (executed, answered) = (step.time() + latency / 2, step.time() + latency);
+        self.push(executed, Due::Execute { from, request: Box::new(request), answered, fate });
+    }
+
+    fn perform_due(&mut self, step: &mut Step) {
+        while let Some(entry) = self.due.first_entry() {
+            if entry.key().0 > step.time() {
+                return;
+            }
+            match entry.remove() {
+                Due::Execute { from, request, answered, fate } => {
+                    let response = match fate {
+                        Fate::Refused => StoreResponse::Refused,
+                        Fate::Answered | Fate::AnswerLost => self.execute(&request, from.peer, step),
+                    };
+                    if fate == Fate::AnswerLost {
+                        step.note(Note::StoreAnswerLost { event: request.message.event });
+                    } else {
+                        self.push(answered, Due::Answer { to: from, response });
+                    }
+                }
+                Due::Answer { to, response } => step.reply(to, Response::Store(response)),
+            }
+        }
+    }
+
+    /// Checks and applies a transaction as one.
+    fn execute(&mut self, request: &StoreRequest, caller: NodeId, step: &mut Step) -> StoreResponse {
+        for operation in &request.operations {
+            match self.check(operation) {
+                StoreResponse::Done => {}
+                objection => return objection,
+            }
+        }
+        let StoreRequest { message, service, step: number, .. } = *request;
+        for operation in &request.operations {
+            if let Some((place, effect)) = self.apply(operation, &message) {
+                step.note(Note::EffectApplied { service, step: number, place, message, effect, caller });
+            }
+        }
+        step.note(Note::StepExecuted { service, step: number, event: message.event, caller });
+        StoreResponse::Done
+    }
+
+    /// `Done` when the operation has no objection.
+    fn check(&self, operation: &StoreOperation) -> StoreResponse {
+        match *operation {
+            StoreOperation::Insert { table, row } if self.rows.contains(table, row) => StoreResponse::Conflict,
+            StoreOperation::InsertIfAbsent { table, row, present } | StoreOperation::Check { table, row, present }
+                if self.rows.contains(table, row) =>
+            {
+                match present {
+                    Present::Skip => StoreResponse::Skipped,
+                    Present::Continue => StoreResponse::Done,
+                    Present::Fail => StoreResponse::Conflict,
+                }
+            }
+            StoreOperation::SetOffset { partition, expected, .. }
+                if self.rows.position(partition).is_some_and(|position| position != expected) =>
+            {
+                StoreResponse::Conflict
+            }
+            StoreOperation::Insert { .. }
+            | StoreOperation::InsertIfAbsent { .. }
+            | StoreOperation::Check { .. }
+            | StoreOperation::Upsert { .. }
+            | StoreOperation::Add { .. }
+            | StoreOperation::SetOffset { .. } => StoreResponse::Done,
+        }
+    }
+
+    fn apply(&mut self, operation: &StoreOperation, message: &Message) -> Option<(PlaceId, StoreEffect)> {
+        match *operation {
+            StoreOperation::Insert { table, row } | StoreOperation::InsertIfAbsent { table, row, .. } => {
+                let new = self.rows.insert(table, row);
+                Some((table, if new { StoreEffect::Inserted } else { StoreEffect::Unchanged }))
+            }
+            StoreOperation::Check { .. } => None,
+            StoreOperation::Upsert { table, version_guard } => {
+                Some((table, self.upsert(table, message, version_guard)))
+            }
+            StoreOperation::Add { table, by } => {
+                self.rows.add(table, message.key, by);
+                Some((table, StoreEffect::Added))
+            }
+            StoreOperation::SetOffset { partition, next, .. } => {
+                self.rows.set_position(partition, next);
+                None
+            }
+        }
+    }
+
+    fn upsert(&mut self, table: PlaceId, message: &Message, version_guard: bool) -> StoreEffect {
+        let before = self.rows.version(table, message.key);
+        if version_guard && before.is_some_and(|version| message.version <= version) {
+            return StoreEffect::Unchanged;
+        }
+        self.rows.overwrite(table, message.key, message.version);
+        match before {
+            None => StoreEffect::Inserted,
+            Some(version) if version == message.version => StoreEffect::Unchanged,
+            Some(version) => StoreEffect::Overwrote { newer: version < message.version },
+        }
+    }
+
+    fn push(&mut self, time: Time, due: Due) {
+        self.number += 1;
+        self.due.insert((time, self.number), due);
+    }
+
+    fn store_plan(&self) -> &StorePlan {
+        &self.plan.stores[usize::from(self.store)]
+    }
+}

@@ -1,1 +1,264 @@
-//! log
+//! One replica's copy of a partition's log: pure memory, no disk, no role.
+//!
+//! The idea: everything that can be derived from the batches is kept beside them and cut with them: where each leader
+//! epoch began (KIP-101, KIP-279), what each idempotent producer wrote last (KIP-98), and where segments end
+//! (retention). Whoever appends or truncates here asks the disk for the same thing.
+//!
+//! It deliberately does not know the high watermark, compact, or index; a read is a slice of shared batches.
+//!
+//! Kafka: UnifiedLog, LeaderEpochFileCache, ProducerStateManager.
+
+mod epochs;
+mod producers;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+pub use epochs::EpochCache;
+pub use producers::{Admission, ProducerStates};
+
+use segments::Segments;
+
+use crate::types::request::{DivergingEpoch, ErrorCode};
+use crate::types::settings::{BrokerSettings, TopicSettings};
+use crate::types::storage::LogImage;
+use crate::types::*;
+
+/// What a log has to know about its broker and topic.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    pub guards: Guards,
+    pub producer_batches_retained: usize,
+    pub producer_id_expiration: Duration,
+    pub segment: Duration,
+    pub segment_bytes: ByteCount,
+    pub retention: Option<Duration>,
+    pub retention_bytes: Option<ByteCount>,
+}
+
+impl LogSettings {
+    pub fn new(broker: &BrokerSettings, topic: &TopicSettings, guards: Guards) -> LogSettings {
+        LogSettings {
+            guards,
+            producer_batches_retained: usize::from(broker.producer_batches_retained).max(1),
+            producer_id_expiration: broker.producer_id_expiration,
+            segment: topic.segment,
+            segment_bytes: topic.segment_bytes,
+            retention: topic.retention,
+            retention_bytes: topic.retention_bytes,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    settings: LogSettings,
+    start_offset: Offset,
+    end_offset: Offset,
+    /// Without gaps: each begins where the one before ends; the last ends at `end_offset`.
+    batches: Vec<RecordBatch>,
+    epochs: EpochCache,
+    producers: ProducerStates,
+    segments: Segments,
+}
+
+/// What became of a batch that a producer sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaderAppend {
+    /// Appended, with the header the leader stamped.
+    New(RecordBatch),
+    /// It is in the log already.
+    Duplicate { base_offset: Offset, end_offset: Offset },
+}
+
+impl Log {
+    /// The log as its disk has it.
+    pub fn recover(image: LogImage, settings: LogSettings) -> Log {
+        let mut log = Log {
+            settings,
+            start_offset: image.start_offset,
+            end_offset: image.start_offset,
+            batches: Vec::with_capacity(image.batches.len()),
+            epochs: EpochCache::default(),
+            producers: ProducerStates::new(settings.producer_batches_retained),
+            segments: Segments::default(),
+        };
+        for batch in image.batches {
+            assert!(batch.base_offset >= log.end_offset, "batches on disk overlap");
+            // A log whose first batch lies above its start lost what was between; it then begins at the batch.
+            if log.batches.is_empty() {
+                log.start_offset = log.start_offset.max(batch.base_offset);
+            }
+            log.push(batch, log.follows_producers());
+        }
+        log.check_invariants();
+        log
+    }
+
+    /// Gives the batch its offsets and the leader's epoch, unless its producer may not write it.
+    pub fn append_as_leader(
+        &mut self,
+        batch: &RecordBatch,
+        epoch: LeaderEpoch,
+        wall_clock: Time,
+    ) -> Result<LeaderAppend, ErrorCode> {
+        if batch.records.count() == 0 {
+            return Err(ErrorCode::InvalidRequest);
+        }
+        if let Some(stamp) = batch.producer {
+            let last = batch.last_sequence().expect("a stamped batch has a last sequence");
+            let expiry = wall_clock.0.checked_sub(self.settings.producer_id_expiration.0).map(Time);
+            match self.producers.admit(stamp, last, expiry, self.settings.guards) {
+                Admission::Next => {}
+                Admission::Duplicate { base_offset, end_offset } => {
+                    return Ok(LeaderAppend::Duplicate { base_offset, end_offset });
+                }
+                Admission::Refused(error) => return Err(error),
+            }
+        }
+        let stamped = RecordBatch { base_offset: self.end_offset, leader_epoch: epoch, ..batch.clone() };
+        self.push(stamped.clone(), true);
+        Ok(LeaderAppend::New(stamped))
+    }
+
+    /// Takes over a batch as the leader wrote it. A batch that does not begin at the end of this log is refused.
+    pub fn append_as_follower(&mut self, batch: &RecordBatch) -> Result<(), ErrorCode> {
+        if batch.base_offset != self.end_offset || batch.records.count() == 0 {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        self.push(batch.clone(), self.follows_producers());
+        Ok(())
+    }
+
+    /// Cuts the log so that it ends at `to` or, when `to` lies inside a batch, before that batch. Returns the new end.
+    pub fn truncate_to(&mut self, to: Offset) -> Offset {
+        let kept = self.batches.partition_point(|batch| batch.end_offset() <= to);
+        let removed = self.batches.split_off(kept);
+        if !removed.is_empty() {
+            self.end_offset = removed[0].base_offset;
+            self.segments.truncate(&self.batches);
+            if self.follows_producers() {
+                self.producers.truncate(&removed, &self.batches);
+            }
+        }
+        // Also when nothing was removed: an epoch in which this replica led and wrote nothing may stand at the end.
+        self.epochs.truncate_from_end(to);
+        self.check_invariants();
+        self.end_offset
+    }
+
+    /// Forgets everything below `to`, or all of it when the log ends before `to`. What is known of producers stays, as
+    /// in Kafka since KAFKA-7190.
+    pub fn start_at(&mut self, to: Offset) {
+        if to <= self.start_offset {
+            return;
+        }
+        if self.end_offset < to {
+            self.batches.clear();
+            self.end_offset = to;
+            self.epochs.clear();
+        } else {
+            let gone = self.batches.partition_point(|batch| batch.end_offset() <= to);
+            self.batches.drain(..gone);
+            self.epochs.truncate_from_start(to);
+        }
+        self.start_offset = to;
+        if self.batches.is_empty() {
+            self.segments = Segments::default();
+        } else {
+            self.segments.start_at(to);
+        }
+        self.check_invariants();
+    }
+
+    /// A leadership begins here, so that followers can truncate to it even before its first record.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
+        self.epochs.assign(epoch, self.end_offset);
+    }
+
+    /// Where the log would begin if retention ran now; never above `high_watermark`.
+    pub fn retained_from(&self, wall_clock: Time, high_watermark: Offset) -> Offset {
+        self.segments.retained_from(&self.settings, wall_clock, high_watermark, self.end_offset).max(self.start_offset)
+    }
+
+    /// Batches from the one that holds `from` up to `below`: at most `max` bytes, but at least one batch if there is any.
+    pub fn read(&self, from: Offset, below: Offset, max: ByteCount) -> &[RecordBatch] {
+        let below = below.min(self.end_offset);
+        if below <= from {
+            return &[];
+        }
+        let first = self.position(from);
+        let mut end = first;
+        let mut bytes = 0;
+        for batch in &self.batches[first..] {
+            if batch.end_offset() > below {
+                break;
+            }
+            bytes += batch.records.size().0;
+            if bytes > max.0 && end > first {
+                break;
+            }
+            end += 1;
+        }
+        &self.batches[first..end]
+    }
+
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+
+    pub fn start_offset(&self) -> Offset {
+        self.start_offset
+    }
+
+    /// Log end offset: the next offset to be given (exclusive).
+    pub fn end_offset(&self) -> Offset {
+        self.end_offset
+    }
+
+    /// The newest epoch this log knows of; a follower's fetch carries it.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest()
+    }
+
+    /// Where the records of `requested` end, or of the largest epoch below it that this log has. KIP-101, KIP-279.
+    pub fn end_offset_for_epoch(&self, requested: LeaderEpoch) -> Option<DivergingEpoch> {
+        self.epochs.end_offset_for(requested, self.end_offset, self.settings.guards.stand(Guard::FloorEpoch))
+    }
+
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
+    pub fn check_invariants(&self) {
+        assert!(self.start_offset <= self.end_offset, "log starts after its end");
+        let end = self.batches.last().map_or(self.end_offset, RecordBatch::end_offset);
+        assert!(end == self.end_offset, "last batch does not end at the log end offset");
+    }
+
+    fn follows_producers(&self) -> bool {
+        self.settings.guards.stand(Guard::ProducerStateFollowsLog)
+    }
+
+    fn push(&mut self, batch: RecordBatch, remember_producer: bool) {
+        let timestamp = batch.messages().iter().map(|record| record.timestamp).max().unwrap_or(Time::ZERO);
+        self.epochs.assign(batch.leader_epoch, batch.base_offset);
+        self.segments.append(&batch, timestamp, &self.settings);
+        if remember_producer {
+            self.producers.remember(&batch, timestamp);
+        }
+        self.end_offset = batch.end_offset();
+        self.batches.push(batch);
+    }
+
+    /// Index of the first batch that ends after `from`. Most readers stand at the end of the log.
+    fn position(&self, from: Offset) -> usize {
+        const NEAR_END: usize = 4;
+        let far = self.batches.len().saturating_sub(NEAR_END);
+        match self.batches[far..].iter().position(|batch| batch.end_offset() > from) {
+            Some(0) if far > 0 => self.batches[..=far].partition_point(|batch| batch.end_offset() <= from),
+            Some(near) => far + near,
+            None => self.batches.len(),
+        }
+    }
+}

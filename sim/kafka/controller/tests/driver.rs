@@ -116,6 +116,7 @@ impl Runner for Driver {
                 let number = |key: Option<&str>| key.expect("a number").parse::<u64>().expect("a number");
                 let request = VoteRequest {
                     epoch: QuorumEpoch(number(args.take_key("epoch")) as u32),
+                    pre_vote: args.take_key("pre").is_some(),
                     candidate: node(args.take_key("candidate")),
                     last_epoch: QuorumEpoch(number(args.take_key("last_epoch")) as u32),
                     end_offset: Offset(number(args.take_key("end"))),
@@ -434,6 +435,7 @@ impl Driver {
             let quorum = &node.machine.quorum;
             let role = match quorum.role {
                 super::super::quorum::Role::Unattached { .. } => "unattached",
+                super::super::quorum::Role::Candidate(ref candidate) if candidate.prospective => "prospective",
                 super::super::quorum::Role::Candidate(_) => "candidate",
                 super::super::quorum::Role::Follower(_) => "follower",
                 super::super::quorum::Role::Leader(_) => "leader",

@@ -26,7 +26,9 @@ pub(super) const FETCH_CHANNEL: Channel = Channel(10);
 const ELECTION_CHANNEL: Channel = Channel(11);
 /// Kafka: controller.quorum.retry.backoff.ms.
 pub(super) const RETRY_BACKOFF: Duration = Duration::from_millis(20);
-/// First step of the pause between two elections. Kafka: QuorumConfig, RETRY_BACKOFF_BASE_MS of KafkaRaftClient.
+/// After a broken connection. Kafka's client of the quorum waits from 50 to 500 ms. KafkaRaftManager.buildNetworkClient.
+pub(super) const RECONNECT_BACKOFF: Duration = Duration::from_millis(100);
+/// First step of the pause between two elections. Kafka: KafkaRaftClient, RETRY_BACKOFF_BASE_MS.
 const ELECTION_BACKOFF: Duration = Duration::from_millis(100);
 
 /// One voter of the controller quorum.
@@ -194,7 +196,25 @@ impl Quorum {
             }
             Response::FetchQuorum(fetched) => self.handle_fetched(correlation, fetched, step),
             // A controller asks nothing else of anybody.
-            _ => {}
+            Response::Metadata(_)
+            | Response::Produce(_)
+            | Response::Fetch(_)
+            | Response::ListOffsets(_)
+            | Response::OffsetForLeaderEpoch(_)
+            | Response::InitProducerId { .. }
+            | Response::FindCoordinator { .. }
+            | Response::JoinGroup(_)
+            | Response::SyncGroup { .. }
+            | Response::Heartbeat(_)
+            | Response::LeaveGroup(_)
+            | Response::OffsetCommit { .. }
+            | Response::OffsetFetch { .. }
+            | Response::BrokerRegistration { .. }
+            | Response::BrokerHeartbeat(_)
+            | Response::AlterPartition(_)
+            | Response::AllocateProducerIds { .. }
+            | Response::Call(_)
+            | Response::Store(_) => {}
         }
     }
 
@@ -210,7 +230,7 @@ impl Quorum {
             && candidate.ballots.get(&peer) == Some(&Ballot::Asked)
         {
             candidate.ballots.insert(peer, Ballot::Unheard);
-            candidate.ask_again.get_or_insert(step.time() + RETRY_BACKOFF);
+            candidate.ask_again.get_or_insert(step.time() + RECONNECT_BACKOFF);
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::quorum::{FETCH_CHANNEL, Quorum, RETRY_BACKOFF, Role};
+use super::quorum::{FETCH_CHANNEL, Quorum, RECONNECT_BACKOFF, RETRY_BACKOFF, Role};
 use crate::types::note::Note;
 use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
@@ -289,8 +289,7 @@ impl Quorum {
 impl Quorum {
     pub fn follow(&mut self, leader: NodeId, step: &mut Step) {
         let timeout_at = step.time() + self.settings.controller_quorum_fetch_timeout;
-        self.role =
-            Role::Follower(Follower { leader, timeout_at, heard: false, fetch: FetchState::Due(step.time()) });
+        self.role = Role::Follower(Follower { leader, timeout_at, heard: false, fetch: FetchState::Due(step.time()) });
         self.fetch(step);
     }
 
@@ -325,7 +324,7 @@ impl Quorum {
             && follower.leader == peer
             && matches!(follower.fetch, FetchState::InFlight { .. })
         {
-            follower.fetch = FetchState::Due(step.time() + RETRY_BACKOFF);
+            follower.fetch = FetchState::Due(step.time() + RECONNECT_BACKOFF);
         }
     }
 

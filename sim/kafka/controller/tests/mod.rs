@@ -1,5 +1,6 @@
 //! Decisions on hand-made images, and transcripts of whole quorums on an in-memory network.
 
+mod chaos;
 mod decisions;
 mod driver;
 

@@ -346,7 +346,10 @@ pub struct AlterPartitionResponse {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VoteRequest {
+    /// Of the election; with `pre_vote` the epoch that the asker is in.
     pub epoch: QuorumEpoch,
+    /// Only asks whether it would be worth an election. KIP-996.
+    pub pre_vote: bool,
     pub candidate: NodeId,
     pub last_epoch: QuorumEpoch,
     pub end_offset: Offset,

@@ -128,12 +128,12 @@ fn decide_unfencing(image: &ClusterImage, rules: Rules, known: &BrokerState) -> 
     records
 }
 
+/// Once, when the broker begins to stop: after that nothing may bring it back (KIP-841, guard R10).
 fn decide_stopping(image: &ClusterImage, rules: Rules, known: &BrokerState) -> Vec<MetadataRecord> {
-    let mut records = Vec::new();
-    if !known.shutting_down {
-        records.push(broker_changed(known, false, true));
+    if known.shutting_down {
+        return Vec::new();
     }
-    // Again at each heartbeat: what could not be moved before may be moved now.
+    let mut records = vec![broker_changed(known, false, true)];
     records.extend(remove_broker(image, rules, known.registration.broker, false));
     records
 }

@@ -70,6 +70,8 @@ struct ParkedReply {
     committed_at: Offset,
     to: ReplyTo,
     response: Response,
+    /// The answer when leadership is lost before.
+    refusal: Response,
 }
 
 /// What changed in entries of former epochs, whose leader may or may not have said so.
@@ -103,7 +105,12 @@ impl Controller {
             // Kafka: a fault of the metadata log ends the process. ProcessTerminatingFaultHandler.
             Input::StorageFailed => step.effect(Effect::Exit { clean: false }),
             Input::Command(command) => self.handle_command(command, step),
-            Input::Timeout => self.handle_timeout(step),
+            Input::Timeout => {
+                if self.deadline.is_none_or(|(at, _)| at > step.time()) {
+                    return;
+                }
+                self.handle_timeout(step);
+            }
         }
         self.settle(step);
         self.check_invariants();
@@ -146,7 +153,8 @@ impl Controller {
                 self.decide(from, refusal, step, |image, rules| decide_alter_partition(image, rules, &alter));
             }
             Request::AllocateProducerIds { broker, broker_epoch } => {
-                let refusal = as_not_controller(decide_producer_ids(&self.image, broker, broker_epoch).response);
+                let (error, first) = (ErrorCode::NotController, ProducerId(0));
+                let refusal = Response::AllocateProducerIds { error, first, count: 0 };
                 self.decide(from, refusal, step, |image, _| decide_producer_ids(image, broker, broker_epoch));
             }
             // For brokers and for the business; nobody sends them here.
@@ -265,7 +273,8 @@ impl Controller {
         let Decision { records, response } = decide(&active.image, rules);
         let changes = !records.is_empty();
         append(&mut self.quorum, active, records, step);
-        active.parked.push_back(ParkedReply { committed_at: active.image.end_offset, to: from, response });
+        let committed_at = active.image.end_offset;
+        active.parked.push_back(ParkedReply { committed_at, to: from, response, refusal });
         changes
     }
 
@@ -325,7 +334,7 @@ impl Controller {
     fn deactivate(&mut self, step: &mut Step) {
         let Some(active) = self.active.take() else { return };
         for parked in active.parked {
-            step.reply(parked.to, as_not_controller(parked.response));
+            step.reply(parked.to, parked.refusal);
         }
     }
 
@@ -450,18 +459,5 @@ impl Inherited {
         for (partition, unclean) in self.partitions {
             say_partition(image, partition, unclean, step);
         }
-    }
-}
-
-/// The same answer from a controller that may no longer give it.
-fn as_not_controller(response: Response) -> Response {
-    let error = ErrorCode::NotController;
-    match response {
-        Response::BrokerRegistration { .. } => Response::BrokerRegistration { error, broker_epoch: BrokerEpoch(0) },
-        Response::BrokerHeartbeat(_) => decide::heartbeat_response(error, true, false),
-        Response::AlterPartition(answer) => alter_partition_response(error, answer.partition, None),
-        Response::AllocateProducerIds { .. } => Response::AllocateProducerIds { error, first: ProducerId(0), count: 0 },
-        // A controller parks no other answer.
-        other => other,
     }
 }

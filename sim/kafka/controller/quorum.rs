@@ -2,11 +2,12 @@
 //!
 //! The one idea: replication is pulled. The leader never pushes entries; a follower's fetch says how far its log
 //! reaches, and the offset that a majority has asked for is committed. An epoch, a vote and an append are flushed
-//! before anybody hears of them, so a voter never takes back what it said (guard R21).
+//! before anybody hears of them, so a voter never takes back what it said (guard R21). Before an election a voter asks
+//! whether it could win at all, so that one who was cut off does not disturb the others when it is back (KIP-996).
 //!
 //! Elections live here, fetching on both sides in `quorum_fetch.rs`. What the records mean is not known here.
-//! Kafka differs: no pre-vote (KIP-996), no EndQuorumEpoch, no change of voters (KIP-853), no snapshots (KIP-630).
-//! Source: KIP-595, org.apache.kafka.raft.KafkaRaftClient, QuorumState, LeaderState; Ongaro, "Consensus" (2014).
+//! Kafka differs: no EndQuorumEpoch, no change of voters (KIP-853), no snapshots (KIP-630).
+//! Source: KIP-595, KIP-996, org.apache.kafka.raft.KafkaRaftClient, QuorumState, LeaderState; Ongaro, "Consensus" (2014).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,9 @@ pub(super) const FETCH_CHANNEL: Channel = Channel(10);
 const ELECTION_CHANNEL: Channel = Channel(11);
 /// Kafka: controller.quorum.retry.backoff.ms.
 pub(super) const RETRY_BACKOFF: Duration = Duration::from_millis(20);
-/// First step of the pause between two elections. Kafka: QuorumConfig, RETRY_BACKOFF_BASE_MS of KafkaRaftClient.
+/// After a broken connection. Kafka's client of the quorum waits from 50 to 500 ms. KafkaRaftManager.buildNetworkClient.
+pub(super) const RECONNECT_BACKOFF: Duration = Duration::from_millis(100);
+/// First step of the pause between two elections. Kafka: KafkaRaftClient, RETRY_BACKOFF_BASE_MS.
 const ELECTION_BACKOFF: Duration = Duration::from_millis(100);
 
 /// One voter of the controller quorum.
@@ -53,8 +56,9 @@ pub(super) enum Role {
     /// *Meaning*: knows no leader of the epoch. *Answers*: grants its vote once, refuses fetches.
     /// *Leaves to*: Candidate when `election_at` passes, Follower when it hears of a leader.
     Unattached { election_at: Time },
-    /// *Meaning*: has voted for itself and asks the others. *Answers*: refuses votes and fetches.
-    /// *Leaves to*: Leader with a majority, Follower when another one wins, Candidate of the next epoch otherwise.
+    /// *Meaning*: asks the others, first whether it could win, then, with its own vote, for theirs. *Answers*: says
+    /// to others whether they could win, refuses fetches, and votes once as long as it has not voted for itself.
+    /// *Leaves to*: Leader with a majority, Follower when another one wins, Candidate again otherwise.
     Candidate(Candidate),
     /// *Meaning*: copies the leader's log. *Answers*: refuses votes of its epoch, refuses fetches with a hint.
     /// *Leaves to*: Candidate when the leader is silent for the fetch timeout.
@@ -66,6 +70,10 @@ pub(super) enum Role {
 
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
+    /// Asks for pre-votes, still in the epoch before. Kafka: ProspectiveState.
+    pub prospective: bool,
+    /// First request of this round: earlier ones are of no interest any more.
+    first: Correlation,
     ballots: BTreeMap<NodeId, Ballot>,
     /// Elections in a row that this voter began, this one included.
     elections: u32,
@@ -114,7 +122,7 @@ impl Quorum {
             self.voted_for = None;
         }
         if self.majority() == 1 {
-            self.start_election(0, step);
+            self.seek_election(0, step);
         } else {
             self.role = Role::Unattached { election_at: self.election_timeout(step) };
         }
@@ -131,11 +139,15 @@ impl Quorum {
         }
         let candidate_log = (request.last_epoch, request.end_offset);
         let own_log = (self.log.last_epoch(), self.log.end_offset());
-        let granted = request.epoch == self.epoch
-            && self.leader().is_none()
-            && self.voted_for.is_none_or(|voted| voted == request.candidate)
-            && candidate_log >= own_log;
-        if granted {
+        let free = match &self.role {
+            Role::Leader(_) => false,
+            Role::Follower(follower) => request.pre_vote && !follower.heard,
+            Role::Unattached { .. } | Role::Candidate(_) => {
+                request.pre_vote || self.voted_for.is_none_or(|voted| voted == request.candidate)
+            }
+        };
+        let granted = request.epoch == self.epoch && free && candidate_log >= own_log;
+        if granted && !request.pre_vote {
             self.voted_for = Some(request.candidate);
             self.persist(step);
             self.role = Role::Unattached { election_at: self.election_timeout(step) };
@@ -174,13 +186,35 @@ impl Quorum {
             self.unanswered.remove(&from);
         }
         match response {
-            Response::Vote { epoch, leader, granted } => self.handle_ballot(from, epoch, leader, granted, step),
+            Response::Vote { epoch, leader, granted } => {
+                if !self.learn_epoch(epoch, leader, step) && epoch == self.epoch {
+                    self.handle_ballot(from, correlation, granted, step);
+                }
+            }
             Response::BeginQuorumEpoch { epoch, .. } => {
                 self.learn_epoch(epoch, None, step);
             }
             Response::FetchQuorum(fetched) => self.handle_fetched(correlation, fetched, step),
             // A controller asks nothing else of anybody.
-            _ => {}
+            Response::Metadata(_)
+            | Response::Produce(_)
+            | Response::Fetch(_)
+            | Response::ListOffsets(_)
+            | Response::OffsetForLeaderEpoch(_)
+            | Response::InitProducerId { .. }
+            | Response::FindCoordinator { .. }
+            | Response::JoinGroup(_)
+            | Response::SyncGroup { .. }
+            | Response::Heartbeat(_)
+            | Response::LeaveGroup(_)
+            | Response::OffsetCommit { .. }
+            | Response::OffsetFetch { .. }
+            | Response::BrokerRegistration { .. }
+            | Response::BrokerHeartbeat(_)
+            | Response::AlterPartition(_)
+            | Response::AllocateProducerIds { .. }
+            | Response::Call(_)
+            | Response::Store(_) => {}
         }
     }
 
@@ -196,29 +230,25 @@ impl Quorum {
             && candidate.ballots.get(&peer) == Some(&Ballot::Asked)
         {
             candidate.ballots.insert(peer, Ballot::Unheard);
-            candidate.ask_again.get_or_insert(step.time() + RETRY_BACKOFF);
+            candidate.ask_again.get_or_insert(step.time() + RECONNECT_BACKOFF);
         }
     }
 
-    fn handle_ballot(
-        &mut self,
-        voter: NodeId,
-        epoch: QuorumEpoch,
-        leader: Option<NodeId>,
-        granted: bool,
-        step: &mut Step,
-    ) {
-        if self.learn_epoch(epoch, leader, step) || epoch != self.epoch {
-            return;
-        }
+    fn handle_ballot(&mut self, voter: NodeId, correlation: Correlation, granted: bool, step: &mut Step) {
         let majority = self.majority();
         let Role::Candidate(candidate) = &mut self.role else { return };
+        if correlation < candidate.first || candidate.lost {
+            return;
+        }
         candidate.ballots.insert(voter, if granted { Ballot::Granted } else { Ballot::Rejected });
         let count = |wanted: Ballot| candidate.ballots.values().filter(|ballot| **ballot == wanted).count();
         // Its own vote is not among the ballots.
         if count(Ballot::Granted) + 1 >= majority {
-            self.become_leader(step);
-        } else if count(Ballot::Rejected) > self.voters.len() - majority && !candidate.lost {
+            match (candidate.prospective, candidate.elections) {
+                (true, elections) => self.start_election(elections, step),
+                (false, _) => self.become_leader(step),
+            }
+        } else if count(Ballot::Rejected) > self.voters.len() - majority {
             self.lose_election(step);
         }
     }
@@ -229,14 +259,14 @@ impl Quorum {
         match &self.role {
             Role::Unattached { election_at } => {
                 if *election_at <= step.time() {
-                    self.start_election(0, step);
+                    self.seek_election(0, step);
                 }
             }
             Role::Candidate(candidate) => {
                 let (elections, lost) = (candidate.elections, candidate.lost);
                 if candidate.deadline <= step.time() {
                     if lost {
-                        self.start_election(elections, step);
+                        self.seek_election(elections, step);
                     } else {
                         self.lose_election(step);
                     }
@@ -263,26 +293,51 @@ impl Quorum {
 
     // --- roles ---
 
+    /// Asks whether an election could be won. `lost` elections in a row lie behind.
+    pub fn seek_election(&mut self, lost: u32, step: &mut Step) {
+        if self.majority() == 1 {
+            return self.start_election(lost, step);
+        }
+        self.leave_role(step);
+        self.ask_all(true, lost + 1, step);
+    }
+
     /// Begins the next epoch as a candidate.
-    pub fn start_election(&mut self, elections_before: u32, step: &mut Step) {
+    fn start_election(&mut self, elections: u32, step: &mut Step) {
         self.leave_role(step);
         self.epoch = QuorumEpoch(self.epoch.0 + 1);
         self.voted_for = Some(self.id);
         self.persist(step);
         step.note(Note::BecameCandidate { epoch: self.epoch });
-        if self.majority() == 1 {
-            return self.become_leader(step);
+        match self.majority() {
+            1 => self.become_leader(step),
+            _ => self.ask_all(false, elections, step),
         }
-        let ballots = self.others().map(|voter| (voter, Ballot::Unheard)).collect();
-        let deadline = self.election_timeout(step);
-        let elections = elections_before + 1;
-        self.role = Role::Candidate(Candidate { ballots, elections, deadline, lost: false, ask_again: None });
+    }
+
+    fn ask_all(&mut self, prospective: bool, elections: u32, step: &mut Step) {
+        self.role = Role::Candidate(Candidate {
+            prospective,
+            first: Correlation(self.correlation + 1),
+            ballots: self.others().map(|voter| (voter, Ballot::Unheard)).collect(),
+            elections,
+            deadline: self.election_timeout(step),
+            lost: false,
+            ask_again: None,
+        });
         self.ask_again(step);
     }
 
     /// Follows or waits in an epoch that another voter told of.
     pub fn enter_epoch(&mut self, epoch: QuorumEpoch, leader: Option<NodeId>, step: &mut Step) {
         assert!(self.epoch <= epoch, "quorum epoch went back");
+        // Only a granted vote puts an own election off, or a voter that cannot win could starve those that can.
+        let election_at = match &self.role {
+            Role::Unattached { election_at } => *election_at,
+            Role::Candidate(candidate) => candidate.deadline,
+            Role::Follower(follower) => follower.timeout_at,
+            Role::Leader(_) => self.election_timeout(step),
+        };
         let former = self.leave_role(step);
         if self.epoch < epoch {
             self.epoch = epoch;
@@ -291,7 +346,7 @@ impl Quorum {
         }
         match leader.filter(|leader| *leader != self.id) {
             Some(leader) => self.follow(leader, step),
-            None => self.role = Role::Unattached { election_at: self.election_timeout(step) },
+            None => self.role = Role::Unattached { election_at },
         }
         self.refuse_parked(former, step);
     }
@@ -354,6 +409,7 @@ impl Quorum {
     fn ask_again(&mut self, step: &mut Step) {
         let Role::Candidate(candidate) = &mut self.role else { return };
         candidate.ask_again = None;
+        let pre_vote = candidate.prospective;
         let mut unheard = Vec::new();
         for (voter, ballot) in &mut candidate.ballots {
             if *ballot == Ballot::Unheard {
@@ -363,6 +419,7 @@ impl Quorum {
         }
         let request = VoteRequest {
             epoch: self.epoch,
+            pre_vote,
             candidate: self.id,
             last_epoch: self.log.last_epoch(),
             end_offset: self.log.end_offset(),

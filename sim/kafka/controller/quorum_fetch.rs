@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::quorum::{FETCH_CHANNEL, Quorum, RETRY_BACKOFF, Role};
+use super::quorum::{FETCH_CHANNEL, Quorum, RECONNECT_BACKOFF, RETRY_BACKOFF, Role};
 use crate::types::note::Note;
 use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
@@ -55,7 +55,9 @@ struct ParkedFetch {
 pub(super) struct Follower {
     pub leader: NodeId,
     /// Stands for election when this passes without an answer of the leader.
-    timeout_at: Time,
+    pub timeout_at: Time,
+    /// Has had an answer of this leader: no reason yet to help another one.
+    pub heard: bool,
     fetch: FetchState,
 }
 
@@ -287,7 +289,7 @@ impl Quorum {
 impl Quorum {
     pub fn follow(&mut self, leader: NodeId, step: &mut Step) {
         let timeout_at = step.time() + self.settings.controller_quorum_fetch_timeout;
-        self.role = Role::Follower(Follower { leader, timeout_at, fetch: FetchState::Due(step.time()) });
+        self.role = Role::Follower(Follower { leader, timeout_at, heard: false, fetch: FetchState::Due(step.time()) });
         self.fetch(step);
     }
 
@@ -308,6 +310,7 @@ impl Quorum {
         }
         if let Role::Follower(follower) = &mut self.role {
             follower.timeout_at = now + self.settings.controller_quorum_fetch_timeout;
+            follower.heard = true;
         }
         match fetched.diverging {
             Some((epoch, end)) => self.truncate_to_common(epoch, end, step),
@@ -321,7 +324,7 @@ impl Quorum {
             && follower.leader == peer
             && matches!(follower.fetch, FetchState::InFlight { .. })
         {
-            follower.fetch = FetchState::Due(step.time() + RETRY_BACKOFF);
+            follower.fetch = FetchState::Due(step.time() + RECONNECT_BACKOFF);
         }
     }
 
@@ -329,7 +332,7 @@ impl Quorum {
         let Role::Follower(follower) = &mut self.role else { return };
         let now = step.time();
         if follower.timeout_at <= now {
-            return self.start_election(0, step);
+            return self.seek_election(0, step);
         }
         match follower.fetch {
             FetchState::Due(at) if at <= now => self.fetch(step),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use goldenscript::{Command as Line, Context, Runner};
 
 use super::super::{Controller, ControllerConfig};
-use crate::types::metadata::{BrokerRegistration, PartitionState};
+use crate::types::metadata::{BrokerRegistration, ClusterImage, PartitionState};
 use crate::types::note::Note;
 use crate::types::request::*;
 use crate::types::settings::{BrokerSettings, TopicSettings};
@@ -33,6 +33,9 @@ pub struct Driver {
     now: Time,
     log: String,
     verbose: bool,
+    /// Who won which epoch.
+    leaders: BTreeMap<QuorumEpoch, NodeId>,
+    pub double_leaders: bool,
     /// Answers to requests of the transcript.
     answers: Vec<(NodeId, Response)>,
 }
@@ -89,33 +92,23 @@ impl Runner for Driver {
                 self.run_for(length);
             }
             "verbose" => self.verbose = true,
-            "crash" | "power" => {
-                let id = node(args.next_pos());
-                self.crash(id);
-                if command.name == "power" {
-                    let disk = self.disks.get_mut(&id).expect("a disk");
-                    disk.cached = disk.durable.clone();
-                }
-            }
-            "restart" => self.restart(node(args.next_pos())),
-            "isolate" => {
-                self.isolated.insert(node(args.next_pos()));
-            }
-            "heal" => self.isolated.clear(),
-            "silence" => self.broker(args.next_pos()).silent = true,
-            "stop" => self.broker(args.next_pos()).stopping = true,
+            "crash" => self.crash(node(args.next_pos())),
+            "power" => self.lose_power(node(args.next_pos())),
+            "restart" => self.start_again(node(args.next_pos())),
+            "isolate" => self.isolate(node(args.next_pos())),
+            "heal" => self.heal(),
+            "silence" => self.silence(node(args.next_pos())),
+            "stop" => self.brokers.get_mut(&node(args.next_pos())).expect("a broker").stopping = true,
             "begin" => {
-                // The broker's process starts again, with its epoch of a clean shutdown if it had one.
                 let clean = args.take_key("clean").is_some();
-                let broker = self.broker(args.next_pos());
-                let clean = broker.epoch.filter(|_| clean);
-                *broker = Broker { incarnation: broker.incarnation + 1, clean, ..Broker::default() };
+                self.begin(node(args.next_pos()), clean);
             }
             "vote" => {
                 let to = node(args.next_pos());
                 let number = |key: Option<&str>| key.expect("a number").parse::<u64>().expect("a number");
                 let request = VoteRequest {
                     epoch: QuorumEpoch(number(args.take_key("epoch")) as u32),
+                    pre_vote: args.take_key("pre").is_some(),
                     candidate: node(args.take_key("candidate")),
                     last_epoch: QuorumEpoch(number(args.take_key("last_epoch")) as u32),
                     end_offset: Offset(number(args.take_key("end"))),
@@ -143,7 +136,7 @@ impl Runner for Driver {
 }
 
 impl Driver {
-    fn start(&mut self, voters: u16, brokers: u16, settings: BrokerSettings, guards: Guards, unclean: bool) {
+    pub fn start(&mut self, voters: u16, brokers: u16, settings: BrokerSettings, guards: Guards, unclean: bool) {
         let voters: Vec<NodeId> = (11..11 + voters).map(NodeId).collect();
         let topic = TopicSettings {
             replication: brokers.min(3),
@@ -167,11 +160,15 @@ impl Driver {
         self.brokers = brokers.iter().map(|id| (*id, Broker::default())).collect();
         self.at(Time::ZERO, Event::Brokers);
         for id in voters {
-            self.restart(id);
+            self.start_again(id);
         }
     }
 
-    fn restart(&mut self, id: NodeId) {
+    /// Nothing happens to a controller that runs.
+    pub fn start_again(&mut self, id: NodeId) {
+        if self.nodes.contains_key(&id) {
+            return;
+        }
         let disk = self.disks.get_mut(&id).expect("a disk");
         disk.starts += 1;
         let (image, incarnation) = (Box::new(disk.cached.clone()), Incarnation(disk.starts));
@@ -181,7 +178,7 @@ impl Driver {
         self.step(id, Input::Started { image, incarnation });
     }
 
-    fn crash(&mut self, id: NodeId) {
+    pub fn crash(&mut self, id: NodeId) {
         self.nodes.remove(&id);
         let broken: Vec<ConnectionId> = self
             .connections
@@ -194,6 +191,33 @@ impl Driver {
         }
     }
 
+    /// A crash that also takes what was not flushed.
+    pub fn lose_power(&mut self, id: NodeId) {
+        self.crash(id);
+        let disk = self.disks.get_mut(&id).expect("a disk");
+        disk.cached = disk.durable.clone();
+    }
+
+    pub fn isolate(&mut self, id: NodeId) {
+        self.isolated.insert(id);
+    }
+
+    pub fn heal(&mut self) {
+        self.isolated.clear();
+    }
+
+    /// A broker sends nothing any more.
+    pub fn silence(&mut self, id: NodeId) {
+        self.brokers.get_mut(&id).expect("a broker").silent = true;
+    }
+
+    /// The broker's process starts again, with its epoch of a clean shutdown if it had one.
+    pub fn begin(&mut self, id: NodeId, clean: bool) {
+        let broker = self.brokers.get_mut(&id).expect("a broker");
+        let clean = broker.epoch.filter(|_| clean);
+        *broker = Broker { incarnation: broker.incarnation + 1, clean, ..Broker::default() };
+    }
+
     /// The end that is not `gone` hears of it.
     fn disconnect(&mut self, connection: ConnectionId, gone: NodeId) {
         if let Some((from, channel, to)) = self.connections.remove(&connection)
@@ -203,7 +227,7 @@ impl Driver {
         }
     }
 
-    fn run_for(&mut self, length: Duration) {
+    pub fn run_for(&mut self, length: Duration) {
         let end = self.now + length;
         loop {
             let event = self.queue.keys().next().map_or(Time::NEVER, |(at, _)| *at);
@@ -321,10 +345,6 @@ impl Driver {
 
     // --- brokers ---
 
-    fn broker(&mut self, name: Option<&str>) -> &mut Broker {
-        self.brokers.get_mut(&node(name)).expect("a broker")
-    }
-
     /// Once a second every broker registers or reports to the controller in charge.
     fn brokers_speak(&mut self) {
         self.at(self.now + Duration::from_secs(1), Event::Brokers);
@@ -418,6 +438,24 @@ impl Driver {
 
     // --- telling ---
 
+    /// What each running controller knows to be committed.
+    pub fn committed(&self) -> impl Iterator<Item = (NodeId, &[QuorumEntry])> {
+        let quorums = self.nodes.iter().map(|(id, node)| (*id, &node.machine.quorum));
+        quorums.map(|(id, quorum)| (id, quorum.log.read(Offset::ZERO, quorum.high_watermark)))
+    }
+
+    /// After healing: one controller, all logs alike, all brokers serving, every partition led.
+    pub fn assert_works(&self) {
+        let active = self.nodes.values().filter(|node| node.machine.is_active()).count();
+        assert!(active == 1, "{active} active controllers after healing");
+        let images: Vec<&ClusterImage> = self.nodes.values().map(|node| node.machine.image()).collect();
+        assert!(images.windows(2).all(|pair| pair[0] == pair[1]), "controllers differ after healing");
+        assert!(self.brokers.keys().all(|broker| images[0].is_active(*broker)), "a broker is fenced after healing");
+        assert!(!images[0].partitions.is_empty(), "no topic after healing");
+        let led = images[0].partitions.values().all(|state| state.leader.is_some());
+        assert!(led, "no leader after healing: {}", self.partition());
+    }
+
     /// The active controller of the highest epoch: an isolated one may still believe to be it.
     fn active(&self) -> Option<NodeId> {
         let active = self.nodes.iter().filter(|(_, node)| node.machine.is_active());
@@ -434,6 +472,7 @@ impl Driver {
             let quorum = &node.machine.quorum;
             let role = match quorum.role {
                 super::super::quorum::Role::Unattached { .. } => "unattached",
+                super::super::quorum::Role::Candidate(ref candidate) if candidate.prospective => "prospective",
                 super::super::quorum::Role::Candidate(_) => "candidate",
                 super::super::quorum::Role::Follower(_) => "follower",
                 super::super::quorum::Role::Leader(_) => "leader",
@@ -451,6 +490,10 @@ impl Driver {
     }
 
     fn note(&mut self, id: NodeId, note: &Note) {
+        if let Note::BecameController { epoch } = note {
+            let first = *self.leaders.entry(*epoch).or_insert(id);
+            self.double_leaders |= first != id;
+        }
         let text = match note {
             Note::QuorumAppended { offset, epoch } if self.verbose => {
                 format!("appended offset={} epoch={}", offset.0, epoch.0)

@@ -1,5 +1,6 @@
 //! Decisions on hand-made images, and transcripts of whole quorums on an in-memory network.
 
+mod chaos;
 mod decisions;
 mod driver;
 
@@ -26,6 +27,7 @@ transcripts! {
     an_isolated_leader_resigns_and_its_uncommitted_entry_is_truncated
     no_vote_goes_to_a_shorter_log
     a_vote_survives_power_loss
+    a_voter_that_comes_back_disturbs_nobody
     without_flush_two_leaders_share_an_epoch
     a_silent_broker_leaves_the_in_sync_set_and_its_leadership
     a_stopping_broker_hands_its_leaderships_over_first

@@ -155,9 +155,13 @@ impl Commits {
 impl Progress {
     /// True when the position moved.
     fn mark_contiguous(&mut self, offset: Offset) -> bool {
-        match self.in_hand.binary_search_by_key(&offset, |entry| entry.0) {
-            Ok(index) => self.in_hand[index].1 = true,
-            Err(_) => return false,
+        // One thread works from the front.
+        match self.in_hand.front_mut() {
+            Some(first) if first.0 == offset => first.1 = true,
+            Some(_) | None => match self.in_hand.binary_search_by_key(&offset, |entry| entry.0) {
+                Ok(index) => self.in_hand[index].1 = true,
+                Err(_) => return false,
+            },
         }
         let before = self.position;
         while let Some((done, true)) = self.in_hand.front() {

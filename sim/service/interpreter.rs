@@ -70,8 +70,10 @@ pub struct Interpreter {
     pub(super) ready: VecDeque<FlowId>,
     pub(super) intake: Intake,
     timers: BTreeMap<TimerKey, FlowId>,
-    /// Running number of timers, correlations, sends and commits.
+    /// Running number of timers, correlations and commits.
     number: u64,
+    /// Records handed to producers. A number of its own: draws about a record hang on it.
+    sent: u64,
     /// Calls to stores that are out.
     pub(super) store_calls: BTreeMap<Correlation, (FlowId, NodeId)>,
     /// Records handed to a producer whose outcome somebody waits for.
@@ -128,6 +130,7 @@ impl Interpreter {
             intake: Intake::new(by_key),
             timers: BTreeMap::new(),
             number: 0,
+            sent: 0,
             store_calls: BTreeMap::new(),
             sends: BTreeMap::new(),
             commits: Commits::new(commit_of),
@@ -266,7 +269,11 @@ impl Interpreter {
         loop {
             match self.phase {
                 Phase::Created | Phase::Exited => return None,
-                Phase::Running | Phase::Draining { .. } | Phase::Committing { .. } | Phase::Closing { .. } => {}
+                Phase::Running
+                | Phase::Draining { .. }
+                | Phase::Committing { .. }
+                | Phase::Committed { .. }
+                | Phase::Closing { .. } => {}
             }
             if let Some(id) = self.ready.pop_front() {
                 if let Some(ask) = self.run(id, step) {
@@ -408,8 +415,9 @@ impl Interpreter {
 
     /// Unique in a run: node, incarnation and a running number.
     pub(super) fn next_send(&mut self) -> SendId {
-        let number = self.next_number() & ((1 << 40) - 1);
-        SendId(u64::from(self.node.0) << 48 | u64::from(self.incarnation.0 & 0xFF) << 40 | number)
+        self.sent += 1;
+        assert!(self.sent < 1 << 40, "a process that never ends");
+        SendId(u64::from(self.node.0) << 48 | u64::from(self.incarnation.0 & 0xFF) << 40 | self.sent)
     }
 
     /// The slot is free again.

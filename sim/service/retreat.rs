@@ -27,8 +27,12 @@ pub enum Phase {
     Draining {
         until: Time,
     },
-    /// What is done is being committed. Leaves to `Closing`.
+    /// What is done is being committed. Leaves to `Committed`.
     Committing {
+        until: Time,
+    },
+    /// That commit is answered, for better or worse. Leaves to `Closing`.
+    Committed {
         until: Time,
     },
     /// Clients leave the group and flush. Leaves to `Exited`.
@@ -58,7 +62,10 @@ enum RevokingStage {
 impl Phase {
     pub fn deadline(self) -> Option<Time> {
         match self {
-            Phase::Draining { until } | Phase::Committing { until } | Phase::Closing { until } => Some(until),
+            Phase::Draining { until }
+            | Phase::Committing { until }
+            | Phase::Committed { until }
+            | Phase::Closing { until } => Some(until),
             Phase::Created | Phase::Running | Phase::Exited => None,
         }
     }
@@ -102,7 +109,7 @@ impl Interpreter {
             }
             CommitPurpose::Closing => {
                 if let Phase::Committing { until } = self.phase {
-                    self.phase = Phase::Closing { until };
+                    self.phase = Phase::Committed { until };
                 }
             }
         }
@@ -165,20 +172,22 @@ impl Interpreter {
             self.phase = Phase::Exited;
             return Some(Ask::Exit { clean: true });
         }
-        let drained = matches!(self.phase, Phase::Draining { .. }) && self.flows.running() == 0;
-        if !drained {
-            return None;
-        }
-        if self.commits_on_revoke() && self.commits.unsaved() {
-            let offsets = self.commits.take(step.time());
-            if !offsets.is_empty() {
-                self.phase = Phase::Committing { until };
-                let token = self.commit_token(CommitPurpose::Closing);
-                return Some(Ask::Commit { token, offsets, wait: true });
+        let commits = match self.phase {
+            Phase::Draining { .. } if self.flows.running() > 0 => return None,
+            Phase::Draining { .. } => self.commits_on_revoke() && self.commits.unsaved(),
+            Phase::Committed { .. } => false,
+            Phase::Created | Phase::Running | Phase::Committing { .. } | Phase::Closing { .. } | Phase::Exited => {
+                return None;
             }
+        };
+        let offsets = if commits { self.commits.take(step.time()) } else { Vec::new() };
+        if offsets.is_empty() {
+            self.phase = Phase::Closing { until };
+            return Some(Ask::Close);
         }
-        self.phase = Phase::Closing { until };
-        Some(Ask::Close)
+        self.phase = Phase::Committing { until };
+        let token = self.commit_token(CommitPurpose::Closing);
+        Some(Ask::Commit { token, offsets, wait: true })
     }
 
     /// Records that nobody will process here.

@@ -78,9 +78,9 @@ impl Interpreter {
     /// The producer took the record of a step or a dead letter, or its buffer is full.
     pub fn published(&mut self, send: SendId, taken: bool) {
         let Some(&id) = self.sends.get(&send) else { panic!("a record that nobody published") };
-        let wait = match self.flows.get(id).state {
-            FlowState::Publishing { wait, .. } | FlowState::DeadLettering { wait, .. } => wait,
-            _ => panic!("a record of a step that does not publish"),
+        let state = self.flows.get(id).state;
+        let (FlowState::Publishing { wait, .. } | FlowState::DeadLettering { wait, .. }) = state else {
+            panic!("a record of a step that does not publish");
         };
         if taken && wait {
             return;

@@ -232,7 +232,7 @@ pub enum Note {
         service: ServiceId,
         message: Message,
     },
-    /// The outside world calls an instance.
+    /// The outside world calls an instance; attempts count from 1.
     Attempted {
         event: EventId,
         attempt: u16,
@@ -243,7 +243,8 @@ pub enum Note {
         event: EventId,
         outcome: CallerOutcome,
     },
-    /// A list of steps begins for an event. `source` is where a consumed event stood.
+    /// A list of steps begins for an event: with attempt 1, and again at each retry. `source` is where a consumed event
+    /// stood. A call that waits for a worker has said this when it came in; its first step is reached later.
     FlowStarted {
         service: ServiceId,
         message: Message,

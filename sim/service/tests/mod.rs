@@ -1,0 +1,45 @@
+//! Transcripts of the interpreter beside a real store; unit tests of callers, arrivals and the process as a whole.
+//!
+//! `cargo test --lib service`, and with `UPDATE_GOLDENFILES=1` to write the transcripts anew.
+
+mod callers;
+mod process;
+mod stage;
+mod system;
+
+use stage::Stage;
+
+macro_rules! transcripts {
+    ($($claim:ident),* $(,)?) => {$(
+        #[test]
+        fn $claim() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sim/service/transcripts/", stringify!($claim), ".txt");
+            goldenscript::run(&mut Stage::default(), path).expect("a transcript");
+        }
+    )*};
+}
+
+transcripts! {
+    a_marker_before_the_work_loses_when_the_process_dies_between,
+    a_commit_before_the_work_loses_when_the_process_dies_behind_it,
+    a_batch_is_committed_before_any_of_it_is_processed,
+    a_retry_starts_the_list_again,
+    an_insert_of_a_present_row_fails_and_climbs_the_ladder,
+    a_present_row_jumps_to_the_commit,
+    a_transaction_is_all_or_nothing,
+    a_lost_answer_is_executed_and_unknown,
+    a_failed_call_is_refused,
+    a_blocked_record_blocks_what_stands_behind_it,
+    a_pool_commits_contiguously_unless_told_otherwise,
+    a_pool_keeps_the_order_of_a_key,
+    a_commit_waits_for_its_interval,
+    a_revocation_commits_what_is_done,
+    lost_partitions_leave_a_zombie,
+    a_refused_commit_ends_the_batch,
+    a_dead_letter_is_out_before_the_commit,
+    a_version_guard_keeps_the_newer_value,
+    a_shutdown_finishes_what_runs,
+    the_crash_and_close_rungs_end_the_process,
+    calls_wait_for_a_worker,
+    steps_are_for_events_of_their_origin,
+}

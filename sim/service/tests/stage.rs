@@ -1,0 +1,299 @@
+//! The stage of a transcript: an interpreter, a real store, and a script in the part of Kafka's clients.
+//!
+//! ```text
+//! system on=consume list="…" ladder="…" workers=N commit-of=highest on-revoke=abandon latency=2ms lost-answers=100%
+//! poll 0@10=e1 0@11=e2/k7/v3      poll() returns records: partition@offset=event, key and version if they matter
+//! call e1                         somebody calls
+//! wait 5ms                        time passes
+//! committed | refused | unanswered   the oldest commit that waits is answered
+//! acked | unsent                  the oldest record that waits for its producer
+//! revoke 0 | lose 0 | assign 0    a rebalance
+//! crash | start | stop | closed   the process
+//! ```
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::Arc;
+
+use goldenscript::{Argument, Command as Line, Context, Runner};
+
+use super::system::{self, SERVICE, STORE};
+use crate::scenario::plan::Plan;
+use crate::service::commits::CommitToken;
+use crate::service::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
+use crate::service::store::Store;
+use crate::types::note::{Note, StepOutcome};
+use crate::types::request::{ErrorCode, Request, Response};
+use crate::types::*;
+
+#[derive(Default)]
+pub struct Stage {
+    plan: Option<Arc<Plan>>,
+    interpreter: Option<Interpreter>,
+    store: Option<Store>,
+    now: u64,
+    incarnation: u32,
+    /// Commits that wait for an answer.
+    commits: VecDeque<CommitToken>,
+    /// Records handed to the producer.
+    sends: VecDeque<SendId>,
+    lines: Vec<String>,
+}
+
+impl Runner for Stage {
+    type Command = Line;
+
+    fn run(&mut self, line: &Line, _: &Context) -> Result<String, Box<dyn Error>> {
+        self.lines.clear();
+        let words: Vec<&str> = line.args.iter().filter_map(positional).collect();
+        match line.name.as_str() {
+            "system" => self.system(line),
+            "start" => self.start(),
+            "crash" => self.crash(),
+            "wait" => self.wait(words[0].parse::<Duration>().expect("a duration")),
+            "poll" => {
+                let records: Vec<Polled> = pairs(line).map(|(place, event)| polled(&place, &event)).collect();
+                self.act(|interpreter, step| interpreter.handle_records(records.into_iter(), step));
+            }
+            "call" => {
+                let message = message(words[0]);
+                let from = ReplyTo { connection: ConnectionId(0), correlation: Correlation(0), peer: NodeId(30) };
+                self.act(|interpreter, step| interpreter.handle_call(message, from, step));
+            }
+            "committed" => self.answer_commit(Ok(())),
+            "refused" => self.answer_commit(Err(ErrorCode::IllegalGeneration)),
+            "unanswered" => self.answer_commit(Err(ErrorCode::RequestTimedOut)),
+            "acked" => self.answer_send(StepOutcome::Done),
+            "unsent" => self.answer_send(StepOutcome::Unknown),
+            "revoke" => self.act(|interpreter, step| interpreter.handle_revoking(partitions(&words), step)),
+            "lose" => self.act(|interpreter, step| interpreter.handle_lost(&partitions(&words), step)),
+            "assign" => self.act(|interpreter, _| interpreter.handle_assigned(&partitions(&words))),
+            "stop" => self.act(|interpreter, step| interpreter.shut_down(step)),
+            "closed" => {
+                let ask = self.interpreter.as_mut().and_then(Interpreter::closed);
+                self.say(format!("asks {ask:?}"));
+            }
+            other => return Err(format!("no command `{other}`").into()),
+        }
+        Ok(self.lines.iter().map(|line| format!("{line}\n")).collect())
+    }
+}
+
+impl Stage {
+    fn system(&mut self, line: &Line) {
+        let arguments: Vec<(String, String)> = pairs(line).collect();
+        let plan = system::from_arguments(&arguments);
+        *self = Stage { store: Some(Store::new(Arc::clone(&plan), 0)), plan: Some(plan), ..Stage::default() };
+        self.start();
+    }
+
+    fn start(&mut self) {
+        self.incarnation += 1;
+        let plan = Arc::clone(self.plan.as_ref().expect("a system"));
+        let mut interpreter = Interpreter::new(plan, 0, system::INSTANCES[0]);
+        interpreter.start(Incarnation(self.incarnation));
+        self.interpreter = Some(interpreter);
+        self.act(|interpreter, _| interpreter.handle_assigned(&[partition(0), partition(1)]));
+    }
+
+    /// The process is gone; what it asked the store for may still be executed.
+    fn crash(&mut self) {
+        self.interpreter = None;
+        self.commits.clear();
+        self.sends.clear();
+        self.say("gone".into());
+    }
+
+    fn wait(&mut self, length: Duration) {
+        let end = self.now + length.0;
+        loop {
+            let store = self.store.as_ref().and_then(|store| store.next_deadline()).map(|due| due.0.0);
+            let own = self.interpreter.as_ref().and_then(|own| own.next_deadline()).map(|due| due.0.0);
+            let Some(next) = store.into_iter().chain(own).min().filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            if store == Some(next) {
+                self.step_store(Input::Timeout);
+            } else {
+                let now = Time(self.now);
+                self.act(|interpreter, _| interpreter.handle_timeout(now));
+            }
+        }
+        self.now = end;
+    }
+
+    fn answer_commit(&mut self, result: Result<(), ErrorCode>) {
+        let token = self.commits.pop_front().expect("a commit that waits");
+        self.act(|interpreter, step| interpreter.handle_commit_done(token, result, step));
+    }
+
+    fn answer_send(&mut self, outcome: StepOutcome) {
+        let send = self.sends.pop_front().expect("a record that waits");
+        self.act(|interpreter, _| interpreter.handle_sent(send, outcome));
+    }
+
+    /// One input of the interpreter and everything that follows from it at this instant.
+    fn act(&mut self, input: impl FnOnce(&mut Interpreter, &mut Step)) {
+        let Some(mut interpreter) = self.interpreter.take() else { return };
+        let (mut out, mut rng) = (Outbox::default(), Seed(1).stream("stage"));
+        let now = Now { monotonic: Time(self.now), wall_clock: Time(self.now) };
+        input(&mut interpreter, &mut Step { now, rng: &mut rng, out: &mut out });
+        loop {
+            let ask = interpreter.next_ask(&mut Step { now, rng: &mut rng, out: &mut out });
+            interpreter.check_invariants();
+            self.interpreter = Some(interpreter);
+            self.perform(std::mem::take(&mut out));
+            interpreter = self.interpreter.take().expect("put back above");
+            match ask {
+                Some(ask) => self.perform_ask(&mut interpreter, ask),
+                None => break,
+            }
+        }
+        self.interpreter = Some(interpreter);
+    }
+
+    fn perform_ask(&mut self, interpreter: &mut Interpreter, ask: Ask) {
+        match ask {
+            Ask::Poll => self.say("polls".into()),
+            Ask::Publish { topic, record, .. } => {
+                let SendId(send) = record.send;
+                self.say(format!("publishes {} to {topic} as {:x}", record.message.event, send));
+                self.sends.push_back(record.send);
+                interpreter.published(record.send, true);
+            }
+            Ask::Commit { token, offsets, wait } => {
+                let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
+                self.say(format!("commits {}{}", offsets.join(" "), if wait { "" } else { ", goes on" }));
+                if wait {
+                    self.commits.push_back(token);
+                }
+            }
+            Ask::FinishRevocation => self.say("gives the partitions back".into()),
+            Ask::Close => self.say("closes its clients".into()),
+            Ask::Exit { clean } => self.say(format!("exits, clean={clean}")),
+        }
+    }
+
+    fn perform(&mut self, out: Outbox) {
+        for output in out.0 {
+            match output {
+                Output::Note(note) => self.say(describe(&note)),
+                Output::Effect(Effect::Send { correlation, request, .. }) => {
+                    let from = ReplyTo { connection: ConnectionId(1), correlation, peer: system::INSTANCES[0] };
+                    self.say("calls the store".into());
+                    self.step_store(Input::Request { from, request });
+                }
+                Output::Effect(Effect::Reply { response, .. }) => self.say(format!("answers {response:?}")),
+                Output::Effect(effect) => self.say(format!("{effect:?}")),
+            }
+        }
+    }
+
+    fn step_store(&mut self, input: Input) {
+        let (mut out, mut rng) = (Outbox::default(), Seed(1).stream("stage"));
+        let now = Now { monotonic: Time(self.now), wall_clock: Time(self.now) };
+        let store = self.store.as_mut().expect("a system");
+        store.handle(input, &mut Step { now, rng: &mut rng, out: &mut out });
+        for output in out.0 {
+            match output {
+                Output::Note(note) => self.say(format!("store: {}", describe(&note))),
+                Output::Effect(Effect::Reply { to, response: Response::Store(response) }) => {
+                    self.say(format!("store: answers {response:?}"));
+                    self.act(|interpreter, _| interpreter.handle_store_answer(to.correlation, response));
+                }
+                Output::Effect(effect) => panic!("a store does not {effect:?}"),
+            }
+        }
+    }
+
+    fn say(&mut self, what: String) {
+        self.lines.push(format!("{:>6} {what}", Duration(self.now).to_string()));
+    }
+}
+
+fn describe(note: &Note) -> String {
+    match note {
+        Note::FlowStarted { message, source, attempt, .. } => {
+            let source = source.map_or(String::new(), |(at, offset)| format!(" from {}@{offset}", at.partition));
+            format!("{} starts{source}, attempt {attempt}", message.event)
+        }
+        Note::StepReached { step, event, .. } => format!("{event} reaches step {step}"),
+        Note::StepDone { step, event, outcome, .. } => format!("{event} step {step} is {outcome:?}"),
+        Note::StepExecuted { step, event, .. } => format!("{event} step {step} executed"),
+        Note::FlowDone { event, skipped, .. } => {
+            format!("{event} is through{}", if *skipped { ", skipped" } else { "" })
+        }
+        Note::RungReached { rung, event, .. } => format!("{event} reaches rung {rung}"),
+        Note::Abandoned { count, .. } => format!("abandons {count}"),
+        Note::EffectApplied { place, message, effect, .. } => {
+            format!("{} v{} in {place}: {effect:?}", message.event, message.version)
+        }
+        Note::StoreAnswerLost { event } => format!("{event}: answer lost"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn partition(number: u16) -> TopicPartition {
+    TopicPartition::new(TopicId(1), number)
+}
+
+fn partitions(words: &[&str]) -> Vec<TopicPartition> {
+    words.iter().map(|word| partition(word.parse().expect("a partition"))).collect()
+}
+
+fn positional(argument: &Argument) -> Option<&str> {
+    match argument {
+        Argument::Positional(word) => Some(word),
+        _ => None,
+    }
+}
+
+fn pairs(line: &Line) -> impl Iterator<Item = (String, String)> {
+    line.args.iter().filter_map(|argument| match argument {
+        Argument::KeyValue(key, value) => Some((key.clone(), value.clone())),
+        _ => None,
+    })
+}
+
+/// `0@10=e1/k2/v3`
+fn polled(place: &str, event: &str) -> Polled {
+    let (number, offset) = place.split_once('@').expect("partition@offset=event");
+    let offset = Offset(offset.parse().expect("an offset"));
+    Polled { partition: partition(number.parse().expect("a partition")), offset, message: message(event) }
+}
+
+/// `e1/k2/v3/o4`: event, key (the event's own by default), version, origin.
+fn message(text: &str) -> Message {
+    let mut parts = text.split('/');
+    let number = |part: &str| part[1..].parse::<u64>().expect("a number");
+    let event = number(parts.next().expect("an event"));
+    let mut message = Message { event: EventId(event), origin: SERVICE, key: Key(event), version: 1, size: 100 };
+    for part in parts {
+        match &part[..1] {
+            "k" => message.key = Key(number(part)),
+            "v" => message.version = number(part) as u32,
+            "o" => message.origin = ServiceId(number(part) as u16),
+            other => panic!("no part `{other}` of an event"),
+        }
+    }
+    message
+}
+
+#[test]
+fn calls_to_stores_go_to_their_node_on_their_channel() {
+    let plan = system::from_arguments(&[("list".into(), "insert 0, commit".into())]);
+    let mut interpreter = Interpreter::new(plan, 0, system::INSTANCES[0]);
+    let (mut out, mut rng) = (Outbox::default(), Seed(1).stream("stage"));
+    let now = Now { monotonic: Time::ZERO, wall_clock: Time::ZERO };
+    let step = &mut Step { now, rng: &mut rng, out: &mut out };
+    interpreter.start(Incarnation(1));
+    assert_eq!(interpreter.next_ask(step), Some(Ask::Poll));
+    interpreter.handle_records([polled("0@0", "e1")].into_iter(), step);
+    assert_eq!(interpreter.next_ask(step), None);
+    let sent = out.0.iter().any(|output| match output {
+        Output::Effect(Effect::Send { channel, to, request: Request::Store(_), .. }) => {
+            (*channel, *to) == (STORE_CHANNEL, STORE)
+        }
+        _ => false,
+    });
+    assert!(sent);
+}

@@ -1,0 +1,201 @@
+//! Small plans from one line of text.
+
+use std::sync::Arc;
+
+use crate::scenario::plan::*;
+use crate::types::request::Present;
+use crate::types::settings::*;
+use crate::types::*;
+
+pub const BROKER: NodeId = NodeId(1);
+pub const INSTANCES: [NodeId; 2] = [NodeId(10), NodeId(11)];
+pub const STORE: NodeId = NodeId(20);
+pub const CALLERS: NodeId = NodeId(30);
+pub const SERVICE: ServiceId = ServiceId(1);
+pub const DEAD_LETTERS: TopicId = TopicId(9);
+
+/// One service, one store with three tables, one topic.
+pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: u16) -> Plan {
+    let service = ServicePlan {
+        id: SERVICE,
+        name: "service".into(),
+        owner: None,
+        instances: INSTANCES.to_vec(),
+        workers,
+        worker_order: WorkerOrder::Key,
+        restart: Duration::from_secs(1),
+        headroom_thousandths: None,
+        trigger,
+        steps,
+        ladder,
+        producers: vec![ProducerSettings::default()],
+    };
+    let store = StorePlan {
+        name: "db".into(),
+        node: STORE,
+        owner: None,
+        latency: Spread::Constant(Duration::from_millis(2)),
+        timeout: Duration::from_secs(1),
+        errors: Ratio::ZERO,
+        lost_requests: Ratio::ZERO,
+        lost_answers: Ratio::ZERO,
+    };
+    let disk = DiskSettings { write: Spread::ZERO, flush: Spread::ZERO, write_back: None };
+    let link = LinkPlan { latency: Spread::ZERO, loss: Ratio::ZERO, bandwidth: None };
+    Plan {
+        scenario: "test".into(),
+        cell: String::new(),
+        about: String::new(),
+        rows: Vec::new(),
+        seed: Seed(7),
+        stream_version: STREAM_VERSION,
+        duration: Duration::from_secs(60),
+        drain: Duration::from_secs(300),
+        chart: None,
+        guards_off: Vec::new(),
+        cluster: ClusterPlan {
+            brokers: 1,
+            controllers: vec![BROKER],
+            restart: Duration::from_secs(5),
+            settings: BrokerSettings::default(),
+        },
+        network: NetworkPlan { default: link, between: Vec::new() },
+        disk: DiskPlan { default: disk, on: Vec::new() },
+        nodes: Vec::new(),
+        topics: Vec::new(),
+        groups: Vec::new(),
+        stores: vec![store],
+        places: Vec::new(),
+        services: vec![service],
+        faults: Vec::new(),
+        expectations: Vec::new(),
+        floors: Vec::new(),
+    }
+}
+
+pub fn requests(interval: Duration, arrivals: Arrivals, keys: Keys) -> RequestsPlan {
+    RequestsPlan {
+        callers: CALLERS,
+        interval,
+        arrivals,
+        keys,
+        size: ByteCount(100),
+        count: None,
+        caller_timeout: Duration::from_secs(1),
+        caller_attempts: 1,
+        caller_backoff: Duration::from_millis(500),
+    }
+}
+
+pub fn consume() -> ConsumePlan {
+    ConsumePlan {
+        group: GroupId(1),
+        topics: vec![TopicId(1)],
+        consumer: ConsumerSettings { enable_auto_commit: false, ..ConsumerSettings::default() },
+        commit_of: CommitOf::Contiguous,
+        on_revoke: OnRevoke::Commit,
+    }
+}
+
+/// `system on=consume list="insert 0, work 10ms, commit" ladder="retry 2 1s, skip" workers=4 …`
+pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
+    let get = |name: &str| arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let consumes = get("on") != Some("requests");
+    let mut consume = consume();
+    if get("commit-of") == Some("highest") {
+        consume.commit_of = CommitOf::Highest;
+    }
+    if get("on-revoke") == Some("abandon") {
+        consume.on_revoke = OnRevoke::Abandon;
+    }
+    consume.consumer.enable_auto_commit = get("auto-commit").is_some();
+    let interval = Duration::from_millis(100);
+    let trigger = if consumes {
+        Trigger::Consume(consume)
+    } else {
+        Trigger::Requests(requests(interval, Arrivals::Constant, Keys::Unique))
+    };
+    let default = if consumes { "block 100ms..5s" } else { "refuse" };
+    let steps = get("list").unwrap_or("commit").split(',').map(step).collect();
+    let ladder = get("ladder").unwrap_or(default).split(',').map(rung).collect();
+    let mut plan = plan(trigger, steps, ladder, get("workers").map_or(1, |count| count.parse().expect("a number")));
+    let store = &mut plan.stores[0];
+    let ratio = |name: &str| get(name).map_or(Ratio::ZERO, |text| text.parse().expect("a ratio"));
+    (store.errors, store.lost_requests, store.lost_answers) =
+        (ratio("errors"), ratio("lost-requests"), ratio("lost-answers"));
+    if let Some(latency) = get("latency") {
+        store.latency = latency.parse().expect("a spread");
+    }
+    Arc::new(plan)
+}
+
+fn step(text: &str) -> StepPlan {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    let of = words.iter().position(|word| *word == "of").map(|index| {
+        let origin = words[index + 1].parse().expect("a service");
+        words.truncate(index);
+        ServiceId(origin)
+    });
+    let ratio = |name: &str| {
+        let index = words.iter().position(|word| *word == name);
+        index.map_or(Ratio::ZERO, |index| words[index + 1].parse().expect("a ratio"))
+    };
+    let action = match words[..] {
+        ["work", time, ..] => {
+            Action::Work { time: time.parse().expect("a spread"), errors: ratio("errors"), poison: ratio("poison") }
+        }
+        ["publish", ..] => {
+            Action::Publish { topic: TopicId(2), producer: 0, wait: !words.contains(&"async"), key: PublishKey::Key }
+        }
+        ["respond"] => Action::Respond,
+        ["commit-async"] => Action::Commit { every: CommitEvery::Record, wait: false },
+        ["commit"] => Action::Commit { every: CommitEvery::Record, wait: true },
+        ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, wait: true },
+        ["commit", "every", often] => {
+            let every = match often.parse() {
+                Ok(count) => CommitEvery::Records(count),
+                Err(_) => CommitEvery::Interval(often.parse().expect("a duration")),
+            };
+            Action::Commit { every, wait: true }
+        }
+        _ => Action::Store { store: 0, operations: words.join(" ").split('+').map(store_step).collect() },
+    };
+    StepPlan { text: text.trim().into(), action, of }
+}
+
+fn store_step(text: &str) -> StoreStep {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let table = PlaceId(words[1].parse().expect("a table"));
+    let row = if words.contains(&"offset") { RowBy::Offset } else { RowBy::Event };
+    let present = match words.last() {
+        Some(&"continue") => Present::Continue,
+        Some(&"fail") => Present::Fail,
+        _ => Present::Skip,
+    };
+    match words[0] {
+        "insert" => StoreStep::Insert { table, row },
+        "insert-if-absent" => StoreStep::InsertIfAbsent { table, row, present },
+        "check" => StoreStep::Check { table, row, present },
+        "upsert" => StoreStep::Upsert { table, version_guard: words.contains(&"version-guard") },
+        "add" => StoreStep::Add { table, by: 1 },
+        other => panic!("no step `{other}`"),
+    }
+}
+
+fn rung(text: &str) -> Rung {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let dead_letter = |wait| Rung::DeadLetter { topic: DEAD_LETTERS, producer: 0, wait };
+    match words[..] {
+        ["retry", times, backoff] => {
+            Rung::Retry { times: times.parse().expect("a number"), backoff: backoff.parse().expect("a spread") }
+        }
+        ["block", backoff] => Rung::Block { backoff: backoff.parse().expect("a spread") },
+        ["dead-letter"] => dead_letter(true),
+        ["dead-letter", "async"] => dead_letter(false),
+        ["skip"] => Rung::Skip,
+        ["refuse"] => Rung::Refuse,
+        ["crash"] => Rung::Crash,
+        ["close"] => Rung::Close,
+        _ => panic!("no rung `{text}`"),
+    }
+}

@@ -274,7 +274,7 @@ impl Interpreter {
         self.ask_commit(id, offsets, wait, step)
     }
 
-    /// The partition went to somebody else while the step before ran: a zombie commits what it has done, and is refused.
+    /// The partition went to somebody else meanwhile: a zombie commits what it has done, and is refused.
     fn begin_commit_of_another(
         &mut self,
         id: FlowId,

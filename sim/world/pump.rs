@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
-use crate::service::StoreRows;
+use crate::service::{Store, StoreRows};
 use crate::types::note::Note;
 use crate::types::storage::StorageOperation;
 use crate::types::*;
@@ -308,11 +308,12 @@ impl<O: FnMut(&Event)> World<O> {
         if node.process.is_none() {
             let Some(kind) = node.kind else { return };
             node.incarnation.0 += 1;
-            let mut process = Process::new(&self.plan, id, kind, self.guards);
-            if let (Process::Store(store), Some(rows)) = (&mut process, node.rows.take()) {
-                store.restore(rows);
-            }
-            node.process = Some(process);
+            node.process = Some(match (kind, node.rows.take()) {
+                (NodeKind::Store { store }, Some(rows)) => {
+                    Process::Store(Box::new(Store::with_rows(self.plan.clone(), store, rows)))
+                }
+                _ => Process::new(&self.plan, id, kind, self.guards),
+            });
             node.rng = self.plan.seed.stream(&format!("node {id} start {}", node.incarnation.0));
         }
         let incarnation = node.incarnation;
@@ -509,7 +510,7 @@ impl<O: FnMut(&Event)> World<O> {
         node.silent |= silent;
         let Some(process) = node.process.take() else { return };
         if let Process::Store(store) = process {
-            node.rows = Some(store.into_rows());
+            node.rows = Some(store.rows());
         }
         node.pending.clear();
         node.held.clear();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::plan::{PartitionSelector, Plan, Target, Trigger};
+use crate::scenario::plan::{PartitionSelector, Plan, Rung, ServicePlan, Target, Trigger};
 use crate::types::metadata::PartitionState;
 use crate::types::note::Note;
 use crate::types::*;
@@ -22,16 +22,19 @@ pub struct Roles {
     positions: BTreeMap<(GroupId, TopicPartition), Offset>,
     /// Topics of each group.
     subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
-    /// Unfinished work of each node: records polled and not begun, flows begun and not done, records not acknowledged.
+    /// Unfinished work of each node.
     open: Vec<OpenWork>,
+    /// Rungs that end a flow with a refusal.
+    refusing: Vec<(ServiceId, u16)>,
     /// Events whose caller has no final answer yet.
     pub unsettled: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct OpenWork {
-    polled: i64,
+    /// Records polled and calls begun, until their flow is through or given up.
     flows: i64,
+    /// Records handed to a producer that has not said what became of them.
     sends: i64,
 }
 
@@ -53,6 +56,7 @@ impl Roles {
             owners: BTreeMap::new(),
             positions: BTreeMap::new(),
             subscriptions: subscriptions.collect(),
+            refusing: plan.services.iter().flat_map(refusing_rungs).collect(),
             open: vec![OpenWork::default(); plan.nodes.len() + 1],
             unsettled: 0,
         }
@@ -79,15 +83,13 @@ impl Roles {
             }
             Note::Polled { group, partition, to, count, .. } => {
                 self.positions.insert((*group, *partition), *to);
-                open.polled += i64::from(*count);
+                open.flows += i64::from(*count);
             }
-            Note::Abandoned { count, .. } => open.polled -= i64::from(*count),
-            Note::FlowStarted { source, attempt, .. } => {
-                if *attempt == 0 {
-                    open.flows += 1;
-                    if source.is_some() {
-                        open.polled -= 1;
-                    }
+            Note::Abandoned { count, .. } => open.flows -= i64::from(*count),
+            Note::FlowStarted { source: None, attempt: 1, .. } => open.flows += 1,
+            Note::RungReached { service, rung, .. } => {
+                if self.refusing.contains(&(*service, *rung)) {
+                    open.flows -= 1;
                 }
             }
             Note::FlowDone { .. } => open.flows -= 1,
@@ -181,6 +183,11 @@ impl Roles {
         let position = self.positions.get(&(group, partition)).map_or(end, |offset| offset.0);
         end.saturating_sub(position)
     }
+}
+
+fn refusing_rungs(service: &ServicePlan) -> Vec<(ServiceId, u16)> {
+    let rungs = service.ladder.iter().enumerate().filter(|(_, rung)| matches!(rung, Rung::Refuse));
+    rungs.map(|(index, _)| (service.id, index as u16)).collect()
 }
 
 pub fn selects(selector: PartitionSelector, partition: TopicPartition) -> bool {

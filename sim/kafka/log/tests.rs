@@ -1,1 +1,226 @@
-#[test] fn x(){}
+//! Random appends, truncations and terms against a model that keeps single records.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::types::random::Random;
+use crate::types::record::{ProducerStamp, Records};
+
+/// One record each, so that every derived fact can be counted anew.
+#[derive(Clone, Default)]
+struct Model {
+    start: u64,
+    records: Vec<(LeaderEpoch, u64)>,
+    terms: Vec<(LeaderEpoch, u64)>,
+}
+
+impl Model {
+    fn end(&self) -> u64 {
+        self.start + self.records.len() as u64
+    }
+
+    fn begin(&mut self, epoch: LeaderEpoch) {
+        if self.terms.iter().all(|term| term.0 < epoch) {
+            let end = self.end();
+            self.terms.retain(|term| term.1 < end);
+            self.terms.push((epoch, end));
+        }
+    }
+
+    fn append(&mut self, epoch: LeaderEpoch, sends: impl Iterator<Item = u64>) {
+        self.begin(epoch);
+        self.records.extend(sends.map(|send| (epoch, send)));
+    }
+
+    fn truncate(&mut self, to: u64) {
+        self.records.truncate((to - self.start) as usize);
+        self.terms.retain(|term| term.1 < to);
+    }
+
+    fn epoch_end(&self, requested: LeaderEpoch) -> Option<DivergingEpoch> {
+        let floor = self.terms.iter().rev().find(|term| term.0 <= requested).map_or(requested, |term| term.0);
+        if self.terms.last().map(|term| term.0) == Some(requested) {
+            return Some(DivergingEpoch { epoch: requested, end_offset: Offset(self.end()) });
+        }
+        let next = self.terms.iter().find(|term| requested < term.0)?;
+        Some(DivergingEpoch { epoch: floor, end_offset: Offset(next.1) })
+    }
+}
+
+fn settings() -> LogSettings {
+    LogSettings::new(&BrokerSettings::default(), &TopicSettings::default(), Guards::ALL)
+}
+
+fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
+    let record = |send| Record {
+        send: SendId(send),
+        message: Message {
+            event: EventId(send),
+            origin: ServiceId(0),
+            key: Key(0),
+            version: 1,
+            size: 100,
+        },
+        timestamp: Time(send),
+    };
+    RecordBatch {
+        base_offset: Offset::ZERO,
+        leader_epoch: LeaderEpoch(0),
+        producer: producer.map(|(id, sequence)| ProducerStamp {
+            id: ProducerId(id),
+            epoch: ProducerEpoch(0),
+            base_sequence: Sequence(sequence as u32),
+        }),
+        records: Arc::new(Records::Messages((first..first + count).map(record).collect())),
+    }
+}
+
+fn sends(batches: &[RecordBatch]) -> Vec<u64> {
+    batches.iter().flat_map(|batch| batch.messages()).map(|record| record.send.0).collect()
+}
+
+#[test]
+fn a_log_agrees_with_single_records() {
+    for seed in 0..40 {
+        let mut rng = Seed(seed).stream("log");
+        let mut log = Log::recover(LogImage::default(), settings());
+        let mut model = Model::default();
+        let (mut epoch, mut send, mut producer) = (LeaderEpoch(0), 0, 0);
+        for _ in 0..200 {
+            match rng.below(10) {
+                0 => {
+                    epoch = LeaderEpoch(epoch.0 + 1 + rng.below(3) as u32);
+                    log.begin_epoch(epoch);
+                    model.begin(epoch);
+                }
+                1 if model.end() > model.start => {
+                    let boundaries = log.batches().iter().map(|batch| batch.base_offset.0).collect::<Vec<_>>();
+                    let to = boundaries[rng.below(boundaries.len() as u64) as usize];
+                    assert_eq!(log.truncate_to(Offset(to)), Offset(to));
+                    model.truncate(to);
+                    assert_producers_follow(&log);
+                    // A producer that lost records starts another session.
+                    producer += 10;
+                }
+                2 if seed % 2 == 0 && model.end() > model.start => {
+                    let to = log.batches()[log.batches().len() / 2].base_offset;
+                    log.start_at(to);
+                    let gone = (to.0 - model.start) as usize;
+                    model.records.drain(..gone);
+                    model.start = to.0;
+                    let covering = model.terms.iter().rposition(|term| term.1 <= to.0).unwrap_or(0);
+                    model.terms.drain(..covering);
+                    model.terms[0].1 = model.terms[0].1.max(to.0);
+                }
+                _ => {
+                    let count = 1 + rng.below(4);
+                    let id = producer + rng.below(3);
+                    let sequence = next_sequence(&log, id);
+                    let appended = log.append_as_leader(&batch(send, count, sequence.map(|s| (id, s))), epoch, Time(0));
+                    assert!(matches!(appended, Ok(LeaderAppend::New(_))), "{appended:?}");
+                    model.append(epoch, send..send + count);
+                    send += count;
+                }
+            }
+            assert_agrees(&log, &model, epoch, &mut rng);
+        }
+    }
+}
+
+/// Producers number their records in the order of the log; every fourth batch has none.
+fn next_sequence(log: &Log, id: u64) -> Option<u64> {
+    let mine = |batch: &&RecordBatch| batch.producer.is_some_and(|stamp| stamp.id == ProducerId(id));
+    let last = log.batches().iter().rev().find(mine).map(|batch| u64::from(batch.last_sequence().unwrap().0) + 1);
+    // After retention the log does not tell; the producer state does, so such a producer stays silent.
+    if log.start_offset() > Offset::ZERO { None } else { Some(last.unwrap_or(0)) }
+}
+
+fn assert_agrees(log: &Log, model: &Model, newest: LeaderEpoch, rng: &mut Rng) {
+    assert_eq!(log.end_offset(), Offset(model.end()));
+    assert_eq!(log.start_offset(), Offset(model.start));
+    assert_eq!(sends(log.batches()), model.records.iter().map(|record| record.1).collect::<Vec<_>>());
+    for requested in 0..=newest.0 + 1 {
+        let requested = LeaderEpoch(requested);
+        assert_eq!(log.end_offset_for_epoch(requested), model.epoch_end(requested), "epoch {requested}");
+    }
+    let from = model.start + rng.below(model.end() - model.start + 1);
+    let below = from + rng.below(model.end() - from + 1);
+    let read = log.read(Offset(from), Offset(below), ByteCount(u64::MAX));
+    if let (Some(first), Some(last)) = (read.first(), read.last()) {
+        assert!(first.base_offset.0 <= from && from < first.end_offset().0);
+        assert!(last.end_offset().0 <= below);
+    }
+    if from < below && read.is_empty() {
+        let covering = log.batches().iter().find(|batch| from < batch.end_offset().0).unwrap();
+        assert!(below < covering.end_offset().0, "a whole batch below the limit was not read");
+    }
+}
+
+/// After a truncation the producers are those of a log that never had more.
+fn assert_producers_follow(log: &Log) {
+    if log.start_offset() > Offset::ZERO {
+        return;
+    }
+    let image = LogImage { batches: log.batches().to_vec(), ..LogImage::default() };
+    assert_eq!(log.producers(), Log::recover(image, settings()).producers());
+}
+
+#[test]
+fn a_read_is_cut_by_bytes_but_never_empty() {
+    let mut log = Log::recover(LogImage::default(), settings());
+    for number in 0..10 {
+        log.append_as_leader(&batch(number * 2, 2, None), LeaderEpoch(0), Time(0)).unwrap();
+    }
+    assert_eq!(log.read(Offset(3), Offset(20), ByteCount(1)).len(), 1);
+    assert_eq!(log.read(Offset(3), Offset(20), ByteCount(600)).len(), 3);
+    assert_eq!(log.read(Offset(3), Offset(7), ByteCount(6000)).len(), 2);
+    assert_eq!(log.read(Offset(20), Offset(20), ByteCount(6000)).len(), 0);
+}
+
+#[test]
+fn a_repeated_batch_is_found_among_the_last_five() {
+    let mut log = Log::recover(LogImage::default(), settings());
+    for number in 0..7 {
+        log.append_as_leader(&batch(number, 1, Some((1, number))), LeaderEpoch(0), Time(0)).unwrap();
+    }
+    let again = |log: &mut Log, sequence| log.append_as_leader(&batch(9, 1, Some((1, sequence))), LeaderEpoch(0), Time(0));
+    assert_eq!(again(&mut log, 2), Ok(LeaderAppend::Duplicate { base_offset: Offset(2), end_offset: Offset(3) }));
+    assert_eq!(again(&mut log, 1), Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(again(&mut log, 8), Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert!(matches!(again(&mut log, 7), Ok(LeaderAppend::New(_))));
+}
+
+#[test]
+fn sequences_wrap_after_the_largest_integer() {
+    let mut log = Log::recover(LogImage::default(), settings());
+    let largest = u64::from(i32::MAX as u32);
+    log.append_as_leader(&batch(0, 1, Some((1, largest))), LeaderEpoch(0), Time(0)).unwrap();
+    let next = log.append_as_leader(&batch(1, 1, Some((1, 0))), LeaderEpoch(0), Time(0));
+    assert!(matches!(next, Ok(LeaderAppend::New(_))));
+}
+
+#[test]
+fn without_its_guard_a_truncated_batch_is_still_taken_for_a_duplicate() {
+    for (guards, is_duplicate) in [(Guards::ALL, false), (Guards::ALL.without(Guard::ProducerStateFollowsLog), true)] {
+        let mut log = Log::recover(LogImage::default(), LogSettings { guards, ..settings() });
+        log.append_as_leader(&batch(0, 1, Some((1, 0))), LeaderEpoch(0), Time(0)).unwrap();
+        log.truncate_to(Offset(0));
+        let again = log.append_as_leader(&batch(0, 1, Some((1, 0))), LeaderEpoch(1), Time(0)).unwrap();
+        assert_eq!(matches!(again, LeaderAppend::Duplicate { .. }), is_duplicate);
+    }
+}
+
+#[test]
+fn retention_deletes_whole_segments_below_the_high_watermark() {
+    let retention = Some(Duration(10));
+    let mut log =
+        Log::recover(LogImage::default(), LogSettings { retention, segment_bytes: ByteCount(200), ..settings() });
+    for number in 0..6 {
+        log.append_as_leader(&batch(number, 1, None), LeaderEpoch(0), Time(0)).unwrap();
+    }
+    assert_eq!(log.retained_from(Time(12), Offset(6)), Offset(2));
+    assert_eq!(log.retained_from(Time(100), Offset(5)), Offset(4));
+    log.start_at(log.retained_from(Time(100), Offset(6)));
+    assert_eq!((log.start_offset(), log.end_offset()), (Offset(6), Offset(6)));
+    assert_eq!(log.end_offset_for_epoch(LeaderEpoch(0)).unwrap().end_offset, Offset(6));
+}

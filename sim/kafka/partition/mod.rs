@@ -73,9 +73,14 @@ pub struct PartitionSettings {
     pub log: LogSettings,
 }
 
-/// Names one waiting acknowledgement; the broker gives it out.
+/// Whom a waiting acknowledgement is owed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AckTicket(pub u64);
+pub enum AckTicket {
+    /// The produce request that its connection waits for, and the place of the batch in it.
+    Request { connection: ConnectionId, index: u16 },
+    /// An append of this broker's own group coordinator.
+    Coordinator(u64),
+}
 
 /// An acknowledgement that has become due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -471,7 +476,7 @@ impl Replica {
             return self.refuse(question, ErrorCode::OffsetOutOfRange);
         }
         let most = ByteCount(budget.0.min(question.max_bytes.0));
-        let batches = self.log.read(from, below, most).to_vec();
+        let batches = if most.0 == 0 { Vec::new() } else { self.log.read(from, below, most).to_vec() };
         FetchedPartition { batches, ..self.refuse(question, ErrorCode::None) }
     }
 

@@ -1,0 +1,109 @@
+//! One request at a time per connection: while one waits, those behind it queue and are executed in order.
+//!
+//! A connection is remembered only while it is busy. What was read from it is executed even when its client has gone:
+//! the broker never learns of that, and the answer falls into the void. Kafka: SocketServer's muted channels,
+//! DelayedOperationPurgatory.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::types::request::{FetchRequest, ProducePartitionResponse, Request};
+use crate::types::*;
+
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    busy: BTreeMap<ConnectionId, Busy>,
+    deadlines: BTreeSet<(Time, ConnectionId)>,
+    /// Free again, with requests in their queue.
+    released: VecDeque<ConnectionId>,
+}
+
+#[derive(Clone, Debug)]
+struct Busy {
+    /// `None` between the answer and the next request of the queue.
+    parked: Option<Parked>,
+    deadline: Option<Time>,
+    queue: VecDeque<(ReplyTo, Request)>,
+}
+
+/// A request that waits for something.
+#[derive(Clone, Debug)]
+pub enum Parked {
+    /// acks=all: until `remaining` of its batches are replicated.
+    Produce { from: ReplyTo, answers: Vec<ProducePartitionResponse>, remaining: u32 },
+    /// Until there is enough to read.
+    Fetch { from: ReplyTo, request: Box<FetchRequest> },
+    /// The group coordinator answers when it can.
+    Group { from: ReplyTo },
+}
+
+impl Connections {
+    /// Gives the request back if it can be executed now.
+    pub fn admit(&mut self, from: ReplyTo, request: Request) -> Option<Request> {
+        match self.busy.get_mut(&from.connection) {
+            Some(busy) => {
+                busy.queue.push_back((from, request));
+                None
+            }
+            None => Some(request),
+        }
+    }
+
+    pub fn park(&mut self, connection: ConnectionId, parked: Parked, deadline: Option<Time>) {
+        let fresh = || Busy { parked: None, deadline: None, queue: VecDeque::new() };
+        let busy = self.busy.entry(connection).or_insert_with(fresh);
+        assert!(busy.parked.is_none(), "a second request of one connection");
+        busy.parked = Some(parked);
+        busy.deadline = deadline;
+        if let Some(time) = deadline {
+            self.deadlines.insert((time, connection));
+        }
+    }
+
+    pub fn parked(&mut self, connection: ConnectionId) -> Option<&mut Parked> {
+        self.busy.get_mut(&connection)?.parked.as_mut()
+    }
+
+    /// Takes the waiting request away to answer it; its connection is free for the next one.
+    pub fn release(&mut self, connection: ConnectionId) -> Option<Parked> {
+        let busy = self.busy.get_mut(&connection)?;
+        let parked = busy.parked.take()?;
+        if let Some(time) = busy.deadline.take() {
+            self.deadlines.remove(&(time, connection));
+        }
+        if busy.queue.is_empty() {
+            self.busy.remove(&connection);
+        } else {
+            self.released.push_back(connection);
+        }
+        Some(parked)
+    }
+
+    /// The next queued request of a connection that has become free.
+    pub fn next_queued(&mut self) -> Option<(ReplyTo, Request)> {
+        while let Some(connection) = self.released.pop_front() {
+            let Some(busy) = self.busy.get_mut(&connection) else { continue };
+            if busy.parked.is_some() {
+                continue;
+            }
+            let next = busy.queue.pop_front();
+            if busy.queue.is_empty() {
+                // The request may park; then the connection becomes busy anew.
+                self.busy.remove(&connection);
+            } else {
+                self.released.push_front(connection);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(time, _)| *time)
+    }
+
+    pub fn next_expired(&self, now: Time) -> Option<ConnectionId> {
+        self.deadlines.first().filter(|(time, _)| *time <= now).map(|(_, connection)| *connection)
+    }
+}

@@ -1,0 +1,334 @@
+//! Requests of clients and followers: executed at once, or parked until what they wait for has happened.
+//!
+//! Kafka: KafkaApis, DelayedProduce, DelayedFetch.
+
+use super::*;
+
+impl Broker {
+    /// The connection is free; nothing of it waits.
+    pub(super) fn execute(&mut self, from: ReplyTo, request: Request, step: &mut Step) {
+        let response = match request {
+            Request::Produce(produce) => return self.handle_produce(from, produce, step),
+            Request::Fetch(fetch) => return self.handle_fetch(from, fetch, step),
+            Request::JoinGroup(_)
+            | Request::SyncGroup(_)
+            | Request::Heartbeat { .. }
+            | Request::LeaveGroup { .. }
+            | Request::OffsetCommit(_)
+            | Request::OffsetFetch { .. } => {
+                self.connections.park(from.connection, Parked::Group { from }, None);
+                return self.coordinate(step, |coordinator, step| coordinator.handle_request(from, request, step));
+            }
+            Request::Metadata(request) => Response::Metadata(self.describe_cluster(&request)),
+            Request::ListOffsets(request) => Response::ListOffsets(self.list_offsets(&request)),
+            Request::OffsetForLeaderEpoch(request) => Response::OffsetForLeaderEpoch(self.list_epoch_ends(&request)),
+            Request::InitProducerId => self.init_producer_id(step),
+            Request::FindCoordinator { group } => self.find_coordinator(group),
+            // A router gives these to the controller, and the last two never come here.
+            Request::BrokerRegistration(_)
+            | Request::BrokerHeartbeat(_)
+            | Request::AlterPartition(_)
+            | Request::AllocateProducerIds { .. }
+            | Request::Vote(_)
+            | Request::BeginQuorumEpoch { .. }
+            | Request::FetchQuorum(_)
+            | Request::Call(_)
+            | Request::Store(_) => return,
+        };
+        step.reply(from, response);
+    }
+
+    /// All batches are appended before any waiting reader is answered, as in Kafka.
+    fn handle_produce(&mut self, from: ReplyTo, produce: ProduceRequest, step: &mut Step) {
+        let mut answers = Vec::with_capacity(produce.batches.len());
+        let mut remaining = 0;
+        for (index, (id, batch)) in produce.batches.iter().enumerate() {
+            let ticket = AckTicket::Request { connection: from.connection, index: index as u16 };
+            let produced = match self.places.get(id) {
+                Some(place) => {
+                    let partition = &mut self.slots[*place].partition;
+                    partition.produce(batch, produce.acks, ticket, Some(from.peer), &self.image, step)
+                }
+                None => Produced::Answered { error: self.error_of_absent(*id), base_offset: Offset::ZERO },
+            };
+            let (error, base_offset) = match produced {
+                Produced::Answered { error, base_offset } => (error, base_offset),
+                Produced::Parked => {
+                    remaining += 1;
+                    (ErrorCode::RequestTimedOut, Offset::ZERO)
+                }
+            };
+            answers.push(ProducePartitionResponse { partition: *id, error, base_offset });
+        }
+        if remaining > 0 {
+            let deadline = Some(step.time() + produce.timeout);
+            self.connections.park(from.connection, Parked::Produce { from, answers, remaining }, deadline);
+        } else if produce.acks != Acks::None {
+            step.reply(from, Response::Produce(answers));
+        }
+        for (id, _) in &produce.batches {
+            if let Some(place) = self.places.get(id) {
+                self.settle(*place, step);
+            }
+        }
+    }
+
+    pub(super) fn finish_batch(&mut self, connection: ConnectionId, index: u16, ack: FinishedAck, step: &mut Step) {
+        let Some(Parked::Produce { answers, remaining, .. }) = self.connections.parked(connection) else {
+            unreachable!("an acknowledgement for a request that does not wait");
+        };
+        let answer = &mut answers[usize::from(index)];
+        (answer.error, answer.base_offset) = (ack.error, ack.base_offset);
+        *remaining -= 1;
+        if *remaining == 0
+            && let Some(Parked::Produce { from, answers, .. }) = self.connections.release(connection)
+        {
+            step.reply(from, Response::Produce(answers));
+        }
+    }
+
+    fn handle_fetch(&mut self, from: ReplyTo, fetch: FetchRequest, step: &mut Step) {
+        let mut partitions = Vec::with_capacity(fetch.partitions.len());
+        let mut answered = Answered::default();
+        for question in &fetch.partitions {
+            let budget = answered.rest(fetch.max_bytes);
+            let fetched = match (self.places.get(&question.partition), fetch.replica) {
+                (Some(place), Some(replica)) => {
+                    let partition = &mut self.slots[*place].partition;
+                    partition.handle_follower_fetch(question, replica, budget, &self.image, step)
+                }
+                (Some(place), None) => self.slots[*place].partition.read_as_consumer(question, budget),
+                (None, _) => self.refuse_absent(question),
+            };
+            answered.count(&fetched);
+            partitions.push(fetched);
+        }
+        // What followers have told is counted; acknowledgements leave before this answer does.
+        if fetch.replica.is_some() {
+            for question in &fetch.partitions {
+                if let Some(place) = self.places.get(&question.partition) {
+                    self.settle(*place, step);
+                }
+            }
+        }
+        if answered.is_enough(&fetch) {
+            step.reply(from, Response::Fetch(FetchResponse { partitions }));
+        } else {
+            let deadline = step.time() + fetch.max_wait;
+            self.watch(from.connection, &fetch);
+            let parked = Parked::Fetch { from, request: Box::new(fetch) };
+            self.connections.park(from.connection, parked, Some(deadline));
+        }
+    }
+
+    /// Looks again at every fetch that waits on a partition.
+    pub(super) fn wake(
+        &mut self,
+        place: usize,
+        list: impl Fn(&mut Slot) -> &mut Vec<ConnectionId>,
+        step: &mut Step,
+    ) {
+        let mut waiting = std::mem::take(list(&mut self.slots[place]));
+        for connection in waiting.drain(..) {
+            self.retry_fetch(connection, Patience::Waits, step);
+        }
+        // Keeps the allocation; whoever waits on has been put on the new list.
+        let again = list(&mut self.slots[place]);
+        waiting.append(again);
+        *again = waiting;
+    }
+
+    /// Timed out: produce says so, fetch answers what there is.
+    pub(super) fn expire_request(&mut self, connection: ConnectionId, step: &mut Step) {
+        match self.connections.parked(connection) {
+            Some(Parked::Fetch { .. }) => self.retry_fetch(connection, Patience::Exhausted, step),
+            Some(Parked::Produce { .. }) => {
+                let Some(Parked::Produce { from, answers, .. }) = self.connections.release(connection) else { return };
+                for (index, answer) in answers.iter().enumerate() {
+                    if let Some(place) = self.places.get(&answer.partition) {
+                        let ticket = AckTicket::Request { connection, index: index as u16 };
+                        self.slots[*place].partition.abandon(ticket, step);
+                    }
+                }
+                step.reply(from, Response::Produce(answers));
+            }
+            Some(Parked::Group { .. }) | None => unreachable!("only produce and fetch have a deadline"),
+        }
+    }
+
+    fn retry_fetch(&mut self, connection: ConnectionId, patience: Patience, step: &mut Step) {
+        let Some(Parked::Fetch { request, .. }) = self.connections.parked(connection) else { return };
+        let fetch = std::mem::take(&mut request.partitions);
+        let (replica, max_bytes) = (request.replica, request.max_bytes);
+        let mut partitions = Vec::with_capacity(fetch.len());
+        let mut answered = Answered::default();
+        for question in &fetch {
+            let budget = answered.rest(max_bytes);
+            let fetched = match (self.places.get(&question.partition), replica) {
+                (Some(place), Some(replica)) => {
+                    self.slots[*place].partition.read_as_follower(question, replica, budget, &self.image)
+                }
+                (Some(place), None) => self.slots[*place].partition.read_as_consumer(question, budget),
+                (None, _) => self.refuse_absent(question),
+            };
+            answered.count(&fetched);
+            partitions.push(fetched);
+        }
+        let Some(Parked::Fetch { request, .. }) = self.connections.parked(connection) else { return };
+        request.partitions = fetch;
+        if patience == Patience::Waits && !answered.is_enough(request) {
+            let request = request.clone();
+            self.watch(connection, &request);
+            return;
+        }
+        if let Some(Parked::Fetch { from, .. }) = self.connections.release(connection) {
+            step.reply(from, Response::Fetch(FetchResponse { partitions }));
+        }
+    }
+
+    fn watch(&mut self, connection: ConnectionId, fetch: &FetchRequest) {
+        for question in &fetch.partitions {
+            let Some(place) = self.places.get(&question.partition) else { continue };
+            let slot = &mut self.slots[*place];
+            let list = if fetch.replica.is_some() { &mut slot.followers } else { &mut slot.consumers };
+            if !list.contains(&connection) {
+                list.push(connection);
+            }
+        }
+    }
+
+    fn describe_cluster(&self, request: &MetadataRequest) -> MetadataResponse {
+        let all: Vec<TopicId>;
+        let topics = if request.topics.is_empty() {
+            all = self.config.topics.keys().copied().collect();
+            &all
+        } else {
+            &request.topics
+        };
+        let known = self.lifecycle.is_caught_up();
+        let active = self.image.brokers.values().filter(|broker| known && !broker.fenced);
+        MetadataResponse {
+            brokers: active.map(|broker| broker.registration.broker).collect(),
+            topics: topics.iter().map(|topic| self.describe_topic(*topic)).collect(),
+            controller: self.quorum.leader(),
+        }
+    }
+
+    /// A leader that is not alive is not told. Kafka: KRaftMetadataCache.
+    fn describe_topic(&self, topic: TopicId) -> TopicMetadata {
+        let range = TopicPartition::new(topic, 0)..=TopicPartition::new(topic, u16::MAX);
+        let describe = |state: &crate::types::metadata::PartitionState| PartitionMetadata {
+            leader: state.leader.filter(|leader| self.image.is_active(*leader)),
+            leader_epoch: state.leader_epoch,
+        };
+        // Before it has caught up with its own registration a broker knows nothing worth telling.
+        let partitions: Vec<PartitionMetadata> = match self.lifecycle.is_caught_up() {
+            true => self.image.partitions.range(range).map(|(_, state)| describe(state)).collect(),
+            false => Vec::new(),
+        };
+        let error = if partitions.is_empty() { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::None };
+        TopicMetadata { topic, error, partitions }
+    }
+
+    fn list_offsets(&self, request: &ListOffsetsRequest) -> Vec<ListedOffset> {
+        let list = |(id, current): &(TopicPartition, Option<LeaderEpoch>)| match self.partition(*id) {
+            Some(partition) => partition.list_offset(request.earliest, *current),
+            None => ListedOffset {
+                partition: *id,
+                error: self.error_of_absent(*id),
+                offset: Offset::ZERO,
+                leader_epoch: LeaderEpoch::default(),
+            },
+        };
+        request.partitions.iter().map(list).collect()
+    }
+
+    fn list_epoch_ends(&self, request: &OffsetForLeaderEpochRequest) -> Vec<EpochEndOffset> {
+        let list = |question: &EpochQuestion| match self.partition(question.partition) {
+            Some(partition) => partition.epoch_end(question),
+            None => {
+                let error = self.error_of_absent(question.partition);
+                EpochEndOffset { partition: question.partition, error, end: None }
+            }
+        };
+        request.partitions.iter().map(list).collect()
+    }
+
+    /// Without a block of ids the client is told to come again. Kafka: RPCProducerIdManager.
+    fn init_producer_id(&mut self, step: &mut Step) -> Response {
+        let epoch = ProducerEpoch::default();
+        if self.lifecycle.broker_epoch().is_some() {
+            if let Some(id) = self.link.next_producer_id() {
+                return Response::InitProducerId { error: ErrorCode::None, id, epoch };
+            }
+            let broker = (self.config.id, self.lifecycle.broker_epoch());
+            self.link.advance(self.quorum.leader(), broker, &mut self.correlations, step);
+        }
+        Response::InitProducerId { error: ErrorCode::CoordinatorLoadInProgress, id: ProducerId::default(), epoch }
+    }
+
+    fn find_coordinator(&self, group: GroupId) -> Response {
+        let topic = self.config.offsets_topic;
+        let count = self.config.topics.get(&topic).map_or(1, |settings| settings.partitions.max(1));
+        let leader = self.image.partitions.get(&TopicPartition::new(topic, group.0 % count));
+        let leader = leader.and_then(|state| state.leader).filter(|leader| self.image.is_active(*leader));
+        match leader.filter(|_| self.lifecycle.is_caught_up()) {
+            Some(coordinator) => Response::FindCoordinator { error: ErrorCode::None, coordinator },
+            None => Response::FindCoordinator {
+                error: ErrorCode::CoordinatorNotAvailable,
+                coordinator: NodeId::default(),
+            },
+        }
+    }
+
+    /// Kafka: MetadataCache.contains decides between a stale client and an unknown name.
+    fn error_of_absent(&self, partition: TopicPartition) -> ErrorCode {
+        if self.image.partitions.contains_key(&partition) {
+            ErrorCode::NotLeaderOrFollower
+        } else {
+            ErrorCode::UnknownTopicOrPartition
+        }
+    }
+
+    fn refuse_absent(&self, question: &FetchPartition) -> FetchedPartition {
+        FetchedPartition {
+            partition: question.partition,
+            error: self.error_of_absent(question.partition),
+            fetch_offset: question.fetch_offset,
+            high_watermark: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            diverging: None,
+            batches: Vec::new(),
+        }
+    }
+}
+
+/// Whether a fetch may go on waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    Exhausted,
+}
+
+/// What the partitions of a fetch have given so far.
+#[derive(Default)]
+struct Answered {
+    bytes: u64,
+    /// An error or a divergence is answered at once.
+    urgent: bool,
+}
+
+impl Answered {
+    fn count(&mut self, fetched: &FetchedPartition) {
+        self.bytes += fetched.batches.iter().map(|batch| batch.records.size().0.max(1)).sum::<u64>();
+        self.urgent |= fetched.error != ErrorCode::None || fetched.diverging.is_some();
+    }
+
+    fn rest(&self, max_bytes: ByteCount) -> ByteCount {
+        ByteCount(max_bytes.0.saturating_sub(self.bytes))
+    }
+
+    fn is_enough(&self, fetch: &FetchRequest) -> bool {
+        self.urgent || fetch.min_bytes.0 <= self.bytes || fetch.max_wait.is_zero() || fetch.partitions.is_empty()
+    }
+}

@@ -103,3 +103,32 @@ impl Sequence {
         Sequence((self.0 + count) & 0x7FFF_FFFF)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_wrap_after_the_largest_positive_number() {
+        let last = Sequence(i32::MAX as u32);
+        assert_eq!(Sequence(0).plus(5), Sequence(5));
+        assert_eq!(last.plus(0), last);
+        assert_eq!(last.plus(1), Sequence(0));
+        assert_eq!(Sequence(i32::MAX as u32 - 2).plus(5), Sequence(2));
+        assert_eq!(last.plus(i32::MAX as u32), Sequence(i32::MAX as u32 - 1));
+    }
+
+    #[test]
+    fn names_are_short() {
+        assert_eq!(NodeId(3).to_string(), "n3");
+        assert_eq!(SendId(7).to_string(), "s7");
+        assert_eq!(Offset(9).to_string(), "9");
+        assert_eq!(TopicPartition::new(TopicId(1), 2).to_string(), "t1/2");
+    }
+
+    #[test]
+    fn partitions_have_different_numbers() {
+        assert_eq!(TopicPartition::new(TopicId(1), 2).number(), 0x1_0002);
+        assert_ne!(TopicPartition::new(TopicId(0), 1).number(), TopicPartition::new(TopicId(1), 0).number());
+    }
+}

@@ -156,6 +156,7 @@ pub enum Note {
         partition: TopicPartition,
         first: SendId,
         count: u32,
+        /// From 1.
         attempt: u32,
         to: NodeId,
     },

@@ -159,3 +159,47 @@ impl fmt::Display for Duration {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_print_relative_to_the_load() {
+        assert_eq!(Time::LOAD_START.to_string(), "0.000000s");
+        assert_eq!((Time::LOAD_START + Duration::from_micros(12_345_678)).to_string(), "12.345678s");
+        assert_eq!(Time::ZERO.to_string(), "-20.000000s");
+        assert_eq!((Time::LOAD_START - Duration::from_millis(1)).to_string(), "-0.001000s");
+        assert_eq!((Time::LOAD_START + Duration::from_millis(1500)).as_seconds(), 1.5);
+    }
+
+    #[test]
+    fn arithmetic_stays_within_its_ends() {
+        assert_eq!(Time::ZERO - Duration::from_secs(1), Time::ZERO);
+        assert_eq!(Time::NEVER + Duration::from_secs(1), Time::NEVER);
+        assert_eq!(Time::ZERO.since(Time::LOAD_START), Duration::ZERO);
+        assert_eq!(Time::LOAD_START.since(Time::ZERO), Duration::from_secs(20));
+        assert_eq!(Duration::MAX * 2, Duration::MAX);
+        assert_eq!(Duration::MAX + Duration(1), Duration::MAX);
+        assert_eq!(Duration(1) - Duration(2), Duration::ZERO);
+        assert_eq!(Duration::from_secs(1) / 3, Duration(333_333_333));
+    }
+
+    #[test]
+    fn seconds_round_to_the_nearest_nanosecond() {
+        assert_eq!(Duration::from_seconds_f64(1.5), Duration::from_millis(1500));
+        assert_eq!(Duration::from_seconds_f64(0.000_000_000_6), Duration(1));
+        assert_eq!(Duration::from_seconds_f64(-1.0), Duration::ZERO);
+        assert_eq!(Duration::from_seconds_f64(f64::NAN), Duration::ZERO);
+        assert_eq!(Duration::from_millis(250).as_millis(), 250);
+    }
+
+    #[test]
+    fn durations_print_in_the_units_of_a_scenario() {
+        assert_eq!(Duration::ZERO.to_string(), "0s");
+        assert_eq!(Duration::from_secs(90).to_string(), "1m30s");
+        assert_eq!(Duration::from_micros(1500).to_string(), "1ms500us");
+        assert_eq!(Duration(1).to_string(), "1ns");
+        assert_eq!(Duration::from_secs(7 * 86_400).to_string(), "168h");
+    }
+}

@@ -31,6 +31,8 @@ pub(super) struct Batch {
     pub stamp: Option<ProducerStamp>,
     /// Some attempt ended without telling whether it was appended.
     pub maybe_appended: bool,
+    /// The same, and no answer since then said that the log does not hold the batch.
+    pub unsettled: bool,
     /// Why the last attempt failed.
     pub error: ErrorCode,
     pub in_flight: bool,
@@ -146,6 +148,7 @@ impl Accumulator {
                 tried: None,
                 stamp: None,
                 maybe_appended: false,
+                unsettled: false,
                 error: ErrorCode::None,
                 in_flight: false,
             },

@@ -167,7 +167,6 @@ impl Producer {
         let idempotent = self.identity != Identity::NotNeeded;
         let queue = self.accumulator.queue_mut(partition);
         queue.in_flight -= 1;
-        let first = queue.sequences.is_first(id);
         let Some(batch) = self.accumulator.batch_mut(id) else {
             return self.settle(partition, step);
         };
@@ -175,16 +174,16 @@ impl Producer {
         batch.error = error;
         batch.failures += 1;
         batch.maybe_appended |= refusal.maybe_appended;
-        let retry = batch.failures <= retries
-            && match refusal.cure {
-                Cure::Retry | Cure::RefreshAndRetry => true,
-                // What was refused by every attempt may go on under another identity; a batch of which an earlier
-                // attempt may still reach the log must not.
-                Cure::Resequence => idempotent && !(first && batch.maybe_appended),
-                Cure::Duplicate | Cure::GiveUp => false,
-            };
-        if refusal.cure == Cure::Resequence && first {
-            self.accumulator.queue_mut(partition).sequences.found_gap();
+        // A leader looks for a repeated batch before it looks at the order of sequences.
+        batch.unsettled = (batch.unsettled || refusal.maybe_appended) && refusal.cure != Cure::Resequence;
+        let curable = match refusal.cure {
+            Cure::Retry | Cure::RefreshAndRetry => true,
+            Cure::Resequence => idempotent,
+            Cure::Duplicate | Cure::GiveUp => false,
+        };
+        let retry = curable && batch.failures <= retries;
+        if refusal.cure == Cure::Resequence {
+            self.accumulator.queue_mut(partition).sequences.out_of_order(id);
         }
         if retry {
             self.enqueue_again(partition, id, step)
@@ -248,13 +247,13 @@ impl Producer {
         self.place(partition, step.time());
     }
 
-    /// A batch behind a gap of its partition's sequences. A sequence it had can never be appended; it gets another one,
-    /// unless an attempt of it may have been appended.
+    /// A batch behind a gap of its partition's sequences: what it had can never be appended, so it gets another identity,
+    /// unless the log may hold it already.
     fn renew_or_give_up(&mut self, partition: TopicPartition, id: BatchId, step: &mut Step) {
         let Some(batch) = self.accumulator.batch_mut(id) else {
             return;
         };
-        if !batch.maybe_appended {
+        if !batch.unsettled {
             batch.stamp = None;
             return;
         }

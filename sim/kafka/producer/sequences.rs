@@ -1,9 +1,11 @@
 //! Sequences of an idempotent producer: which batches may be sent, and when a new epoch is needed. KIP-98, KIP-360.
 //!
-//! The one idea: a batch keeps its (producer id, epoch, sequence) for as long as an attempt of it may have been appended.
-//! Only batches that were refused by every attempt get a new identity, and only when nothing of the partition is in
-//! flight any more. Kafka differs: TransactionManager rewrites in-flight batches at once when it raises the epoch
-//! (KAFKA-14034), which can append a record twice.
+//! The one idea: a batch keeps its (producer id, epoch, sequence) for as long as the log may hold it. It gets another
+//! identity only after a leader has said that the log lacks it, and only when nothing of the partition is in flight any
+//! more.
+//!
+//! Kafka differs: TransactionManager rewrites in-flight batches at once when it raises the epoch, which can append a
+//! record twice (KAFKA-14034).
 
 use std::collections::VecDeque;
 
@@ -42,6 +44,8 @@ pub(super) struct Sequences {
     next: Sequence,
     /// Batches with a sequence whose outcome is open, in order: in flight or waiting for another attempt.
     open: VecDeque<BatchId>,
+    /// The last batch known to be in the log.
+    succeeded: Option<BatchId>,
     /// The last batch given up although it had a sequence: a later success shows that it was appended.
     unresolved: Option<BatchId>,
     /// The log lacks what comes before the first open batch: under this identity nothing can be appended any more.
@@ -79,6 +83,7 @@ impl Sequences {
             assert!(self.open.is_empty(), "sequences of two epochs are open at once");
             self.identity = Some((id, epoch));
             self.next = Sequence(0);
+            self.succeeded = None;
         }
         let stamp = ProducerStamp { id, epoch, base_sequence: self.next };
         self.next = self.next.plus(count);
@@ -89,7 +94,8 @@ impl Sequences {
     /// An answer says that the batch is in the log, and so everything before it.
     pub fn succeeded(&mut self, id: BatchId) {
         self.open.retain(|open| *open != id);
-        if self.unresolved.is_some_and(|unresolved| unresolved <= id) {
+        self.succeeded = self.succeeded.max(Some(id));
+        if self.unresolved <= self.succeeded {
             self.unresolved = None;
         }
     }
@@ -98,18 +104,18 @@ impl Sequences {
     pub fn given_up(&mut self, id: BatchId) {
         let count = self.open.len();
         self.open.retain(|open| *open != id);
-        if self.open.len() < count {
+        if self.open.len() < count && self.succeeded < Some(id) {
             self.unresolved = self.unresolved.max(Some(id));
         }
     }
 
-    /// No open batch can fill the place before this one.
-    pub fn is_first(&self, id: BatchId) -> bool {
-        self.open.front() == Some(&id)
-    }
-
-    pub fn found_gap(&mut self) {
-        self.gap = true;
+    /// A leader said that the sequence of this batch does not follow. With an open batch before it, that one may still
+    /// come. With a later one in the log, its place is taken: it is tried until it expires, as Kafka does, because under
+    /// another identity it would end up behind its successors.
+    pub fn out_of_order(&mut self, id: BatchId) {
+        if self.open.front() == Some(&id) && self.succeeded < Some(id) {
+            self.gap = true;
+        }
     }
 
     /// With nothing in flight: `Some` when only a new epoch lets the partition go on.

@@ -14,7 +14,7 @@
 //! disconnect N                requests that N has not executed are lost
 //! late N                      the last request lost by a disconnect of N is executed after all
 //! lead P N                    the next leader epoch of partition P belongs to N
-//! down N, up N                connections to N cannot be opened
+//! down N, up N                N disconnects, and connections to it cannot be opened
 //! topic on|off                metadata knows the topic, or not
 //! truncate P OFFSET           an unclean election: the log of P loses its end
 //! close, log, wait            `wait` prints the next deadline
@@ -112,7 +112,9 @@ impl Runner for Cluster {
                 self.leaders[partition] = (node(arguments.next_pos())?, self.leaders[partition].1.next());
             }
             "down" => {
-                self.down.insert(node(arguments.next_pos())?);
+                let node = node(arguments.next_pos())?;
+                self.down.insert(node);
+                self.disconnect(node);
             }
             "up" => {
                 self.down.remove(&node(arguments.next_pos())?);

@@ -17,17 +17,22 @@ macro_rules! transcripts {
 }
 
 transcripts! {
+    a_batch_behind_a_gap_fails_when_the_log_may_hold_it
     a_batch_is_acknowledged_by_its_leader
     a_batch_waits_for_its_linger_or_its_size
     a_buffer_that_is_full_refuses_records
     a_broker_that_is_down_leaves_outcomes_certain
+    a_batch_whose_place_is_taken_is_not_moved_behind
     a_certain_failure_leaves_no_gap_behind
     a_gap_after_a_delivery_timeout_costs_an_epoch
+    a_later_success_closes_the_gap_of_a_delivery_timeout
+    a_leader_that_lost_records_costs_an_epoch
     a_lost_answer_repeats_the_same_sequence
     a_lost_answer_without_idempotence_repeats_the_record
     a_new_epoch_waits_for_batches_in_flight
     a_new_leader_is_found_by_metadata
     a_silent_broker_costs_the_connection
+    a_forgotten_producer_goes_on_in_a_new_epoch
     acks_0_forgets_what_was_sent
     at_most_five_requests_are_in_flight
     close_sends_what_is_buffered

@@ -131,28 +131,47 @@ impl Consumer {
             return;
         }
         let now = step.time();
-        let mut index = 0;
-        while index < self.commits.queue.len() {
-            let commit = &self.commits.queue[index];
-            if let CommitState::Waiting { not_before } = commit.state {
-                let deadline = commit.deadline;
-                let state = if commit.offsets.is_empty() {
-                    CommitState::Done(Ok(()))
-                } else if deadline <= now {
-                    CommitState::Done(Err(ErrorCode::RequestTimedOut))
-                } else if let Some(error) = self.commit_refusal() {
-                    CommitState::Done(Err(error))
-                } else if now < not_before {
-                    self.arm(not_before.min(deadline), "commit retry");
-                    CommitState::Waiting { not_before }
-                } else {
-                    self.send_commit(index, step)
-                };
-                self.commits.queue[index].state = state;
-            }
-            index += 1;
+        for index in 0..self.commits.queue.len() {
+            let state = self.advance_commit(index, now, step);
+            self.commits.queue[index].state = state;
         }
         self.report_commits();
+    }
+
+    fn advance_commit(&mut self, index: usize, now: Time, step: &mut Step) -> CommitState {
+        let Commit { state, waits, deadline, .. } = self.commits.queue[index];
+        let is_late = waits && deadline <= now;
+        match state {
+            CommitState::Done(result) => CommitState::Done(result),
+            CommitState::Waiting { .. } if self.commits.queue[index].offsets.is_empty() => CommitState::Done(Ok(())),
+            CommitState::Waiting { .. } if is_late => CommitState::Done(Err(ErrorCode::RequestTimedOut)),
+            CommitState::InFlight if is_late => {
+                self.note_answer(index, ErrorCode::RequestTimedOut, step);
+                CommitState::Done(Err(ErrorCode::RequestTimedOut))
+            }
+            CommitState::InFlight => {
+                self.arm(deadline, "commit timeout");
+                CommitState::InFlight
+            }
+            CommitState::Waiting { not_before } => {
+                if let Some(error) = self.commit_refusal() {
+                    return CommitState::Done(Err(error));
+                }
+                self.arm(deadline, "commit timeout");
+                if now < not_before {
+                    self.arm(not_before, "commit retry");
+                    return CommitState::Waiting { not_before };
+                }
+                self.send_commit(index, step)
+            }
+        }
+    }
+
+    fn note_answer(&self, index: usize, error: ErrorCode, step: &mut Step) {
+        for committed in &self.commits.queue[index].offsets {
+            let offset = committed.offset.unwrap_or_default();
+            step.note(Note::CommitAnswered { group: self.group, partition: committed.partition, offset, error });
+        }
     }
 
     /// A commit was answered, or its connection broke (then the error is REQUEST_TIMED_OUT).
@@ -163,12 +182,10 @@ impl Consumer {
         error: ErrorCode,
         step: &mut Step,
     ) {
-        let index = self.commits.queue.iter().position(|commit| commit.number == number);
-        let commit = &mut self.commits.queue[index.expect("a commit in flight stays in the queue")];
-        for committed in &commit.offsets {
-            let offset = committed.offset.unwrap_or_default();
-            step.note(Note::CommitAnswered { group: self.group, partition: committed.partition, offset, error });
-        }
+        // Nobody waits any more for a commit whose time was over.
+        let Some(index) = self.commits.queue.iter().position(|commit| commit.number == number) else { return };
+        self.note_answer(index, error, step);
+        let commit = &mut self.commits.queue[index];
         let retry_at = step.time() + self.settings.retry_backoff;
         let is_automatic = commit.id.is_none();
         commit.state = match error {
@@ -217,8 +234,6 @@ impl Consumer {
         let membership = self.membership.identity().expect("checked by the caller");
         let not_before = step.time();
         let Some(to) = self.coordinator(step.time()) else {
-            let deadline = self.commits.queue[index].deadline;
-            self.arm(deadline, "commit timeout");
             return CommitState::Waiting { not_before };
         };
         let commit = &self.commits.queue[index];

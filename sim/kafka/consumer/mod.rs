@@ -18,6 +18,9 @@ mod membership;
 mod positions;
 mod requests;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::kafka::client::ClientMetadata;
@@ -266,10 +269,10 @@ impl Consumer {
             Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
             Closing::Closed => return,
         }
-        if self.is_polling {
+        if self.is_polling && self.may_hand_out() {
             self.commit_automatically_when_due(step);
             self.settle_positions(step);
-            if !(self.may_hand_out() && self.hand_out(step)) {
+            if !self.hand_out(step) {
                 self.fetch(step);
             }
         }

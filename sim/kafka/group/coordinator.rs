@@ -182,7 +182,7 @@ impl Coordinator {
             return Vec::new();
         };
         let error = result.err().map_or(ErrorCode::None, coordinator_error);
-        let is_busy = self.is_writing(id);
+        let is_busy = matches!(then, Then::Expired { .. }) && self.is_writing(id);
         let Some((group, mut turn)) = self.turn(id, step) else {
             return Vec::new();
         };

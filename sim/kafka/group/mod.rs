@@ -16,3 +16,8 @@ mod coordinator;
 mod offsets;
 
 pub use coordinator::{AppendToken, Coordinator, CoordinatorAppend, CoordinatorConfig};
+
+#[cfg(test)]
+pub(in crate::kafka) mod harness;
+#[cfg(test)]
+pub(in crate::kafka) mod tests;

@@ -124,7 +124,8 @@ impl BacklogChart {
         for (time, name, token) in cleared {
             let (x, axis) = at(time, 0.0);
             let lettering = Lettering::LABEL.token(token).halo();
-            let text = lettering.fitted(&format!("{name} clear at {}", seconds(time)), 300.0);
+            let when = format!(" clear at {}", seconds(time));
+            let text = lettering.fitted(&name, 320.0 - lettering.width(&when)) + &when;
             let (side, across) = match x + 8.0 + lettering.width(&text) * 1.06 <= WIDTH - MARGIN {
                 true => (Align::Left, x + 7.0),
                 false => (Align::Right, x - 7.0),

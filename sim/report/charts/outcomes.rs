@@ -3,7 +3,7 @@
 //! interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
-use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH};
+use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
 use super::statistics::wilson_upper;
@@ -109,16 +109,19 @@ impl OutcomesChart {
         for row in &self.rows {
             assert!(row.cells.len() == self.columns.len(), "a row has one cell for each column");
         }
-        let rows = self.rows.len().max(1) as f64;
-        // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
-        let row = ((HEIGHT - 240.0) / rows).clamp(60.0, 88.0);
-        let page = Page::new((240.0 + rows * row).max(300.0));
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
         let subtitle = format!(
             "{subject}Rows: {}; columns: where the effect lands. Counts of {}; ≤ is the upper end of the 95 % interval",
             self.rows_are, self.unit
         );
-        let top = page.header(&title(self), &subtitle);
+        let title = title(self);
+        let (_, top) = header_lines(&title, &subtitle);
+        // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
+        let rows = self.rows.len().max(1) as f64;
+        let rest = top + HEADING + MARGIN + 26.0;
+        let row = ((HEIGHT - rest) / rows).clamp(60.0, 88.0);
+        let page = Page::new(libm::ceil((rest + rows * row).max(300.0)));
+        page.header(&title, &subtitle);
         let labels = self
             .rows
             .iter()

@@ -106,18 +106,11 @@ impl Page {
 
     /// Title and subtitle; returns where the rest may begin.
     pub fn header(&self, title: &str, subtitle: &str) -> f64 {
-        let mut y = MARGIN;
-        for (lettering, text, lines, advance) in
-            [(Lettering::TITLE, title, 3, 30.0), (Lettering::SUBTITLE, subtitle, 3, 20.0)]
-        {
-            let limit = (WIDTH - 2.0 * MARGIN) / 1.06;
-            for line in font::balanced(text, lettering.size, lettering.weight, limit, lines) {
-                self.text((MARGIN, y + advance / 2.0), &line, lettering);
-                y += advance;
-            }
-            y += 4.0;
+        let (lines, bottom) = header_lines(title, subtitle);
+        for (y, line, lettering) in lines {
+            self.text((MARGIN, y), &line, lettering);
         }
-        y + 8.0
+        bottom
     }
 
     pub fn footer(&self, text: &str) {
@@ -293,6 +286,37 @@ impl Page {
     {
         self.root.draw(element).expect(DRAWN);
     }
+}
+
+/// The lines of a header with their heights, and where it ends.
+pub fn header_lines(title: &str, subtitle: &str) -> (Vec<(f64, String, Lettering)>, f64) {
+    let limit = (WIDTH - 2.0 * MARGIN) / 1.06;
+    let mut y = MARGIN;
+    let mut lines = Vec::new();
+    for (lettering, text, advance) in [(Lettering::TITLE, title, 30.0), (Lettering::SUBTITLE, subtitle, 20.0)] {
+        let broken = match lettering.weight {
+            Weight::Bold => font::balanced(&bound(text), lettering.size, lettering.weight, limit, 3),
+            Weight::Regular => font::wrapped(&bound(text), lettering.size, lettering.weight, limit, 3),
+        };
+        for line in broken {
+            lines.push((y + advance / 2.0, line, lettering));
+            y += advance;
+        }
+        y += 4.0;
+    }
+    (lines, y + 8.0)
+}
+
+/// Keeps a number on the line of its unit, and both sides of an equals sign together.
+fn bound(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let glued = |index: usize| {
+        let before = index.checked_sub(1).and_then(|before| characters.get(before));
+        let after = characters.get(index + 1);
+        before.is_some_and(|before| before.is_ascii_digit() || *before == '=') || after == Some(&'=')
+    };
+    let places = characters.iter().enumerate();
+    places.map(|(index, character)| if *character == ' ' && glued(index) { '\u{A0}' } else { *character }).collect()
 }
 
 /// Why drawing is not fallible for us.

@@ -308,7 +308,7 @@ pub fn title(chart: &RecoveryChart) -> String {
     };
     let times = if ratio < 0.095 { format!("{ratio:.2}×") } else { format!("{ratio:.1}×") };
     format!(
-        "{} headroom recovers from {outage} in {} ({times} the outage){only}",
+        "{} headroom recovers from an outage of {outage} in {} ({times} as long){only}",
         multiple(point.headroom),
         seconds(*mean)
     )

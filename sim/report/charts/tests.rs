@@ -1,6 +1,8 @@
 //! The charts together: whole, equal on every draw, without texts that touch, for ordinary and for nasty data. To look at them:
 //! `HIKYAKU_CHARTS=1 cargo test --lib charts`, then open `target/charts/`.
 
+use std::sync::OnceLock;
+
 use super::Figure;
 use super::backlog::{self, BacklogChart, BacklogSeries};
 use super::fault_band::FaultBand;
@@ -161,11 +163,15 @@ fn matrices() -> Vec<(&'static str, OutcomesChart)> {
     ]
 }
 
-fn figures() -> Vec<(String, Figure)> {
-    let recoveries = recoveries().into_iter().map(|(name, chart)| (format!("recovery-{name}"), chart.draw()));
-    let backlogs = backlogs().into_iter().map(|(name, chart)| (format!("backlog-{name}"), chart.draw()));
-    let matrices = matrices().into_iter().map(|(name, chart)| (format!("outcomes-{name}"), chart.draw()));
-    recoveries.chain(backlogs).chain(matrices).collect()
+/// All of them, drawn once for all tests.
+fn figures() -> &'static [(String, Figure)] {
+    static FIGURES: OnceLock<Vec<(String, Figure)>> = OnceLock::new();
+    FIGURES.get_or_init(|| {
+        let recoveries = recoveries().into_iter().map(|(name, chart)| (format!("recovery-{name}"), chart.draw()));
+        let backlogs = backlogs().into_iter().map(|(name, chart)| (format!("backlog-{name}"), chart.draw()));
+        let matrices = matrices().into_iter().map(|(name, chart)| (format!("outcomes-{name}"), chart.draw()));
+        recoveries.chain(backlogs).chain(matrices).collect()
+    })
 }
 
 #[test]
@@ -182,4 +188,144 @@ fn no_text_touches_another_or_leaves_the_paper() {
         ugly.extend(figure.blemishes.iter().map(|blemish| format!("{name}: {blemish}")));
     }
     assert!(ugly.is_empty(), "{}", ugly.join("\n"));
+}
+
+#[test]
+fn equal_data_gives_equal_bytes() {
+    for again in [recoveries()[1].1.draw(), backlogs()[1].1.draw(), matrices()[0].1.draw()] {
+        assert!(figures().iter().any(|(_, first)| *first == again), "`{}` is drawn differently again", again.title);
+    }
+}
+
+/// The SVG of three charts, digested. When a change of the look is meant, look at the pictures and take the new digests.
+#[test]
+fn the_look_changes_only_on_purpose() {
+    let digest = |figure: Figure| format!("{:016x}", xxhash_rust::xxh3::xxh3_64(figure.svg.as_bytes()));
+    let digests = [recoveries()[1].1.draw(), backlogs()[1].1.draw(), matrices()[0].1.draw()].map(digest);
+    assert_eq!(digests, ["271985f83202359d", "99b72d6b44acd95a", "b75f542a9e853d32"]);
+}
+
+/// The picture in pixels as well. Equal in debug and release; other processors may round single pixels differently.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_pixels_change_only_on_purpose() {
+    let digest = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&backlogs()[1].1.draw().png));
+    assert_eq!(digest, "107cb8e85c2ccf2d");
+}
+
+#[test]
+fn a_picture_needs_nothing_from_outside_and_speaks_to_everyone() {
+    for (name, figure) in figures() {
+        let svg = figure.svg.replace("http://www.w3.org/2000/svg", "");
+        for foreign in ["http", "href", "url(", "@import", "<script", "\u{1b}"] {
+            assert!(!svg.contains(foreign), "{name} has {foreign}");
+        }
+        assert!(svg.contains("role=\"img\"") && svg.contains("prefers-color-scheme: dark"), "{name}");
+        assert!(svg.contains("<title id=") && svg.contains("<desc id="), "{name}");
+        assert_eq!(&figure.png[..4], b"\x89PNG");
+    }
+}
+
+#[test]
+fn different_charts_have_different_identifiers() {
+    let identifier = |svg: &str| svg.split(" id=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let identifiers: Vec<String> = figures().iter().map(|(_, figure)| identifier(&figure.svg)).collect();
+    let unique: std::collections::BTreeSet<&String> = identifiers.iter().collect();
+    assert_eq!(unique.len(), identifiers.len());
+}
+
+#[test]
+fn tables_are_tidy() {
+    for (name, figure) in figures() {
+        let mut reader = csv::Reader::from_reader(figure.csv.as_bytes());
+        let width = reader.headers().unwrap().len();
+        assert!(reader.records().all(|record| record.unwrap().len() == width), "{name}");
+    }
+    let mut chart = recovery(&[1.5], 0.8, 2);
+    chart.points[0].samples = vec![Some(12.5), None];
+    assert_eq!(
+        chart.draw().csv,
+        "headroom,effective_headroom,run,recovered,recovery_seconds,theory_seconds,horizon_seconds\n\
+         1.5,1.2000000000000002,0,true,12.5,299.9999999999997,600\n\
+         1.5,1.2000000000000002,1,false,,299.9999999999997,600\n"
+    );
+    let matrix = outcomes(&["stock", "mail"], &[("0", &[counted(500, 7, 1), OutcomeCell::NotRun])]);
+    assert_eq!(matrix.draw().csv, "row,place,of,lost,repeated\n0,stock,500,7,1\n0,mail,0,,\n");
+}
+
+#[test]
+fn the_title_of_a_recovery_names_the_advised_headroom() {
+    let title = |headrooms: &[f64], share, runs| recovery::title(&recovery(headrooms, share, runs));
+    assert_eq!(title(&HEADROOMS, 1.0, 20), "1.5× headroom recovers from an outage of 60 s in 2 min 2 s (2.0× as long)");
+    assert_eq!(
+        title(&[1.0, 1.25, 3.0], 0.5, 20),
+        "3.0× headroom recovers from an outage of 60 s in 2 min 2 s (2.0× as long); effective headroom is only 1.5×"
+    );
+    assert_eq!(
+        title(&[1.0, 1.25], 1.0, 20),
+        "1.25× headroom recovers from an outage of 60 s in 4 min 5 s (4.1× as long)"
+    );
+    assert_eq!(
+        title(&[0.8, 1.0], 1.0, 5),
+        "Not even 1.0× headroom always recovers from an outage of 60 s within 10 min"
+    );
+    assert_eq!(title(&[], 1.0, 0), "No run shows how an outage of 60 s is recovered from");
+}
+
+#[test]
+fn a_run_that_did_not_recover_is_not_averaged_away() {
+    let mut chart = recovery(&[1.5, 2.0], 1.0, 20);
+    chart.points[0].samples[7] = None;
+    assert!(recovery::title(&chart).starts_with("2.0× headroom recovers"));
+    assert!(recovery::description(&chart).starts_with("1.5× (effective 1.5×): 19 of 20 runs recovered."));
+}
+
+#[test]
+fn the_title_of_a_backlog_says_when_it_clears() {
+    let title = |headrooms: &[f64]| backlog::title(&backlog(headrooms, 100.0, 420.0));
+    assert_eq!(
+        title(&[1.0, 1.2, 1.5, 2.0]),
+        "At 1.5× the backlog clears 2 min after the fault; at 1.0× it does not clear in 7 min"
+    );
+    assert_eq!(title(&[2.0]), "At 2.0× the backlog clears 60 s after the fault");
+    assert_eq!(title(&[0.9, 1.0]), "No backlog clears in 7 min");
+    assert_eq!(title(&[1.0]), "At 1.0× the backlog does not clear in 7 min");
+    assert_eq!(title(&[]), "No backlog was measured");
+    let mut plain = backlog(&[1.5], 100.0, 420.0);
+    (plain.series[0].headroom, plain.faults) = (None, vec![]);
+    assert_eq!(backlog::title(&plain), "The backlog clears at 3 min 30 s");
+}
+
+#[test]
+fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
+    let (fine, lossy, repeating) = (counted(500, 0, 0), counted(500, 7, 0), counted(500, 0, 9));
+    let title = |columns: &[&str], rows: &[(&str, &[OutcomeCell])]| outcomes::title(&outcomes(columns, rows));
+    assert_eq!(
+        title(&["stock", "mail"], &[("0", &[fine, lossy]), ("all", &[fine, fine])]),
+        "acks = all is exact everywhere; acks = 0 loses 7 of 500 orders at mail"
+    );
+    assert_eq!(
+        title(&["stock"], &[("0", &[lossy]), ("all", &[repeating])]),
+        "acks = all loses nothing but repeats; acks = 0 loses 7 of 500 orders"
+    );
+    assert_eq!(
+        title(&["stock"], &[("0", &[lossy]), ("all", &[OutcomeCell::NotRun])]),
+        "acks = 0 loses 7 of 500 orders"
+    );
+    assert_eq!(title(&["stock"], &[("all", &[repeating])]), "Nothing is lost; acks = all repeats 9 of 500 orders");
+    assert_eq!(title(&["a", "b"], &[("all", &[fine, fine])]), "Nothing is lost and nothing repeated in any of 2 cells");
+    assert_eq!(title(&["stock"], &[("all", &[OutcomeCell::NotRun])]), "Nothing was run");
+}
+
+#[test]
+fn decimation_keeps_the_spike_and_both_ends() {
+    let mut points: Vec<(f64, f64)> = (0..100_000).map(|index| (f64::from(index), 1.0)).collect();
+    points[54_321].1 = 9_000.0;
+    points[54_400].1 = 0.0;
+    let kept = backlog::decimated(&points, 2_000);
+    assert!(kept.len() <= 2_000);
+    for wanted in [points[0], points[54_321], points[54_400], points[99_999]] {
+        assert!(kept.contains(&wanted), "{wanted:?} is gone");
+    }
+    assert!(kept.is_sorted_by(|one, other| one.0 < other.0));
 }

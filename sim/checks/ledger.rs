@@ -55,6 +55,8 @@ pub mod place_flag {
     pub const DIED: u16 = 1 << 8;
     /// Still with a living producer.
     pub const OPEN: u16 = 1 << 9;
+    /// A leader wrote it, at least once.
+    pub const APPENDED: u16 = 1 << 14;
     // Who broke it, of a harmful repetition:
     pub const BY_CALLER: u16 = 1 << 10;
     pub const BY_PRODUCER: u16 = 1 << 11;

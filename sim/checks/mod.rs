@@ -4,10 +4,12 @@ pub mod outcome;
 
 mod distribution;
 mod incidents;
+mod invariants;
 mod ledger;
 mod logs;
 mod progress;
 mod routes;
+mod trace;
 
 pub use outcome::*;
 pub use progress::WaitOptions;

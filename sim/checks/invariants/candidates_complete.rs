@@ -1,0 +1,98 @@
+//! Candidates complete: every running member of the in-sync set and of the eligible leader replicas holds everything
+//! below the high watermark.
+//!
+//! Why it matters: these are the replicas the controller may elect. A member that lacks a committed record is a loss that
+//! waits for the next election.
+//!
+//! How it is decided: whenever the controller commits a state of a partition, the log end of each member that runs and
+//! has registered since it started is compared with the highest high watermark that any leader of the log that counts
+//! has shown.
+//!
+//! When it does not judge: members that are down, or up but not yet registered (the controller learns from the
+//! registration what they lost); partitions of which more replicas lost unflushed data than `min.insync.replicas - 1`;
+//! partitions after an unclean election.
+//!
+//! Source: LeaderCandidateCompleteness of kafka_replication_kip_966.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Durability, Found, Where};
+use crate::checks::incidents::Incidents;
+use crate::checks::logs::Logs;
+use crate::checks::outcome::Invariant;
+use crate::history::{Event, Happening};
+use crate::types::metadata::PartitionState;
+use crate::types::note::Note;
+use crate::types::*;
+
+#[derive(Clone, Debug)]
+pub struct CandidatesComplete {
+    durability: Durability,
+    /// Registered since their last start, and not stopped since then.
+    registered: BTreeSet<NodeId>,
+    epochs: BTreeMap<NodeId, BrokerEpoch>,
+    unclean: BTreeSet<TopicPartition>,
+}
+
+impl CandidatesComplete {
+    pub fn new(durability: Durability) -> CandidatesComplete {
+        CandidatesComplete {
+            durability,
+            registered: BTreeSet::new(),
+            epochs: BTreeMap::new(),
+            unclean: BTreeSet::new(),
+        }
+    }
+
+    pub fn after(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
+        match &event.what {
+            Happening::Stopped { .. } => {
+                self.registered.remove(&event.node);
+            }
+            Happening::Note(Note::BrokerChanged { broker, broker_epoch, .. }) => {
+                let known = self.epochs.entry(*broker).or_default();
+                if *known < *broker_epoch {
+                    *known = *broker_epoch;
+                    self.registered.insert(*broker);
+                }
+            }
+            Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
+                if *unclean {
+                    self.unclean.insert(*partition);
+                }
+                self.judge(event, *partition, state, logs, incidents, found);
+            }
+            _ => {}
+        }
+    }
+
+    fn judge(
+        &self,
+        event: &Event,
+        partition: TopicPartition,
+        state: &PartitionState,
+        logs: &Logs,
+        incidents: &Incidents,
+        found: &mut Found,
+    ) {
+        let Some(log) = logs.of(partition) else { return };
+        let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();
+        if self.durability.survives(partition.topic) < lossy || self.unclean.contains(&partition) {
+            return;
+        }
+        let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);
+        for member in members.filter(|member| self.registered.contains(member)) {
+            let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
+            if end < log.visible_end {
+                let place = Where {
+                    other: Some(*member),
+                    leader_epoch: Some(state.leader_epoch),
+                    offset: Some(end),
+                    ..Where::at(partition)
+                };
+                let message = format!("a candidate's log ends at {end}, below the high watermark {}", log.visible_end);
+                found.report(Invariant::CandidatesComplete, event, place, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Invariants of the queue: what must hold at every instant of every run, whatever the scenario expects.
+//!
+//! The one idea: each invariant is a fold over notes with a state of its own, constant work for each note, and no look
+//! into a machine. They see the logs as they were before the note ([`Invariants::before`]), because what a new leader
+//! lacks can only be seen beside what counted until then, and once after it.
+//!
+//! Source: the TLA+ models of KIP-966 (kafka_replication_kip_966) and of Kafka replication by Jason Gustafson
+//! (hachikuji/kafka-specification); the names of invariants are theirs where they have one.
+
+mod acknowledged_is_durable;
+mod candidates_complete;
+mod fenced_is_out;
+mod logs_match;
+mod offsets_ordered;
+mod one_leader_per_epoch;
+
+use std::collections::BTreeMap;
+
+use super::incidents::Incidents;
+use super::logs::{Logs, Mismatch};
+use super::outcome::{Invariant, InvariantViolation, VIOLATIONS_KEPT};
+use crate::history::Event;
+use crate::scenario::plan::Plan;
+use crate::types::*;
+
+#[derive(Clone, Debug)]
+pub struct Invariants {
+    offsets_ordered: offsets_ordered::OffsetsOrdered,
+    acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable,
+    candidates_complete: candidates_complete::CandidatesComplete,
+    one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
+    fenced_is_out: fenced_is_out::FencedIsOut,
+    found: Found,
+}
+
+/// Violations found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    pub violations: Vec<InvariantViolation>,
+    counts: BTreeMap<Invariant, usize>,
+}
+
+/// How much unflushed data a partition may lose before a promise ends.
+#[derive(Clone, Debug)]
+struct Durability {
+    min_in_sync: BTreeMap<TopicId, usize>,
+    eligible_leader_replicas: bool,
+}
+
+impl Invariants {
+    pub fn new(plan: &Plan) -> Invariants {
+        let durability = Durability {
+            min_in_sync: plan
+                .topics
+                .iter()
+                .map(|topic| (topic.id, topic.settings.min_insync_replicas.min(topic.settings.replication) as usize))
+                .collect(),
+            eligible_leader_replicas: plan.cluster.settings.eligible_leader_replicas_version > 0,
+        };
+        Invariants {
+            offsets_ordered: Default::default(),
+            acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable::new(durability.clone()),
+            candidates_complete: candidates_complete::CandidatesComplete::new(durability),
+            one_leader_per_epoch: Default::default(),
+            fenced_is_out: Default::default(),
+            found: Found::default(),
+        }
+    }
+
+    /// With the logs as they were before the event.
+    pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+        self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+    }
+
+    /// With the logs as the event left them.
+    pub fn after(
+        &mut self,
+        event: &Event,
+        logs: &Logs,
+        incidents: &Incidents,
+        mismatch: Option<(TopicPartition, Mismatch)>,
+    ) {
+        self.offsets_ordered.after(event, logs, &mut self.found);
+        self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found);
+        self.candidates_complete.after(event, logs, incidents, &mut self.found);
+        logs_match::after(event, mismatch, &mut self.found);
+        self.one_leader_per_epoch.after(event, &mut self.found);
+        self.fenced_is_out.after(event, &mut self.found);
+    }
+
+    pub fn violations(&self) -> &[InvariantViolation] {
+        &self.found.violations
+    }
+}
+
+impl Found {
+    fn report(&mut self, invariant: Invariant, event: &Event, place: Where, message: String) {
+        let count = self.counts.entry(invariant).or_default();
+        *count += 1;
+        if *count > VIOLATIONS_KEPT {
+            return;
+        }
+        self.violations.push(InvariantViolation {
+            invariant,
+            time: event.time,
+            number: event.number,
+            node: event.node,
+            other: place.other,
+            partition: place.partition,
+            leader_epoch: place.leader_epoch,
+            offset: place.offset,
+            message,
+        });
+    }
+}
+
+/// Where a violation was seen, as far as it has a place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Where {
+    other: Option<NodeId>,
+    partition: Option<TopicPartition>,
+    leader_epoch: Option<LeaderEpoch>,
+    offset: Option<Offset>,
+}
+
+impl Where {
+    fn at(partition: TopicPartition) -> Where {
+        Where { partition: Some(partition), ..Where::default() }
+    }
+}
+
+impl Durability {
+    /// Lossy failures that what was acknowledged must survive. Without eligible leader replicas the last replica
+    /// standing is elected again after it lost its pages, so that one is too many (KIP-966, motivation).
+    fn survives(&self, topic: TopicId) -> usize {
+        if !self.eligible_leader_replicas {
+            return 0;
+        }
+        self.min_in_sync.get(&topic).copied().unwrap_or(1).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,81 @@ fn equal_plans_give_equal_runs_and_another_seed_another() {
     let (_, other) = count(&plan);
     assert_ne!(one.digest, other.digest);
 }
+
+fn any_orders() -> PartitionSelector {
+    PartitionSelector { topic: TopicId(0), partition: Some(0) }
+}
+
+/// Whatever struck, every accepted order is booked in the end: the shop asks for acks=all and the stock service commits
+/// behind its booking.
+fn every_order_is_booked(plan: &Plan) {
+    for seed in 1..=3 {
+        let mut plan = plan.clone();
+        plan.seed = Seed(seed);
+        let (counts, report) = count(&plan);
+        assert_eq!(report.panic, None, "seed {seed}");
+        assert!(report.quiet, "seed {seed}: {report:?} {counts:?}");
+        assert!(counts.accepted <= counts.booked, "seed {seed}: {counts:?}");
+        assert!(counts.arrived / 2 < counts.accepted, "seed {seed}: {counts:?}");
+    }
+}
+
+#[test]
+fn a_crash_of_the_leader_loses_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(5), FaultAction::Crash(Target::Leader(any_orders())));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn a_power_loss_of_the_leader_loses_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(5), FaultAction::LosePower(Target::Leader(any_orders())));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn an_isolated_leader_loses_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(12), FaultAction::Isolate(Target::Leader(any_orders())));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn an_isolated_controller_loses_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(12), FaultAction::Isolate(Target::Controller));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn crashes_of_instances_lose_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, None, FaultAction::Crash(Target::Node(NodeId(6))));
+    fault(&mut plan, 9, None, FaultAction::Crash(Target::Node(NodeId(7))));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn a_paused_store_and_a_crashed_store_lose_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(3), FaultAction::Pause(Target::Node(NodeId(8))));
+    fault(&mut plan, 10, Some(3), FaultAction::Crash(Target::Node(NodeId(8))));
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn a_rolling_restart_of_the_brokers_loses_nothing() {
+    let mut plan = shop();
+    plan.duration = Duration::from_secs(60);
+    fault(&mut plan, 3, None, FaultAction::Restart { target: Target::Brokers, rolling: true });
+    every_order_is_booked(&plan);
+}
+
+#[test]
+fn a_crash_of_the_coordinator_and_a_stalled_disk_lose_nothing() {
+    let mut plan = shop();
+    fault(&mut plan, 3, Some(4), FaultAction::Crash(Target::Coordinator(GroupId(0))));
+    fault(&mut plan, 12, Some(4), FaultAction::StallDisk(Target::Leader(any_orders())));
+    every_order_is_booked(&plan);
+}

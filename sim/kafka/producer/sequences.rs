@@ -112,8 +112,8 @@ impl Sequences {
     }
 
     /// A leader said that the sequence of this batch does not follow. With an open batch before it, that one may still
-    /// come. With a later one in the log, its place is taken: it is tried until it expires, as Kafka does, because under
-    /// another identity it would end up behind its successors.
+    /// come. With a later one in the log, its place is taken: it is tried until it expires, as Kafka does, because
+    /// under another identity it would end up behind its successors.
     pub fn out_of_order(&mut self, id: BatchId) {
         if self.open.front() == Some(&id) && self.succeeded < Some(id) {
             self.gap = true;

@@ -104,8 +104,8 @@ impl Producer {
         }
     }
 
-    /// Takes a record over; its outcome will come from [`Producer::take_outcome`]. The partition is the hash of the key,
-    /// without a key the sticky one.
+    /// Takes a record over; its outcome will come from [`Producer::take_outcome`]. The partition is the hash of the
+    /// key, without a key the sticky one.
     pub fn send(
         &mut self,
         topic: TopicId,

@@ -1,4 +1,4 @@
-//! Which partition a record goes to: by the hash of its key, or the topic's sticky partition. Kafka: BuiltInPartitioner.
+//! Which partition a record goes to: by the hash of its key, or the topic's sticky one. Kafka: BuiltInPartitioner.
 //!
 //! Kafka differs: since KIP-794 a sticky partition is left after `batch.size` bytes; here it is left when a batch of it
 //! is drained (KIP-480), so that a topic at a low rate uses all its partitions.

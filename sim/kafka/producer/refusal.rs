@@ -1,4 +1,5 @@
-//! What an error in a produce response means for the batch. Kafka: Errors, RetriableException, InvalidMetadataException.
+//! What an error in a produce response means for its batch: whether to try again, and whether the attempt may have been
+//! appended all the same. Kafka: Errors, RetriableException, InvalidMetadataException.
 
 use crate::types::request::ErrorCode;
 use crate::types::settings::Acks;

@@ -226,8 +226,8 @@ impl Producer {
         }
     }
 
-    /// After a change of the partition's sequences or batches in flight: a new epoch if one is needed and nothing of the
-    /// partition is in flight any more, and its new place.
+    /// After a change of the partition's sequences or batches in flight: a new epoch if one is needed and nothing of
+    /// the partition is in flight any more, and its new place.
     fn settle(&mut self, partition: TopicPartition, step: &mut Step) {
         let queue = self.accumulator.queue_mut(partition);
         if queue.in_flight == 0
@@ -247,8 +247,8 @@ impl Producer {
         self.place(partition, step.time());
     }
 
-    /// A batch behind a gap of its partition's sequences: what it had can never be appended, so it gets another identity,
-    /// unless the log may hold it already.
+    /// A batch behind a gap of its partition's sequences: what it had can never be appended, so it gets another
+    /// identity, unless the log may hold it already.
     fn renew_or_give_up(&mut self, partition: TopicPartition, id: BatchId, step: &mut Step) {
         let Some(batch) = self.accumulator.batch_mut(id) else {
             return;

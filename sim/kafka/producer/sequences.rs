@@ -66,9 +66,11 @@ impl Sequences {
             Identity::Wanted(_) | Identity::Asked => false,
             // While a retry is pending, only the first open sequence may be sent.
             Identity::Known(..) if has_sequence => !self.gap && self.open.front() == Some(&id),
-            // A new batch would carry a sequence after those that nobody knows about, or another epoch than they.
+            // A new batch would carry a sequence after those that nobody knows about, or another epoch than they. Kafka
+            // differs: it sends several at once from the start. But a leader that knows nothing of a producer takes any
+            // sequence, so the second would pass when the first is refused, and the first could not follow any more.
             Identity::Known(id, epoch) => {
-                let current = self.identity == Some((id, epoch)) || self.open.is_empty();
+                let current = self.identity == Some((id, epoch)) && self.succeeded.is_some() || self.open.is_empty();
                 current && !self.gap && self.unresolved.is_none()
             }
         }
@@ -110,8 +112,8 @@ impl Sequences {
     }
 
     /// A leader said that the sequence of this batch does not follow. With an open batch before it, that one may still
-    /// come. With a later one in the log, its place is taken: it is tried until it expires, as Kafka does, because under
-    /// another identity it would end up behind its successors.
+    /// come. With a later one in the log, its place is taken: it is tried until it expires, as Kafka does, because
+    /// under another identity it would end up behind its successors.
     pub fn out_of_order(&mut self, id: BatchId) {
         if self.open.front() == Some(&id) && self.succeeded < Some(id) {
             self.gap = true;

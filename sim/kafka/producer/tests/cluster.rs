@@ -50,6 +50,8 @@ pub struct Cluster {
     /// Produce requests not executed yet.
     requests: BTreeMap<NodeId, VecDeque<(Correlation, ProduceRequest)>>,
     lost: BTreeMap<NodeId, ProduceRequest>,
+    accepted: u64,
+    outcomes: Vec<(SendId, SendOutcome)>,
     text: String,
 }
 
@@ -57,9 +59,18 @@ impl Runner for Cluster {
     type Command = Command;
 
     fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
+        self.perform(&command.to_string())?;
+        Ok(std::mem::take(&mut self.text))
+    }
+}
+
+impl Cluster {
+    /// One line of a script.
+    pub fn perform(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
         self.text.clear();
-        let mut arguments = command.consume_args();
-        match command.name.as_str() {
+        let mut arguments = Arguments(line.split(' ').collect());
+        let name = arguments.0.remove(0);
+        match name {
             "new" => {
                 self.create(|key| arguments.take_key(key))?;
                 self.input(Producer::handle_timeout);
@@ -136,12 +147,35 @@ impl Runner for Cluster {
             "log" => self.print_logs()?,
             name => return Err(format!("unknown command {name}").into()),
         }
-        arguments.reject_next()?;
-        Ok(std::mem::take(&mut self.text))
+        match arguments.0.is_empty() {
+            true => Ok(()),
+            false => Err(format!("unknown arguments {:?}", arguments.0).into()),
+        }
     }
-}
 
-impl Cluster {
+    pub fn sends_in_logs(&self) -> BTreeMap<u16, Vec<SendId>> {
+        let sends = |log: &Vec<RecordBatch>| log.iter().flat_map(|batch| batch.messages()).map(|r| r.send).collect();
+        self.logs.iter().map(|(partition, log)| (*partition, sends(log))).collect()
+    }
+
+    pub fn unsettled(&self) -> u64 {
+        self.accepted - self.outcomes.len() as u64
+    }
+
+    pub fn failed(&self) -> impl Iterator<Item = (&SendId, bool)> {
+        self.outcomes.iter().filter_map(|(send, outcome)| match outcome {
+            SendOutcome::Failed { certain, .. } => Some((send, *certain)),
+            SendOutcome::Acknowledged { .. } => None,
+        })
+    }
+
+    pub fn acknowledged(&self) -> impl Iterator<Item = (&SendId, TopicPartition, Option<Offset>)> {
+        self.outcomes.iter().filter_map(|(send, outcome)| match outcome {
+            SendOutcome::Acknowledged { partition, offset } => Some((send, *partition, *offset)),
+            SendOutcome::Failed { .. } => None,
+        })
+    }
+
     fn create<'a>(&mut self, mut setting: impl FnMut(&str) -> Option<&'a str>) -> Result<(), Box<dyn Error>> {
         let mut settings = ProducerSettings { linger: Duration::ZERO, ..ProducerSettings::default() };
         let mut guards = Guards::ALL;
@@ -194,8 +228,9 @@ impl Cluster {
         let record = Record { send, message, timestamp: self.now };
         let mut refused = None;
         self.input(|producer, step| refused = producer.send(TOPIC, key, record, step).err());
-        if let Some(error) = refused {
-            self.text += &format!("{send}: {error}\n");
+        match refused {
+            Some(error) => self.text += &format!("{send}: {error}\n"),
+            None => self.accepted += 1,
         }
     }
 
@@ -363,6 +398,7 @@ impl Cluster {
             };
             let outcome = self.producer.as_mut().and_then(Producer::take_outcome);
             assert_eq!(outcome, Some(expected));
+            self.outcomes.extend(outcome);
         }
     }
 
@@ -376,6 +412,22 @@ impl Cluster {
             writeln!(self.text, "idle")?;
         }
         Ok(())
+    }
+}
+
+/// Words of a command, and `key=value` pairs anywhere among them.
+struct Arguments<'a>(Vec<&'a str>);
+
+impl<'a> Arguments<'a> {
+    fn next_pos(&mut self) -> Option<&'a str> {
+        let position = self.0.iter().position(|word| !word.contains('='))?;
+        Some(self.0.remove(position))
+    }
+
+    fn take_key(&mut self, key: &str) -> Option<&'a str> {
+        let position =
+            self.0.iter().position(|word| word.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))?;
+        self.0.remove(position).split_once('=').map(|(_, value)| value)
     }
 }
 

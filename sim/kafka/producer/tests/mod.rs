@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_GOLDENFILES=1 cargo test --lib producer` writes new expectations; read the difference line by line.
 
+mod chaos;
 mod cluster;
 
 use self::cluster::Cluster;
@@ -32,6 +33,7 @@ transcripts! {
     a_new_epoch_waits_for_batches_in_flight
     a_new_leader_is_found_by_metadata
     a_silent_broker_costs_the_connection
+    a_first_batch_goes_alone
     a_forgotten_producer_goes_on_in_a_new_epoch
     acks_0_forgets_what_was_sent
     at_most_five_requests_are_in_flight

@@ -72,7 +72,7 @@ pub fn escaped(text: &str) -> String {
 /// Control characters (C0, C1), marks of direction, invisible joiners, line and paragraph separators.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}')
+        || matches!(u32::from(character), 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB)
 }
 
 /// Columns that a text takes on a terminal: none for combining marks, two for East Asian and pictures.

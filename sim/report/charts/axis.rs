@@ -137,8 +137,11 @@ pub fn clipped(points: &[(f64, f64)], x: &Axis, y: &Axis) -> Vec<Vec<(f64, f64)>
     pieces
 }
 
+/// A place by its fractions of both axes.
+type Fractions = (f64, f64);
+
 /// Liang and Barsky on the unit square. The flag tells that the end was kept.
-fn cut(from: (f64, f64), to: (f64, f64)) -> Option<((f64, f64), (f64, f64), bool)> {
+fn cut(from: Fractions, to: Fractions) -> Option<(Fractions, Fractions, bool)> {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     if !(from.0 + from.1 + dx + dy).is_finite() {
         return None;

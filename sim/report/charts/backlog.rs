@@ -217,17 +217,13 @@ pub fn title(chart: &BacklogChart) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// "3 min after the fault", or a time when there was none before.
+/// "3 min after the fault"; a plain time when there was no fault, or one that outlasted the backlog.
 fn when(chart: &BacklogChart, series: &BacklogSeries) -> String {
     let cleared = series.cleared_at.unwrap_or(0.0);
-    let last = chart.faults.iter().map(|fault| fault.to).filter(|end| *end <= cleared).reduce(f64::max);
-    match last {
-        Some(end) => format!(
-            "{} after the {}",
-            seconds(cleared - end),
-            if chart.faults.len() > 1 { "last fault" } else { "fault" }
-        ),
-        None => format!("at {}", seconds(cleared)),
+    let fault = if chart.faults.len() > 1 { "last fault" } else { "fault" };
+    match chart.faults.iter().map(|fault| fault.to).reduce(f64::max) {
+        Some(end) if end <= cleared => format!("{} after the {fault}", seconds(cleared - end)),
+        _ => format!("at {}", seconds(cleared)),
     }
 }
 

@@ -307,16 +307,19 @@ pub fn header_lines(title: &str, subtitle: &str) -> (Vec<(f64, String, Lettering
     (lines, y + 8.0)
 }
 
-/// Keeps a number on the line of its unit, and both sides of an equals sign together.
+/// Keeps a number on the line of its unit, both parts of "2 min 3 s", and both sides of an equals sign together.
 fn bound(text: &str) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let glued = |index: usize| {
-        let before = index.checked_sub(1).and_then(|before| characters.get(before));
-        let after = characters.get(index + 1);
-        before.is_some_and(|before| before.is_ascii_digit() || *before == '=') || after == Some(&'=')
-    };
-    let places = characters.iter().enumerate();
-    places.map(|(index, character)| if *character == ' ' && glued(index) { '\u{A0}' } else { *character }).collect()
+    let mut text_bound = String::with_capacity(text.len());
+    for (index, character) in text.char_indices() {
+        let (before, after) = (&text[..index], text[index..].chars().nth(1));
+        let digit_before = before.ends_with(|last: char| last.is_ascii_digit());
+        let digit_after = after.is_some_and(|next| next.is_ascii_digit());
+        let unit_before = [" min", " h", " d"].iter().any(|unit| before.ends_with(unit));
+        let equals = before.ends_with('=') || after == Some('=');
+        let glued = character == ' ' && (digit_before || equals || unit_before && digit_after);
+        text_bound.push(if glued { '\u{A0}' } else { character });
+    }
+    text_bound
 }
 
 /// Why drawing is not fallible for us.
@@ -382,6 +385,11 @@ pub fn spread(wanted: &[f64], sizes: &[f64], low: f64, high: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_stay_with_their_units() {
+        assert_eq!(bound("acks = all in 2 min 3 s"), "acks\u{A0}=\u{A0}all in 2\u{A0}min\u{A0}3\u{A0}s");
+    }
 
     #[test]
     fn labels_that_touch_share_the_way() {

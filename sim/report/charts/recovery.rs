@@ -126,7 +126,7 @@ impl RecoveryChart {
     fn asymptote(&self, x: &Axis) -> f64 {
         let steps = 2_000;
         let headrooms = (0..=steps).map(|step| x.low + (x.high - x.low) * f64::from(step) / f64::from(steps));
-        headrooms.filter(|headroom| headroom * self.share(*headroom) <= 1.0).last().unwrap_or(1.0).max(1.0)
+        headrooms.rev().find(|headroom| headroom * self.share(*headroom) <= 1.0).unwrap_or(1.0).max(1.0)
     }
 }
 
@@ -176,7 +176,8 @@ impl Drawing<'_> {
         let outage = self.chart.outage.as_seconds();
         let nominal = |headroom: f64| outage / (headroom - 1.0);
         let effective = |headroom: f64| outage / (headroom * self.chart.share(headroom) - 1.0);
-        let curves: [(&dyn Fn(f64) -> f64, Token, Dash, &str, bool); 2] = [
+        type Curve<'a> = (&'a dyn Fn(f64) -> f64, Token, Dash, &'a str, bool);
+        let curves: [Curve; 2] = [
             (&nominal, Token::Muted, Dash::Solid, "theory, nominal: outage\u{A0}÷\u{A0}(h\u{A0}−\u{A0}1)", true),
             (&effective, Token::Category2, Dash::Dashed, "theory, effective headroom", self.chart.effective_differs()),
         ];

@@ -128,7 +128,7 @@ impl Consumer {
     }
 
     pub(super) fn handle_join_group(&mut self, join: JoinGroupResponse, step: &mut Step) {
-        if self.membership.stage != (Stage::Joining { in_flight: true }) {
+        if self.membership.stage != (Stage::Joining { in_flight: true }) || self.closing != Closing::No {
             return;
         }
         self.membership.stage = Stage::Joining { in_flight: false };
@@ -156,7 +156,8 @@ impl Consumer {
         assignment: Vec<TopicPartition>,
         step: &mut Step,
     ) {
-        if self.membership.stage != Stage::Syncing || self.membership.generation != Some(generation) {
+        let is_expected = self.membership.stage == Stage::Syncing && self.membership.generation == Some(generation);
+        if !is_expected || self.closing != Closing::No {
             return;
         }
         match error {
@@ -177,7 +178,9 @@ impl Consumer {
             ErrorCode::None => self.membership.session_deadline = step.time() + self.settings.session_timeout,
             ErrorCode::RebalanceInProgress => {
                 self.membership.session_deadline = step.time() + self.settings.session_timeout;
-                self.want_rejoin();
+                if self.membership.identity() == Some(sent_as) {
+                    self.want_rejoin();
+                }
             }
             ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
                 if self.membership.identity() == Some(sent_as) {

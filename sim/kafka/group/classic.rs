@@ -11,50 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::types::note::{GroupState, Note};
 use crate::types::record::GroupMember;
 use crate::types::request::*;
-use crate::types::settings::BrokerSettings;
 use crate::types::*;
 
+use super::member::Member;
 use super::offsets::Offsets;
+use super::turn::{Then, Turn, Write, reply_join_error, reply_sync};
 
 /// How long a member may be parked in its first join. Kafka: CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS.
 const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// What a step of a group may touch.
-pub(super) struct Turn<'t, 's> {
-    pub step: &'t mut Step<'s>,
-    pub writes: &'t mut Vec<Write>,
-    pub settings: &'t BrokerSettings,
-}
-
-/// Records for the offsets topic, and what follows when they are replicated.
-#[derive(Clone, Debug)]
-pub(super) struct Write {
-    pub group: GroupId,
-    pub records: Vec<Group>,
-    pub then: Then,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Then {
-    /// The assignment of this generation is durable: members may have it.
-    Assigned {
-        generation: Generation,
-        assignments: Vec<(MemberId, Vec<TopicPartition>)>,
-    },
-    /// The group is known to be empty.
-    Emptied,
-    /// `from` is gone when the commit was answered before it was durable.
-    Committed {
-        from: Option<ReplyTo>,
-        by: NodeId,
-        member: Option<MemberId>,
-        offsets: Vec<CommittedOffset>,
-        at: Time,
-    },
-    Expired {
-        partitions: Vec<TopicPartition>,
-    },
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct ClassicGroup {
@@ -105,19 +69,6 @@ struct InitialDelay {
     /// What is left of the rebalance timeout after `deadline`.
     remaining: Duration,
     member_added: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Member {
-    session_timeout: Duration,
-    rebalance_timeout: Duration,
-    topics: Vec<TopicId>,
-    assignment: Vec<TopicPartition>,
-    session_deadline: Time,
-    awaiting_join: Option<ReplyTo>,
-    awaiting_sync: Option<ReplyTo>,
-    /// In its first join: its session has not begun.
-    is_new: bool,
 }
 
 impl ClassicGroup {
@@ -653,37 +604,4 @@ impl ClassicGroup {
             State::Empty | State::CompletingRebalance | State::Stable | State::Dead => {}
         }
     }
-}
-
-impl Member {
-    /// A parked member lives until its request is answered. Kafka: ClassicGroupMember.hasSatisfiedHeartbeat.
-    fn expires(&self) -> Time {
-        let is_parked = self.awaiting_join.is_some() || self.awaiting_sync.is_some();
-        if is_parked && !self.is_new { Time::NEVER } else { self.session_deadline }
-    }
-
-    fn rejoin(&mut self, from: ReplyTo, request: JoinGroupRequest, turn: &mut Turn) {
-        self.session_timeout = request.session_timeout;
-        self.rebalance_timeout = request.rebalance_timeout;
-        self.topics = request.topics;
-        if let Some(older) = self.awaiting_join.replace(from) {
-            let member = request.member.unwrap_or_default();
-            reply_join_error(older, ErrorCode::RebalanceInProgress, member, turn);
-        }
-    }
-}
-
-pub(super) fn reply_join_error(from: ReplyTo, error: ErrorCode, member: MemberId, turn: &mut Turn) {
-    let response = JoinGroupResponse {
-        error,
-        generation: Generation(0),
-        member,
-        leader: MemberId::default(),
-        members: Vec::new(),
-    };
-    turn.step.reply(from, Response::JoinGroup(response));
-}
-
-fn reply_sync(from: ReplyTo, error: ErrorCode, assignment: Vec<TopicPartition>, turn: &mut Turn) {
-    turn.step.reply(from, Response::SyncGroup { error, assignment });
 }

@@ -16,7 +16,8 @@ use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
 use crate::types::*;
 
-use super::classic::{ClassicGroup, Then, Turn, Write, reply_join_error};
+use super::classic::ClassicGroup;
+use super::turn::{Then, Turn, Write, reply_join_error};
 
 /// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
 const LOAD_BASE: Duration = Duration::from_millis(1);

@@ -447,7 +447,7 @@ impl Harness {
                     error: ErrorCode::None,
                     end: Some(DivergingEpoch {
                         epoch: question.leader_epoch,
-                        end_offset: self.log_end(question.partition),
+                        end_offset: self.epoch_end(question.partition, question.leader_epoch),
                     }),
                 });
                 let answers = answers.collect();
@@ -459,6 +459,11 @@ impl Harness {
 
     fn log_end(&self, partition: TopicPartition) -> Offset {
         self.logs[usize::from(partition.partition)].last().map_or(Offset::ZERO, RecordBatch::end_offset)
+    }
+
+    fn epoch_end(&self, partition: TopicPartition, epoch: LeaderEpoch) -> Offset {
+        let log = &self.logs[usize::from(partition.partition)];
+        log.iter().rfind(|batch| batch.leader_epoch <= epoch).map_or(Offset::ZERO, RecordBatch::end_offset)
     }
 
     fn fetch(&mut self, from: ReplyTo, request: FetchRequest, is_late: bool) {

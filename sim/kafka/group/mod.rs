@@ -13,7 +13,9 @@
 
 mod classic;
 mod coordinator;
+mod member;
 mod offsets;
+mod turn;
 
 pub use coordinator::{AppendToken, Coordinator, CoordinatorAppend, CoordinatorConfig};
 

@@ -1,0 +1,57 @@
+//! What a group may touch in a step, and what it wants written; the two answers that can be parked.
+
+use crate::types::request::*;
+use crate::types::settings::BrokerSettings;
+use crate::types::*;
+
+/// What a step of a group may touch.
+pub(super) struct Turn<'t, 's> {
+    pub step: &'t mut Step<'s>,
+    pub writes: &'t mut Vec<Write>,
+    pub settings: &'t BrokerSettings,
+}
+
+/// Records for the offsets topic, and what follows when they are replicated.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub group: GroupId,
+    pub records: Vec<Group>,
+    pub then: Then,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// The assignment of this generation is durable: members may have it.
+    Assigned {
+        generation: Generation,
+        assignments: Vec<(MemberId, Vec<TopicPartition>)>,
+    },
+    /// The group is known to be empty.
+    Emptied,
+    /// `from` is gone when the commit was answered before it was durable.
+    Committed {
+        from: Option<ReplyTo>,
+        by: NodeId,
+        member: Option<MemberId>,
+        offsets: Vec<CommittedOffset>,
+        at: Time,
+    },
+    Expired {
+        partitions: Vec<TopicPartition>,
+    },
+}
+
+pub(super) fn reply_join_error(from: ReplyTo, error: ErrorCode, member: MemberId, turn: &mut Turn) {
+    let response = JoinGroupResponse {
+        error,
+        generation: Generation(0),
+        member,
+        leader: MemberId::default(),
+        members: Vec::new(),
+    };
+    turn.step.reply(from, Response::JoinGroup(response));
+}
+
+pub(super) fn reply_sync(from: ReplyTo, error: ErrorCode, assignment: Vec<TopicPartition>, turn: &mut Turn) {
+    turn.step.reply(from, Response::SyncGroup { error, assignment });
+}

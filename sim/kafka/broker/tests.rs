@@ -256,7 +256,10 @@ fn pipelined_requests_execute_one_at_a_time_and_in_order() {
     assert!(bench.request(3, 4, latest()).is_empty());
     assert_eq!(say(&bench.request(4, 1, latest())), ["4:1 offset 0"], "another connection is not held up");
     assert_eq!(say(&bench.request(1, 1, fetch(0, true))), ["1:1 fetch None 1 hw=0"]);
-    assert_eq!(say(&bench.request(1, 2, fetch(1, true))), ["3:1 produce None 0", "3:2 offset 1", "append", "1:2 fetch None 1 hw=1"]);
+    assert_eq!(
+        say(&bench.request(1, 2, fetch(1, true))),
+        ["3:1 produce None 0", "3:2 offset 1", "append", "1:2 fetch None 1 hw=1"]
+    );
     assert_eq!(say(&bench.request(1, 3, fetch(2, true))), ["3:3 produce None 1", "3:4 offset 2"]);
 }
 

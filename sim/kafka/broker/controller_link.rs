@@ -71,7 +71,8 @@ impl ControllerLink {
         step: &mut Step,
     ) -> Option<Proposal> {
         let (_, proposal) = self.in_flight.remove(&correlation)?;
-        if matches!(response.error, ErrorCode::NotController | ErrorCode::StaleBrokerEpoch | ErrorCode::RequestTimedOut) {
+        if matches!(response.error, ErrorCode::NotController | ErrorCode::StaleBrokerEpoch | ErrorCode::RequestTimedOut)
+        {
             self.not_before = step.time() + CONNECT_BACKOFF;
             self.waiting.entry(proposal.request.partition).or_insert(proposal);
             return None;

@@ -166,7 +166,8 @@ impl Lifecycle {
 
     fn fail(&mut self, step: &mut Step) {
         self.in_flight = None;
-        self.next = step.time() + exponential_backoff(RESEND_BACKOFF, self.session_timeout / 2, self.failures, step.rng);
+        self.next =
+            step.time() + exponential_backoff(RESEND_BACKOFF, self.session_timeout / 2, self.failures, step.rng);
         self.failures += 1;
     }
 }

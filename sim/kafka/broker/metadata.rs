@@ -87,13 +87,7 @@ impl Broker {
     }
 
     /// The coordinator of a group is the leader of its offsets partition.
-    fn hand_over_groups(
-        &mut self,
-        id: TopicPartition,
-        place: usize,
-        leads: Option<LeaderEpoch>,
-        step: &mut Step,
-    ) {
+    fn hand_over_groups(&mut self, id: TopicPartition, place: usize, leads: Option<LeaderEpoch>, step: &mut Step) {
         let said = step.out.0.len();
         match leads {
             Some(epoch) => {

@@ -248,12 +248,10 @@ impl Broker {
             Response::AllocateProducerIds { error, first, count } => {
                 self.link.handle_producer_ids(correlation, error, first, count, step);
             }
-            other if channel == LIFECYCLE_CHANNEL => {
-                match self.lifecycle.handle_response(correlation, other, step) {
-                    Order::GoOn => self.notice_catch_up(step),
-                    Order::ShutDown => self.shut_down(step),
-                }
-            }
+            other if channel == LIFECYCLE_CHANNEL => match self.lifecycle.handle_response(correlation, other, step) {
+                Order::GoOn => self.notice_catch_up(step),
+                Order::ShutDown => self.shut_down(step),
+            },
             // Nothing else was asked for.
             _ => {}
         }

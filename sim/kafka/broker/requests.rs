@@ -122,12 +122,7 @@ impl Broker {
     }
 
     /// Looks again at every fetch that waits on a partition.
-    pub(super) fn wake(
-        &mut self,
-        place: usize,
-        list: impl Fn(&mut Slot) -> &mut Vec<ConnectionId>,
-        step: &mut Step,
-    ) {
+    pub(super) fn wake(&mut self, place: usize, list: impl Fn(&mut Slot) -> &mut Vec<ConnectionId>, step: &mut Step) {
         let mut waiting = std::mem::take(list(&mut self.slots[place]));
         for connection in waiting.drain(..) {
             self.retry_fetch(connection, Patience::Waits, step);
@@ -274,10 +269,9 @@ impl Broker {
         let leader = leader.and_then(|state| state.leader).filter(|leader| self.image.is_active(*leader));
         match leader.filter(|_| self.lifecycle.is_caught_up()) {
             Some(coordinator) => Response::FindCoordinator { error: ErrorCode::None, coordinator },
-            None => Response::FindCoordinator {
-                error: ErrorCode::CoordinatorNotAvailable,
-                coordinator: NodeId::default(),
-            },
+            None => {
+                Response::FindCoordinator { error: ErrorCode::CoordinatorNotAvailable, coordinator: NodeId::default() }
+            }
         }
     }
 

@@ -216,9 +216,15 @@ impl Log {
         self.end_offset
     }
 
-    /// The newest epoch this log knows of; a follower's fetch carries it.
-    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        self.epochs.latest()
+    /// Epoch of the last record; a follower's fetch carries it. `None`: there never was one.
+    ///
+    /// Kafka differs: LeaderEpochFileCache.latestEpoch also counts an own term in which nothing was written.
+    pub fn last_epoch(&self) -> Option<LeaderEpoch> {
+        match self.batches.last() {
+            Some(batch) => Some(batch.leader_epoch),
+            None if self.start_offset > Offset::ZERO => self.epochs.latest(),
+            None => None,
+        }
     }
 
     /// Where the records of `requested` end, or of the largest epoch below it that this log has. KIP-101, KIP-279.

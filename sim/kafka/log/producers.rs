@@ -92,8 +92,7 @@ impl ProducerStates {
 
     /// Takes back the producers of `removed` batches to what the `kept` ones say of them.
     pub fn truncate(&mut self, removed: &[RecordBatch], kept: &[RecordBatch]) {
-        let mut affected: BTreeSet<ProducerId> =
-            removed.iter().filter_map(|batch| Some(batch.producer?.id)).collect();
+        let mut affected: BTreeSet<ProducerId> = removed.iter().filter_map(|batch| Some(batch.producer?.id)).collect();
         for producer in &affected {
             self.producers.remove(producer);
         }

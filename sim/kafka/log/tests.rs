@@ -54,13 +54,7 @@ fn settings() -> LogSettings {
 fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
     let record = |send| Record {
         send: SendId(send),
-        message: Message {
-            event: EventId(send),
-            origin: ServiceId(0),
-            key: Key(0),
-            version: 1,
-            size: 100,
-        },
+        message: Message { event: EventId(send), origin: ServiceId(0), key: Key(0), version: 1, size: 100 },
         timestamp: Time(send),
     };
     RecordBatch {
@@ -183,7 +177,8 @@ fn a_repeated_batch_is_found_among_the_last_five() {
     for number in 0..7 {
         log.append_as_leader(&batch(number, 1, Some((1, number))), LeaderEpoch(0), Time(0)).unwrap();
     }
-    let again = |log: &mut Log, sequence| log.append_as_leader(&batch(9, 1, Some((1, sequence))), LeaderEpoch(0), Time(0));
+    let again =
+        |log: &mut Log, sequence| log.append_as_leader(&batch(9, 1, Some((1, sequence))), LeaderEpoch(0), Time(0));
     assert_eq!(again(&mut log, 2), Ok(LeaderAppend::Duplicate { base_offset: Offset(2), end_offset: Offset(3) }));
     assert_eq!(again(&mut log, 1), Err(ErrorCode::OutOfOrderSequenceNumber));
     assert_eq!(again(&mut log, 8), Err(ErrorCode::OutOfOrderSequenceNumber));

@@ -40,7 +40,7 @@ impl Follower {
             partition: replica.id,
             current_leader_epoch: Some(self.leader_epoch),
             fetch_offset: replica.log.end_offset(),
-            last_fetched_epoch: replica.log.latest_epoch(),
+            last_fetched_epoch: replica.log.last_epoch(),
             max_bytes: REPLICA_FETCH_MAX_BYTES,
         })
     }
@@ -76,7 +76,7 @@ impl Follower {
         to: Option<NodeId>,
         step: &mut Step,
     ) -> Produced {
-        let epoch = replica.log.latest_epoch().unwrap_or(self.leader_epoch);
+        let epoch = replica.log.last_epoch().unwrap_or(self.leader_epoch);
         let (error, offsets) = match replica.log.append_as_leader(batch, epoch, step.now.wall_clock) {
             Ok(LeaderAppend::New(batch)) => {
                 let offsets = (batch.base_offset, batch.end_offset());

@@ -34,7 +34,10 @@ struct ParkedAck {
 /// What becomes of a produced batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Produced {
-    Answered { error: ErrorCode, base_offset: Offset },
+    Answered {
+        error: ErrorCode,
+        base_offset: Offset,
+    },
     /// The answer comes as a [`FinishedAck`].
     Parked,
 }
@@ -50,7 +53,8 @@ impl Leader {
         step: &mut Step,
     ) -> Leader {
         let node = replica.settings.node;
-        let unknown = |broker: &NodeId| RemoteReplica::unknown(*broker, state.in_sync_replicas.contains(broker), step.time());
+        let unknown =
+            |broker: &NodeId| RemoteReplica::unknown(*broker, state.in_sync_replicas.contains(broker), step.time());
         let mut remotes: Vec<RemoteReplica> = state.replicas.iter().filter(|id| **id != node).map(unknown).collect();
         let (parked, known) = match previous {
             Some(leader) => (leader.parked, leader.remotes),
@@ -395,7 +399,8 @@ impl Leader {
         let leader_end = replica.log.end_offset();
         let mut offset = leader_end;
         for remote in &self.remotes {
-            if Some(offset) <= remote.log_end_offset || !self.waits_for(remote, leader_end, replica, image, step.time()) {
+            if Some(offset) <= remote.log_end_offset || !self.waits_for(remote, leader_end, replica, image, step.time())
+            {
                 continue;
             }
             let Some(end) = remote.log_end_offset else { return };
@@ -427,7 +432,8 @@ impl Leader {
         if self.in_sync.is_adding(remote.broker) {
             return false;
         }
-        remote.is_caught_up(leader_end, now, replica.settings.replica_lag_time_max) && is_eligible(remote, image, guards)
+        remote.is_caught_up(leader_end, now, replica.settings.replica_lag_time_max)
+            && is_eligible(remote, image, guards)
     }
 
     fn finish(&self, replica: &mut Replica, ack: ParkedAck, error: ErrorCode, step: &mut Step) {

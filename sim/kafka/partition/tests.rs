@@ -19,8 +19,7 @@ fn transcripts() {
     paths.sort();
     assert!(!paths.is_empty(), "no transcripts");
     for path in paths {
-        goldenscript::run(&mut Cluster::default(), &path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        goldenscript::run(&mut Cluster::default(), &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
 
@@ -58,7 +57,8 @@ impl goldenscript::Runner for Cluster {
                 let in_sync = nodes(arguments.take_key("isr").unwrap_or("1-2-3"))?;
                 self.min_in_sync_replicas = number(arguments.take_key("min_isr"), 2)?;
                 let off = arguments.take_key("off").unwrap_or("");
-                self.guards = Guard::ALL.iter().filter(|guard| off.split('-').any(|id| id == guard.id())).copied().collect();
+                self.guards =
+                    Guard::ALL.iter().filter(|guard| off.split('-').any(|id| id == guard.id())).copied().collect();
                 self.build(replicas, in_sync);
             }
             "produce" => {
@@ -170,8 +170,11 @@ impl Cluster {
     }
 
     fn open(&mut self, id: NodeId, image: LogImage) {
-        let topic =
-            TopicSettings { min_insync_replicas: self.min_in_sync_replicas, replication: 3, ..TopicSettings::default() };
+        let topic = TopicSettings {
+            min_insync_replicas: self.min_in_sync_replicas,
+            replication: 3,
+            ..TopicSettings::default()
+        };
         let settings = PartitionSettings::new(id, &BrokerSettings::default(), &topic, self.guards);
         let (mut outbox, mut rng) = (Outbox::default(), Seed(0).stream("test"));
         let now = Now { monotonic: self.now, wall_clock: self.now };
@@ -250,9 +253,8 @@ impl Cluster {
             producer,
             records: Arc::new(Records::Messages(sends.iter().map(record).collect())),
         };
-        let produced = self.step(to, |partition, image, step| {
-            partition.produce(&batch, acks, ticket, Some(NodeId(9)), image, step)
-        });
+        let produced = self
+            .step(to, |partition, image, step| partition.produce(&batch, acks, ticket, Some(NodeId(9)), image, step));
         match produced {
             Produced::Answered { error, base_offset } => self.print_answer(error, base_offset, sends),
             Produced::Parked => {
@@ -267,7 +269,8 @@ impl Cluster {
         let Some(leader) = leader.or(self.partitions[&from].following()) else {
             return writeln!(self.output, "{from} has nobody to fetch from").expect("a string");
         };
-        let Some(question) = self.partitions.get_mut(&from).and_then(|follower| follower.next_fetch(leader, now)) else {
+        let Some(question) = self.partitions.get_mut(&from).and_then(|follower| follower.next_fetch(leader, now))
+        else {
             return writeln!(self.output, "{from} may not fetch from {leader}").expect("a string");
         };
         let broker_epoch = self.images[&from].brokers[&from].broker_epoch;
@@ -329,9 +332,11 @@ impl Cluster {
             state.in_sync_replicas.retain(|other| *other != id);
             state.partition_epoch.0 += 1;
         }
-        let leader = state.replicas.iter().copied().find(|other| {
-            state.in_sync_replicas.contains(other) && !self.controller.brokers[other].fenced
-        });
+        let leader = state
+            .replicas
+            .iter()
+            .copied()
+            .find(|other| state.in_sync_replicas.contains(other) && !self.controller.brokers[other].fenced);
         if state.leader.is_none_or(|old| self.controller.brokers[&old].fenced) && state.leader != leader {
             self.elect_or_none(leader);
         }
@@ -376,7 +381,8 @@ impl Cluster {
                 Role::Follower(follower) => format!("follower epoch={}", follower.leader_epoch()),
                 Role::Offline => "offline".to_string(),
             };
-            let log = list(partition.log().batches().iter().map(|batch| format!("{}@{}", values(batch), batch.leader_epoch)));
+            let log =
+                list(partition.log().batches().iter().map(|batch| format!("{}@{}", values(batch), batch.leader_epoch)));
             let (hw, leo) = (partition.high_watermark(), partition.log().end_offset());
             writeln!(self.output, "{id} {role} hw={hw} leo={leo} [{log}]").expect("a string");
         }

@@ -1,0 +1,657 @@
+//! From one document to its cells: axes, variants, grids and cases, laid over the base in the order of the language.
+//!
+//! base < `--set` < axes and variants; `[expect]` < variant < grid < cases in file order. Each cell is a whole tree again,
+//! and is read as if it had been written alone.
+
+use std::collections::BTreeSet;
+
+use super::diagnostics::{Diagnostic, Place, Problems, nearest, printable};
+use super::document::Document;
+use super::keys::TOP;
+use super::tree::{Item, Table, Value};
+use super::values::is_name;
+
+/// One dimension of a family.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// As written in `[matrix]`.
+    pub path: Vec<String>,
+    /// Shortest suffix of the path that no other axis has.
+    pub label: String,
+    /// A free name with variants rather than a path with values.
+    pub is_free: bool,
+    pub place: Place,
+    /// Values to run.
+    pub values: Vec<Item>,
+    /// Values as the file has them; `--set` may have pinned one, or another.
+    declared: Vec<Item>,
+}
+
+impl Axis {
+    /// As they stand in ids of cells.
+    pub fn value_names(&self) -> Vec<String> {
+        value_names(self)
+    }
+}
+
+/// One scenario of the family, written out.
+#[derive(Clone, Debug)]
+pub struct CellTree {
+    pub id: String,
+    pub axes: Vec<(String, String)>,
+    pub tree: Table,
+}
+
+/// More cells than anybody looks at, and more text than can be read at once.
+const MOST_CELLS: usize = 1_024;
+const MOST_WORK: usize = 64 << 20;
+
+/// All cells that are to be run. Problems of the family itself are added.
+pub fn cells(document: &mut Document, problems: &Problems) -> (Vec<Axis>, Vec<CellTree>) {
+    let matrix = document.tree.remove("matrix");
+    let variants = document.tree.remove("variant");
+    let grids = document.tree.remove("grid");
+    let cases = document.tree.remove("case");
+    let mut axes = matrix.map_or(Vec::new(), |matrix| read_axes(&matrix, problems));
+    let by_path =
+        |axes: &[Axis], path: &[String]| axes.iter().position(|axis| axis.path == path || [axis.label.clone()] == path);
+    document.apply_sets(|path| by_path(&axes, path).is_some(), problems);
+    for (path, item) in &document.sets {
+        if let Some(at) = by_path(&axes, path) {
+            axes[at].values = vec![item.clone()];
+        }
+    }
+    let empty = Table::default();
+    let variants = match &variants {
+        Some(item) => item.table().unwrap_or_else(|| {
+            report_type(item, "variant", "a table of partial scenarios", problems);
+            &empty
+        }),
+        None => &empty,
+    };
+    check_variants(&document.tree, &axes, variants, problems);
+    let size: usize = document.sources.iter().map(|source| source.text.len()).sum();
+    let count = axes.iter().try_fold(1usize, |count, axis| count.checked_mul(axis.values.len().max(1)));
+    if !count.is_some_and(|count| count <= MOST_CELLS && count * size <= MOST_WORK) {
+        let place = axes.first().map_or(Place::default(), |axis| axis.place);
+        let title = "the family has too many cells".to_string();
+        problems.add(
+            Diagnostic::error("S066", place, title)
+                .label(format!("all axes together must not have more than {MOST_CELLS} cells"))
+                .help("split the question into several scenarios"),
+        );
+        return (axes, Vec::new());
+    }
+    let mut output: Vec<CellTree> = Vec::new();
+    let grids = grids.map_or(Vec::new(), |item| read_grids(&item, &axes, problems));
+    let cases = cases.map_or(Vec::new(), |item| read_cases(&item, &axes, problems));
+    for chosen in choices(&axes) {
+        let mut tree = document.tree.clone();
+        lay_choices(&mut tree, &axes, &chosen, variants, problems);
+        let named = name_choices(&axes, &chosen);
+        let mut run = true;
+        for grid in &grids {
+            run &= grid.lay(&mut tree, &named);
+        }
+        for case in &cases {
+            run &= case.lay(&mut tree, &named);
+        }
+        if !run {
+            continue;
+        }
+        drop_absent(&mut tree, &axes, &named, problems);
+        let id = named.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(",");
+        output.push(CellTree { id, axes: named, tree });
+    }
+    (axes, output)
+}
+
+pub fn report_type(item: &Item, key: &str, what: &str, problems: &Problems) {
+    problems.add(
+        Diagnostic::error("S012", item.place, format!("`{key}` takes {what}, found {}", item.value.kind()))
+            .label("wrong type of value")
+            .help(format!("write a table: [{key}]")),
+    );
+}
+
+// --- axes ---
+
+fn read_axes(matrix: &Item, problems: &Problems) -> Vec<Axis> {
+    let Some(table) = matrix.table() else {
+        report_type(matrix, "matrix", "a table of axes", problems);
+        return Vec::new();
+    };
+    let mut axes = Vec::new();
+    find_axes(&mut Vec::new(), table, &mut axes, problems);
+    let paths: Vec<Vec<String>> = axes.iter().map(|axis| axis.path.clone()).collect();
+    for (number, axis) in axes.iter_mut().enumerate() {
+        axis.label = shortest(&paths, number);
+    }
+    for axis in &axes {
+        check_axis(axis, problems);
+    }
+    axes
+}
+
+fn find_axes(path: &mut Vec<String>, table: &Table, axes: &mut Vec<Axis>, problems: &Problems) {
+    for (key, item) in table.iter() {
+        path.push(key.to_string());
+        match &item.value {
+            Value::Table(below) => find_axes(path, below, axes, problems),
+            Value::List(values) if !values.is_empty() => {
+                let is_free = path.len() == 1 && !TOP.iter().any(|top| top.name == key);
+                axes.push(Axis {
+                    path: path.clone(),
+                    label: String::new(),
+                    is_free,
+                    place: item.key,
+                    values: values.clone(),
+                    declared: values.clone(),
+                });
+            }
+            _ => {
+                let title = format!("axis `{}` has no list of values", printable(&path.join(".")));
+                problems.add(
+                    Diagnostic::error("S060", item.place, title)
+                        .label("not a list of values")
+                        .help("write the values to vary: [\"1\", \"all\"]"),
+                );
+            }
+        }
+        path.pop();
+    }
+}
+
+fn shortest(paths: &[Vec<String>], number: usize) -> String {
+    let own = &paths[number];
+    for length in 1..=own.len() {
+        let suffix = &own[own.len() - length..];
+        let clash = paths.iter().enumerate().any(|(other, path)| other != number && path.ends_with(suffix));
+        if !clash {
+            return suffix.join(".");
+        }
+    }
+    own.join(".")
+}
+
+fn check_axis(axis: &Axis, problems: &Problems) {
+    let mut seen: Vec<String> = Vec::new();
+    for (number, value) in axis.values.iter().enumerate() {
+        let name = value_name(axis, number);
+        if seen.contains(&name) {
+            let title = format!("axis `{}` has the value `{}` twice", printable(&axis.label), printable(&name));
+            problems.add(Diagnostic::error("S060", value.place, title).label("again").help("remove one of them"));
+        }
+        seen.push(name);
+    }
+}
+
+/// How a value stands in the id of a cell: as written when that is short, else by its number.
+fn value_name(axis: &Axis, number: usize) -> String {
+    item_name(&axis.values[number], number)
+}
+
+fn item_name(item: &Item, number: usize) -> String {
+    let written = item.written();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '%' | '+' | '/' | ' ');
+    let simple = !matches!(item.value, Value::List(_) | Value::Table(_));
+    if simple && !written.is_empty() && written.len() <= 40 && written.chars().all(plain) && !written.contains("..") {
+        written.replace(' ', "-").replace('/', "-per-")
+    } else if written.len() <= 40 && !written.is_empty() && simple && !written.contains("..") {
+        written.chars().map(|c| if plain(c) && c != ' ' && c != '/' { c } else { '-' }).collect()
+    } else {
+        format!("{}", number + 1)
+    }
+}
+
+fn choices(axes: &[Axis]) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for axis in axes {
+        all = all
+            .into_iter()
+            .flat_map(|chosen| {
+                (0..axis.values.len()).map(move |value| {
+                    let mut longer: Vec<usize> = chosen.clone();
+                    longer.push(value);
+                    longer
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+fn name_choices(axes: &[Axis], chosen: &[usize]) -> Vec<(String, String)> {
+    axes.iter().zip(chosen).map(|(axis, &value)| (axis.label.clone(), value_name(axis, value))).collect()
+}
+
+// --- variants ---
+
+fn check_variants(tree: &Table, axes: &[Axis], variants: &Table, problems: &Problems) {
+    let only: BTreeSet<String> = only_names(tree, variants);
+    let mut used = BTreeSet::new();
+    for axis in axes.iter().filter(|axis| axis.is_free) {
+        for value in &axis.values {
+            let written = value.written();
+            let known = written == "none" || variants.get(&written).is_some() || only.contains(&written);
+            if !known {
+                let near = nearest(&written, variants.keys().chain(only.iter().map(String::as_str)));
+                let title = format!(
+                    "`{}` is a value of axis `{}`, but no variant has this name and no `only` mentions it",
+                    printable(&written),
+                    printable(&axis.label)
+                );
+                let mut diagnostic = Diagnostic::error("S061", value.place, title)
+                    .label("no such variant")
+                    .help(format!("define it: [variant.{}], or write the axis as a path of keys", printable(&written)));
+                if let Some(near) = near {
+                    diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+                    if let Some(item) = variants.get(near) {
+                        diagnostic = diagnostic.other(item.key, "a similar variant is defined here");
+                    }
+                }
+                problems.add(diagnostic);
+            }
+            used.insert(written);
+        }
+    }
+    for (name, item) in variants.iter() {
+        if item.table().is_none() {
+            report_type(item, &format!("variant.{}", printable(name)), "a partial scenario", problems);
+        }
+        if !is_name(name) {
+            let title = format!("`{}` is not a name for a variant", printable(name));
+            problems.add(
+                Diagnostic::error("S022", item.key, title).label("not a name").help("small letters, digits and `-`"),
+            );
+        } else if !used.contains(name) {
+            let title = format!("variant `{name}` is on no axis");
+            problems.add(
+                Diagnostic::error("S062", item.key, title)
+                    .label("no cell has it")
+                    .help(format!("add an axis to [matrix]: what = [\"none\", \"{name}\"]")),
+            );
+        }
+    }
+}
+
+/// Every name that some `only` mentions.
+fn only_names(tree: &Table, variants: &Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let layers = std::iter::once(tree).chain(variants.iter().filter_map(|(_, item)| item.table()));
+    for layer in layers {
+        for kind in ["topic", "store", "endpoint", "service", "fault"] {
+            for (_, thing) in layer.table(kind).into_iter().flat_map(Table::iter) {
+                if let Some(only) = thing.table().and_then(|table| table.get("only")) {
+                    names.extend(only.elements().iter().map(Item::written));
+                }
+            }
+        }
+    }
+    names
+}
+
+fn lay_choices(tree: &mut Table, axes: &[Axis], chosen: &[usize], variants: &Table, problems: &Problems) {
+    let mut set: Vec<(Vec<String>, Place, usize)> = Vec::new();
+    for (number, (axis, &value)) in axes.iter().zip(chosen).enumerate() {
+        let item = &axis.values[value];
+        let mut leaves = Vec::new();
+        if axis.is_free {
+            if let Some(layer) = variants.table(&item.written()) {
+                leaf_paths(&mut Vec::new(), layer, &mut leaves);
+                tree.overlay(layer);
+            }
+        } else {
+            leaves.push((axis.path.clone(), axis.place));
+            let path: Vec<&str> = axis.path.iter().map(String::as_str).collect();
+            if let Err(place) = tree.place_at(&path, item.clone()) {
+                let title = format!("axis `{}` goes through a value", printable(&axis.path.join(".")));
+                problems.add(
+                    Diagnostic::error("S060", axis.place, title)
+                        .label("not a path")
+                        .other(place, "this is no table")
+                        .help("end the path there"),
+                );
+            }
+        }
+        for (path, place) in leaves {
+            let clash = set
+                .iter()
+                .find(|(other, _, by)| *by != number && (other.starts_with(&path) || path.starts_with(other)));
+            if let Some((other, other_place, _)) = clash {
+                let title = format!("two axes set `{}` in one cell", printable(&other.join(".")));
+                problems.add(
+                    Diagnostic::error("S063", place, title)
+                        .label("set here")
+                        .other(*other_place, "and here")
+                        .help("let one axis set it, or make one axis of the two"),
+                );
+            }
+            set.push((path, place, number));
+        }
+    }
+}
+
+fn leaf_paths(path: &mut Vec<String>, table: &Table, leaves: &mut Vec<(Vec<String>, Place)>) {
+    for (key, item) in table.iter() {
+        path.push(key.to_string());
+        match &item.value {
+            Value::Table(below) if !below.is_empty() => leaf_paths(path, below, leaves),
+            _ => leaves.push((path.clone(), item.key)),
+        }
+        path.pop();
+    }
+}
+
+/// Takes out what `only` keeps for other cells. Leaves a mark, so that expectations of it are not called unknown.
+fn drop_absent(tree: &mut Table, axes: &[Axis], named: &[(String, String)], problems: &Problems) {
+    let chosen: Vec<&str> =
+        axes.iter().zip(named).filter(|(axis, _)| axis.is_free).map(|(_, (_, value))| value.as_str()).collect();
+    let on_axes: Vec<String> =
+        axes.iter().filter(|axis| axis.is_free).flat_map(|axis| axis.declared.iter().map(Item::written)).collect();
+    let mut absent = Table::default();
+    for kind in ["topic", "store", "endpoint", "service", "fault"] {
+        let Some(Value::Table(things)) = tree.get_mut(kind).map(|item| &mut item.value) else { continue };
+        let names: Vec<String> = things.keys().map(str::to_string).collect();
+        for name in names {
+            let Some(only) = things.get(&name).and_then(Item::table).and_then(|table| table.get("only")) else {
+                continue;
+            };
+            for element in only.elements() {
+                let written = element.written();
+                if !on_axes.contains(&written) {
+                    let title = format!("`only` names `{}`, which is a value of no axis", printable(&written));
+                    let near = nearest(&written, on_axes.iter().map(String::as_str));
+                    problems.add(
+                        Diagnostic::error("S061", element.place, title)
+                            .label("no cell has this variant")
+                            .help("add it to an axis of [matrix]")
+                            .did_you_mean(element.place, near.map(|near| format!("\"{near}\"")).as_deref()),
+                    );
+                }
+            }
+            if !only.elements().iter().any(|element| chosen.contains(&element.written().as_str())) {
+                let item = things.remove(&name).expect("its own key");
+                if kind != "fault" {
+                    absent.insert(&name, item);
+                }
+            }
+        }
+    }
+    if !absent.is_empty() {
+        let item = Item { value: Value::Table(absent), place: Place::default(), key: Place::default() };
+        tree.insert(ABSENT, item);
+    }
+}
+
+/// Key of the things that do not exist in a cell; not a possible key of a file.
+pub const ABSENT: &str = "(absent)";
+
+// --- grids and cases ---
+
+struct Grid {
+    /// What it expects of: `stats.count`.
+    what: Vec<String>,
+    /// (conditions, the expectation; none for a cell that is not run).
+    entries: Vec<(Vec<(String, String)>, Option<Item>)>,
+}
+
+impl Grid {
+    fn lay(&self, tree: &mut Table, named: &[(String, String)]) -> bool {
+        let mut run = true;
+        for (conditions, expectation) in &self.entries {
+            if !conditions.iter().all(|condition| named.contains(condition)) {
+                continue;
+            }
+            match expectation {
+                Some(item) => {
+                    let path: Vec<&str> =
+                        std::iter::once("expect").chain(self.what.iter().map(String::as_str)).collect();
+                    // A value in the way is reported when the expectation is read.
+                    let _ = tree.place_at(&path, item.clone());
+                }
+                None => run = false,
+            }
+        }
+        run
+    }
+}
+
+fn read_grids(item: &Item, axes: &[Axis], problems: &Problems) -> Vec<Grid> {
+    let Some(table) = item.table() else {
+        report_type(item, "grid", "a table of grids", problems);
+        return Vec::new();
+    };
+    let mut grids = Vec::new();
+    find_grids(&mut Vec::new(), table, item.key, axes, &mut grids, problems);
+    grids
+}
+
+fn find_grids(
+    path: &mut Vec<String>,
+    table: &Table,
+    place: Place,
+    axes: &[Axis],
+    grids: &mut Vec<Grid>,
+    problems: &Problems,
+) {
+    if table.iter().any(|(_, item)| item.table().is_none()) && !path.is_empty() {
+        if let Some(entries) = read_grid(table, place, axes, problems) {
+            grids.push(Grid { what: path.clone(), entries });
+        }
+        return;
+    }
+    for (key, item) in table.iter() {
+        let Some(below) = item.table() else {
+            report_type(item, &format!("grid.{}", printable(key)), "a grid", problems);
+            continue;
+        };
+        path.push(key.to_string());
+        find_grids(path, below, item.key, axes, grids, problems);
+        path.pop();
+    }
+}
+
+type GridEntries = Vec<(Vec<(String, String)>, Option<Item>)>;
+
+fn read_grid(table: &Table, place: Place, axes: &[Axis], problems: &Problems) -> Option<GridEntries> {
+    let mut rows: Vec<(String, &Item)> = Vec::new();
+    flatten_rows("", table, &mut rows);
+    let (head, body) = rows.split_first()?;
+    let labels = || axes.iter().map(|axis| axis.label.as_str());
+    let Some(columns) = find_axis(axes, &head.0) else {
+        let title = format!("the first row of a grid is an axis, found `{}`", printable(&head.0));
+        problems.add(
+            Diagnostic::error("S064", head.1.key, title)
+                .label("no axis of [matrix] has this name")
+                .help("begin with an axis and its values")
+                .did_you_mean(head.1.key, nearest(&head.0, labels())),
+        );
+        return None;
+    };
+    if body.is_empty() {
+        problems.add(
+            Diagnostic::error("S065", place, "a grid has no rows")
+                .label("only its head")
+                .help("add a row of expectations"),
+        );
+    }
+    let names: Vec<String> = head.1.elements().iter().map(Item::written).collect();
+    let mut known = true;
+    for element in head.1.elements() {
+        known &= check_axis_value(columns, element, problems);
+    }
+    let row_axis = axes
+        .iter()
+        .filter(|axis| axis.label != columns.label)
+        .find(|axis| body.iter().any(|(key, _)| value_names(axis).contains(key)));
+    let mut entries = Vec::new();
+    for (key, row) in body {
+        let mut conditions = Vec::new();
+        if key != "expect" || row_axis.is_some() {
+            match row_axis.filter(|axis| value_names(axis).contains(key)) {
+                Some(axis) => conditions.push((axis.label.clone(), key.clone())),
+                None => {
+                    let all: Vec<String> =
+                        axes.iter().filter(|axis| axis.label != columns.label).flat_map(value_names).collect();
+                    let near = nearest(key, all.iter().map(String::as_str));
+                    let title = format!("row `{}` is a value of no axis", printable(key));
+                    problems.add(
+                        Diagnostic::error("S064", row.key, title)
+                            .label("matches no cell")
+                            .help("a row is a value of one other axis, or `expect` if there is none")
+                            .did_you_mean(row.key, near),
+                    );
+                    continue;
+                }
+            }
+        }
+        if row.elements().len() != names.len() {
+            let title =
+                format!("a row of the grid has {} entries, and its head has {}", row.elements().len(), names.len());
+            problems.add(
+                Diagnostic::error("S065", row.place, title)
+                    .label("ragged")
+                    .other(head.1.place, "the head")
+                    .help("one entry for each value; \"-\" for a cell that is not run"),
+            );
+        }
+        for (name, entry) in names.iter().zip(row.elements()) {
+            let mut conditions = conditions.clone();
+            conditions.push((columns.label.clone(), cell_name(columns, name)));
+            let skipped = entry.text().is_some_and(|text| text.text == "-");
+            entries.push((conditions, (!skipped).then(|| entry.clone())));
+        }
+    }
+    known.then_some(entries)
+}
+
+fn flatten_rows<'a>(prefix: &str, table: &'a Table, rows: &mut Vec<(String, &'a Item)>) {
+    for (key, item) in table.iter() {
+        let path = if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") };
+        match item.table() {
+            Some(below) => flatten_rows(&path, below, rows),
+            None => rows.push((path, item)),
+        }
+    }
+}
+
+fn find_axis<'a>(axes: &'a [Axis], name: &str) -> Option<&'a Axis> {
+    axes.iter().find(|axis| axis.label == name || axis.path.join(".") == name).or_else(|| {
+        let suffix = format!(".{name}");
+        let mut matching = axes.iter().filter(|axis| axis.path.join(".").ends_with(&suffix));
+        matching.next().filter(|_| matching.next().is_none())
+    })
+}
+
+fn value_names(axis: &Axis) -> Vec<String> {
+    axis.declared.iter().enumerate().map(|(number, item)| item_name(item, number)).collect()
+}
+
+/// The name in cell ids of a value as it was written.
+fn cell_name(axis: &Axis, written: &str) -> String {
+    let number = axis.declared.iter().position(|value| value.written() == written);
+    number.map_or_else(|| written.to_string(), |number| item_name(&axis.declared[number], number))
+}
+
+fn check_axis_value(axis: &Axis, element: &Item, problems: &Problems) -> bool {
+    let written = element.written();
+    let names: Vec<String> = axis.declared.iter().map(Item::written).chain(value_names(axis)).collect();
+    if names.contains(&written) {
+        return true;
+    }
+    let title = format!("`{}` is not a value of axis `{}`", printable(&written), printable(&axis.label));
+    let near = nearest(&written, names.iter().map(String::as_str));
+    problems.add(
+        Diagnostic::error("S064", element.place, title)
+            .label("matches no cell")
+            .other(axis.place, "the axis")
+            .help(format!("one of {}", printable(&names[..axis.declared.len()].join(", "))))
+            .did_you_mean(element.place, near.map(|near| format!("\"{near}\"")).as_deref()),
+    );
+    false
+}
+
+struct Case {
+    /// (axis, accepted values).
+    when: Vec<(String, Vec<String>)>,
+    layer: Table,
+    skip: bool,
+}
+
+impl Case {
+    fn lay(&self, tree: &mut Table, named: &[(String, String)]) -> bool {
+        let applies = self
+            .when
+            .iter()
+            .all(|(axis, values)| named.iter().any(|(name, value)| name == axis && values.contains(value)));
+        if !applies {
+            return true;
+        }
+        tree.overlay(&self.layer);
+        !self.skip
+    }
+}
+
+fn read_cases(item: &Item, axes: &[Axis], problems: &Problems) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for element in item.elements() {
+        let Some(table) = element.table() else {
+            report_type(element, "case", "a list of tables", problems);
+            continue;
+        };
+        for (key, item) in table.iter().filter(|(key, _)| !["when", "expect", "floor", "skip"].contains(key)) {
+            let near = nearest(key, ["when", "expect", "floor", "skip"]);
+            problems.add(
+                Diagnostic::error("S010", item.key, format!("unknown key `{}` in [[case]]", printable(key)))
+                    .label("not a key of this table")
+                    .help("a case has `when` with `expect`, `floor` or `skip`")
+                    .did_you_mean(item.key, near),
+            );
+        }
+        let mut layer = Table::default();
+        for key in ["expect", "floor"] {
+            if let Some(item) = table.get(key) {
+                layer.insert(key, item.clone());
+            }
+        }
+        let Some(when) = table.get("when").and_then(Item::table) else {
+            problems.add(
+                Diagnostic::error("S011", element.key, "a case has no `when`")
+                    .label("which cells?")
+                    .help("write `when = { axis = \"value\" }`"),
+            );
+            continue;
+        };
+        if let Some(when) = read_when(when, axes, problems) {
+            cases.push(Case { when, layer, skip: table.get("skip").is_some() });
+        }
+    }
+    cases
+}
+
+fn read_when(when: &Table, axes: &[Axis], problems: &Problems) -> Option<Vec<(String, Vec<String>)>> {
+    let mut rows = Vec::new();
+    flatten_rows("", when, &mut rows);
+    let mut conditions = Vec::new();
+    let mut good = true;
+    for (name, item) in rows {
+        let Some(axis) = find_axis(axes, &name) else {
+            let near = nearest(&name, axes.iter().map(|axis| axis.label.as_str()));
+            problems.add(
+                Diagnostic::error("S064", item.key, format!("`{}` is no axis of this scenario", printable(&name)))
+                    .label("matches no cell")
+                    .help("a case names axes of [matrix]")
+                    .did_you_mean(item.key, near),
+            );
+            good = false;
+            continue;
+        };
+        for element in item.elements() {
+            good &= check_axis_value(axis, element, problems);
+        }
+        let values = item.elements().iter().map(|element| cell_name(axis, &element.written())).collect();
+        conditions.push((axis.label.clone(), values));
+    }
+    good.then_some(conditions)
+}

@@ -1,0 +1,539 @@
+//! Faults: when, at whom, what, for how long.
+//!
+//! A fault is written either as one sentence or as a table of the same words. Occurrences at `any` are only counted here;
+//! each seed draws its own when its plan is made.
+
+use crate::types::{Duration, FaultId, ServiceId, Spread};
+
+use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
+use super::super::family::report_type;
+use super::super::fields::Fields;
+use super::super::keys::{Key, key};
+use super::super::plan::*;
+use super::super::sentence::{FAULTS, Phrase, report_not_built, split};
+use super::super::tree::{Item, Text, Value};
+use super::super::values::{Kind, Scalar, is_name};
+use super::target::take_apart;
+use super::{Builder, OrdinalDraw};
+
+/// What must be known of a trigger besides its plan.
+struct ReadTrigger {
+    trigger: FaultTrigger,
+    /// There is a `self`.
+    has_point: bool,
+    /// Occurrences to draw: how many of how many.
+    draw: Option<(u64, u64)>,
+}
+
+/// How a fault may last.
+#[derive(PartialEq)]
+enum Lasting {
+    /// `for` is required.
+    Must,
+    May,
+    /// An instant: `for` only with `every`.
+    Instant,
+}
+
+fn lasting(verb: &str) -> Lasting {
+    match verb {
+        "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
+        | "throttle" | "skew" | "hold-metadata" => Lasting::Must,
+        "reset" | "elect" | "rebalance" | "expire" | "enforce-retention" => Lasting::Instant,
+        _ => Lasting::May,
+    }
+}
+
+impl Builder<'_> {
+    pub fn read_faults(&mut self, top: &Fields) {
+        let Some(item) = top.item("fault") else { return };
+        let Some(table) = item.table() else {
+            report_type(item, "fault", "a table of faults", self.problems);
+            return;
+        };
+        // All names first, so that a fault can refer to a later one.
+        let names: Vec<&str> = table.keys().collect();
+        for (name, item) in table.iter() {
+            if !is_name(name) {
+                super::report_name(name, item.key, self.problems);
+                continue;
+            }
+            if let Some((fault, draw)) = self.read_fault(name, item, &names) {
+                if let Some((count, expected)) = draw {
+                    self.draws.push(OrdinalDraw { fault: self.plan.faults.len(), count, expected });
+                }
+                self.plan.faults.push(fault);
+            }
+        }
+    }
+
+    fn read_fault(&self, name: &str, item: &Item, names: &[&str]) -> Option<(FaultPlan, Option<(u64, u64)>)> {
+        let id = FaultId(names.iter().position(|other| *other == name)? as u16);
+        let phrase = match self.without_only(item) {
+            Some(item) => FAULTS.read(&item, self.problems),
+            None => FAULTS.read(item, self.problems),
+        }?;
+        let trigger = self.read_trigger(&phrase, names);
+        let has_point = trigger.as_ref().is_none_or(|trigger| trigger.has_point);
+        let action = self.read_action(&phrase, has_point);
+        let length = |key: &str| phrase.scalar(key).map(Scalar::duration);
+        let (duration, every) = (length("for"), length("every"));
+        let times = phrase.scalar("times").map(Scalar::u32);
+        self.check_length(&phrase, duration, every, times);
+        let (trigger, action) = (trigger?, action?);
+        let text = phrase.text.clone();
+        Some((
+            FaultPlan { id, name: name.into(), text, trigger: trigger.trigger, action, duration, every, times },
+            trigger.draw,
+        ))
+    }
+
+    /// `only` is a key of the table and no word of the sentence.
+    fn without_only(&self, item: &Item) -> Option<Item> {
+        let mut copy = item.clone();
+        match &mut copy.value {
+            Value::Table(table) => table.remove("only").map(|_| copy),
+            _ => None,
+        }
+    }
+
+    fn check_length(&self, phrase: &Phrase, duration: Option<Duration>, every: Option<Duration>, times: Option<u32>) {
+        let name = phrase.verb.name;
+        let report =
+            |place: Place, title: String, label: &str, help: &str| self.report_fault("S073", place, title, label, help);
+        let place = |key: &str| phrase.get(key).map_or(phrase.verb_place, |given| given.place);
+        match (lasting(name), duration, every) {
+            (Lasting::Must, None, _) => report(
+                phrase.verb_place,
+                format!("`{name}` needs `for`"),
+                "how long?",
+                "add `for 10s`; at its end it heals",
+            ),
+            (Lasting::Instant, Some(_), None) => report(
+                place("for"),
+                format!("`{name}` is done in an instant"),
+                "`for` without `every` says nothing",
+                "remove `for`, or add `every 1s`",
+            ),
+            (Lasting::Must | Lasting::May, _, Some(_)) => report(
+                place("every"),
+                format!("`{name}` does not repeat"),
+                "`every` is for instants",
+                "remove it, or write `when each …`",
+            ),
+            (Lasting::Instant, None, Some(_)) => {
+                report(place("every"), "`every` needs `for`".into(), "until when?", "add `for 10s`")
+            }
+            (Lasting::Must | Lasting::May | Lasting::Instant, _, _) => {}
+        }
+        if duration.is_some_and(Duration::is_zero) || every.is_some_and(Duration::is_zero) {
+            let key = if every.is_some_and(Duration::is_zero) { "every" } else { "for" };
+            report(place(key), format!("`{key}` is zero"), "no time at all", "for example 10s");
+        }
+        if times.is_some() && every.is_none() && phrase.get("when").is_none() {
+            report(
+                place("times"),
+                "`times` has nothing to limit".into(),
+                "fires once anyway",
+                "add `every 1s`, or remove it",
+            );
+        }
+    }
+
+    // --- triggers ---
+
+    fn read_trigger(&self, phrase: &Phrase, names: &[&str]) -> Option<ReadTrigger> {
+        match (phrase.get("at"), phrase.get("when")) {
+            (Some(at), None) => {
+                let time = at.scalar.duration();
+                if time >= self.plan.duration {
+                    let title = format!("the fault fires at {time}, and the load ends at {}", self.plan.duration);
+                    self.report_fault("S072", at.place, title, "too late", "fire earlier, or raise `duration`");
+                }
+                Some(ReadTrigger { trigger: FaultTrigger::At(time), has_point: false, draw: None })
+            }
+            (None, Some(when)) => self.read_when(when.text(), names),
+            (Some(_), Some(when)) => {
+                let title = "a fault has one trigger, `at` or `when`".to_string();
+                self.report_fault("S070", when.place, title, "a second one", "remove one of them");
+                None
+            }
+            (None, None) => {
+                let title = "the fault has no trigger".to_string();
+                self.report_fault(
+                    "S070",
+                    phrase.place,
+                    title,
+                    "when?",
+                    "begin with `at 20s` or `when after(SERVICE.STEP)`",
+                );
+                None
+            }
+        }
+    }
+
+    /// `[ORDINAL] STATE [+D]`.
+    fn read_when(&self, text: Text, names: &[&str]) -> Option<ReadTrigger> {
+        let words = split(text.text);
+        let mut from = 0;
+        let (mut ordinal, mut count) = (None, None);
+        if let Some(first) = words.first() {
+            match first.text {
+                "each" => (ordinal, from) = (Some(Ordinal::Each), 1),
+                "any" => {
+                    let many = words.get(1).and_then(|word| word.text.parse::<u64>().ok());
+                    count = Some(many.unwrap_or(1));
+                    from = if many.is_some() { 2 } else { 1 };
+                }
+                other => {
+                    if let Some(number) = read_ordinal(other) {
+                        (ordinal, from) = (Some(Ordinal::These(vec![number])), 1);
+                    }
+                }
+            }
+        }
+        let mut to = words.len();
+        let mut delay = Duration::ZERO;
+        if let Some(last) = words[from.min(to)..].last()
+            && let Some(length) = last.text.strip_prefix('+')
+        {
+            to -= 1;
+            match super::super::values::duration(length) {
+                Ok(length) => delay = length,
+                Err((problem, _)) => {
+                    let place = text.at(last.start, last.end);
+                    self.report_fault("S030", place, problem, "not a delay", "for example `+5s`");
+                    return None;
+                }
+            }
+        }
+        if from >= to || count == Some(0) || matches!(&ordinal, Some(Ordinal::These(list)) if list == &[0]) {
+            let title = format!("`when` is `{}`", printable(text.text));
+            self.report_fault(
+                "S074",
+                text.place,
+                title,
+                "names no state",
+                "for example `when 3rd after(billing.commit) +1s`",
+            );
+            return None;
+        }
+        let part = text.part(words[from].start, words[to - 1].end);
+        let (state, expected) = self.read_state(part, names)?;
+        let is_point = matches!(state, FaultState::Step { .. });
+        let draw = match (count, is_point) {
+            (None, _) => None,
+            (Some(count), true) => Some((count, expected.max(1))),
+            (Some(_), false) => {
+                let title = "how often this state comes cannot be told before the run".to_string();
+                self.report_fault("S074", text.place, title, "`any` is for points", "write `1st`, `2nd` or `each`");
+                return None;
+            }
+        };
+        // A point without an ordinal is any of its occurrences; a state is its first.
+        let draw = draw.or_else(|| (is_point && ordinal.is_none()).then_some((1, expected.max(1))));
+        let ordinal = ordinal.unwrap_or(Ordinal::These(vec![1]));
+        Some(ReadTrigger { trigger: FaultTrigger::When { state, ordinal, delay }, has_point: is_point, draw })
+    }
+
+    fn read_state(&self, text: Text, names: &[&str]) -> Option<(FaultState, u64)> {
+        const STATES: [&str; 13] = [
+            "before",
+            "after",
+            "inside",
+            "step",
+            "rebalance",
+            "leader-change",
+            "isr-change",
+            "under-min-isr",
+            "alter-partition",
+            "lag",
+            "fired",
+            "healed",
+            "mid-batch",
+        ];
+        let words = split(text.text);
+        let head = words.first()?;
+        let argument = take_apart(text.part(head.start, head.end));
+        let Some((name, [argument])) =
+            argument.as_ref().and_then(|call| Some((call.name, &call.arguments.as_ref()?[..])))
+        else {
+            let near = nearest(head.text.split('(').next().unwrap_or(""), STATES);
+            let title = format!("`{}` is not a point or a state", printable(text.text));
+            self.problems.add(Diagnostic::error("S074", text.place, title).label("cannot be waited for").help(
+                near.map_or("for example `after(billing.commit)` or `leader-change(orders/0)`".into(), |near| {
+                    format!("did you mean `{near}(…)`?")
+                }),
+            ));
+            return None;
+        };
+        if words.len() > 1 && name.text != "lag" {
+            let stray = &words[1];
+            let place = text.at(stray.start, stray.end);
+            let near = nearest(stray.text, FAULTS.verbs.iter().map(|verb| verb.name).chain(["for", "every", "times"]));
+            self.problems.add(
+                Diagnostic::error("S043", place, format!("`{}` does not belong to `when`", printable(stray.text)))
+                    .label("unexpected word")
+                    .help("a delay is written `+5s`")
+                    .did_you_mean(place, near),
+            );
+            return None;
+        }
+        let point = |side| self.read_point(*argument, side);
+        let state = match name.text {
+            "before" => return point(Side::Before),
+            "after" => return point(Side::After),
+            "inside" => return point(Side::Inside),
+            "step" => {
+                let service = self.read_service(*argument)?;
+                let steps = self.plan.services[service.0 as usize].steps.len() as f64;
+                let state = FaultState::Step { side: Side::After, service, step: StepSelector::Any };
+                return Some((state, self.expected(service, steps)));
+            }
+            "rebalance" => FaultState::Rebalance(self.read_group(*argument)?),
+            "leader-change" => FaultState::LeaderChange(self.read_partition(*argument)?),
+            "isr-change" => FaultState::InSyncChange(self.read_partition(*argument)?),
+            "under-min-isr" => FaultState::UnderMinInSync(self.read_partition(*argument)?),
+            "alter-partition" => FaultState::AlterPartition(self.read_partition(*argument)?),
+            "lag" => FaultState::Lag { group: self.read_group(*argument)?, above: self.read_lag(text, &words)? },
+            "fired" => FaultState::Fired(self.read_fault_name(*argument, names)?),
+            "healed" => FaultState::Healed(self.read_fault_name(*argument, names)?),
+            "transaction-open" | "transaction-prepared" | "mid-batch" => {
+                report_not_built(name.text, name.place, self.problems);
+                return None;
+            }
+            other => {
+                let title = format!("`{}` is not a point or a state", printable(other));
+                self.problems.add(
+                    Diagnostic::error("S074", name.place, title)
+                        .label("cannot be waited for")
+                        .help(format!("one of {}", STATES.join(", ")))
+                        .did_you_mean(name.place, nearest(other, STATES)),
+                );
+                return None;
+            }
+        };
+        Some((state, 1))
+    }
+
+    /// `lag(G) > N`.
+    fn read_lag(&self, text: Text, words: &[super::super::sentence::Word]) -> Option<u64> {
+        let above = match words {
+            [_, more, number] if more.text == ">" => number.text.parse().ok(),
+            _ => None,
+        };
+        if above.is_none() {
+            let title = format!("`{}` has no bound", printable(text.text));
+            self.report_fault("S074", text.place, title, "how much lag?", "write `lag(billing) > 1000`");
+        }
+        above.filter(|above| *above <= i64::MAX as u64)
+    }
+
+    fn read_fault_name(&self, name: Text, names: &[&str]) -> Option<FaultId> {
+        let at = names.iter().position(|other| *other == name.text);
+        if at.is_none() {
+            self.report_unknown(name.text, name.place, "a fault", names);
+        }
+        at.map(|at| FaultId(at as u16))
+    }
+
+    fn read_service(&self, name: Text) -> Option<ServiceId> {
+        let service = self.service(name.text);
+        if service.is_none() {
+            self.report_unknown(name.text, name.place, "a service", &self.service_names());
+        }
+        service
+    }
+
+    /// `SERVICE.STEP`, where STEP is a verb, `verb place`, or poll, commit, effect.
+    fn read_point(&self, text: Text, side: Side) -> Option<(FaultState, u64)> {
+        let Some(dot) = text.text.find('.') else {
+            let title = format!("`{}` names no step", printable(text.text));
+            self.report_fault("S074", text.place, title, "SERVICE.STEP", "for example `after(billing.commit)`");
+            return None;
+        };
+        let service = self.read_service(text.part(0, dot).trimmed())?;
+        let wanted = text.part(dot + 1, text.text.len()).trimmed();
+        let number = service.0 as usize;
+        let names = &self.step_names[number];
+        let (step, share) = match wanted.text {
+            "commit" => (StepSelector::Commit, None),
+            "poll" => (StepSelector::Poll, Some(self.batches())),
+            "effect" => (StepSelector::Effect, Some(1.0)),
+            _ => {
+                let (verb, place) = wanted.text.split_once(' ').unwrap_or((wanted.text, ""));
+                let matches =
+                    |(known, at): &(&str, String)| *known == verb && (place.trim().is_empty() || at == place.trim());
+                let found: Vec<usize> = (0..names.len()).filter(|&step| names[step].iter().any(matches)).collect();
+                match found[..] {
+                    [step] => (StepSelector::Index(step as u16), Some(1.0)),
+                    [] => {
+                        self.report_no_step(service, wanted);
+                        return None;
+                    }
+                    [..] => {
+                        let title = format!("`{}` has several steps `{verb}`", self.plan.services[number].name);
+                        let all = names.iter().flatten().filter(|known| matches(known));
+                        let all: Vec<String> = all.map(|(verb, place)| format!("{verb} {place}")).collect();
+                        self.report_fault(
+                            "S074",
+                            wanted.place,
+                            title,
+                            "which one?",
+                            &format!("one of {}", all.join(", ")),
+                        );
+                        return None;
+                    }
+                }
+            }
+        };
+        let is_consumer = matches!(self.plan.services[number].trigger, Trigger::Consume(_));
+        if matches!(step, StepSelector::Commit | StepSelector::Poll) && !is_consumer {
+            let title = format!("`{}` consumes nothing", self.plan.services[number].name);
+            self.report_fault("S074", wanted.place, title, "never happens", "name one of its steps");
+            return None;
+        }
+        let expected = match share {
+            Some(share) => self.expected(service, share),
+            None => self.expected_commits(number),
+        };
+        Some((FaultState::Step { side, service, step }, expected))
+    }
+
+    fn report_no_step(&self, service: ServiceId, wanted: Text) {
+        let number = service.0 as usize;
+        let names = &self.step_names[number];
+        let name = &self.plan.services[number].name;
+        if super::super::sentence::RUNGS.verb(wanted.text).is_some() {
+            report_not_built(&format!("a point at rung {}", wanted.text), wanted.place, self.problems);
+            return;
+        }
+        let known: Vec<&str> =
+            names.iter().flatten().map(|(verb, _)| *verb).chain(["poll", "commit", "effect"]).collect();
+        let near = nearest(wanted.text, known.iter().copied());
+        self.problems.add(
+            Diagnostic::error("S074", wanted.place, format!("`{name}` has no step `{}`", printable(wanted.text)))
+                .label("never happens")
+                .help(format!("steps of `{name}`: {}", known.join(", ")))
+                .did_you_mean(wanted.place, near),
+        );
+    }
+
+    /// Batches for each event, from below: under load a batch has a few records.
+    fn batches(&self) -> f64 {
+        0.25
+    }
+
+    /// Occurrences to draw from: nine tenths of the mean, so that a seed with few arrivals reaches the last one too.
+    fn expected(&self, service: ServiceId, share: f64) -> u64 {
+        (self.expected_events(service.0 as usize) * share * 0.9) as u64
+    }
+
+    fn expected_commits(&self, number: usize) -> u64 {
+        let service = &self.plan.services[number];
+        let duration = self.plan.duration;
+        let every = service.steps.iter().find_map(|step| match &step.action {
+            Action::Commit { every, .. } => Some(*every),
+            Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
+        });
+        let by_time = |interval: Duration| (duration.0 / interval.0.max(1)).saturating_sub(1);
+        match (every, &service.trigger) {
+            (Some(CommitEvery::Record), _) => self.expected(service.id, 1.0),
+            (Some(CommitEvery::Batch), _) => self.expected(service.id, self.batches()),
+            (Some(CommitEvery::Records(count)), _) => self.expected(service.id, 1.0 / f64::from(count)),
+            (Some(CommitEvery::Interval(interval)), _) => by_time(interval),
+            (None, Trigger::Consume(consume)) => by_time(consume.consumer.auto_commit_interval),
+            (None, Trigger::Requests(_)) => 1,
+        }
+    }
+
+    // --- actions ---
+
+    fn read_action(&self, phrase: &Phrase, has_point: bool) -> Option<FaultAction> {
+        let value = phrase.value()?;
+        let text = value.text();
+        let target = || self.read_target(text, has_point);
+        let link = || self.read_link(value, phrase.get("kind"), has_point);
+        let need =
+            |key: &str, example: &str| phrase.require(key, example, self.problems).map(|given| given.scalar.clone());
+        Some(match phrase.verb.name {
+            "crash" => FaultAction::Crash(target()?),
+            "lose-power" => FaultAction::LosePower(target()?),
+            "wipe" => FaultAction::Wipe(target()?),
+            "restart" => FaultAction::Restart { target: target()?, rolling: phrase.flag("rolling") },
+            "pause" => FaultAction::Pause(target()?),
+            "slow" => {
+                let by = need("by", "10x");
+                FaultAction::Slow { target: target()?, thousandths: by?.thousandths() }
+            }
+            "stall-disk" => FaultAction::StallDisk(target()?),
+            "slow-disk" => {
+                let by = need("by", "10x");
+                FaultAction::SlowDisk { target: target()?, thousandths: by?.thousandths() }
+            }
+            "fail-disk" => FaultAction::FailDisk(target()?),
+            "cut" => FaultAction::Cut(link()?),
+            "isolate" => FaultAction::Isolate(target()?),
+            "delay" => {
+                let by: Option<Spread> = need("by", "100ms").map(|by| by.spread());
+                FaultAction::Delay { link: link()?, by: by? }
+            }
+            "drop" => {
+                let rate = need("rate", "5%");
+                FaultAction::Drop { link: link()?, rate: rate?.ratio() }
+            }
+            "throttle" => {
+                let to = need("to", "1MiB/s");
+                FaultAction::Throttle { link: link()?, bytes_per_second: to?.size() }
+            }
+            "reset" => FaultAction::Reset(link()?),
+            "skew" => {
+                let by = need("by", "5s");
+                let target = target()?;
+                let Scalar::Shift { by, forwards } = by? else { return None };
+                FaultAction::Skew { target, by, forwards }
+            }
+            "hold-metadata" => FaultAction::HoldMetadata(target()?),
+            "elect" => {
+                if let Some(slash) = text.text.find('/') {
+                    report_not_built("elect TOPIC/PARTITION", text.at(slash, text.text.len()), self.problems);
+                    return None;
+                }
+                FaultAction::ElectPreferred(self.read_topic_name(text)?)
+            }
+            "rebalance" => FaultAction::Rebalance(self.read_group(text)?),
+            "expire" => {
+                let call = take_apart(text);
+                let group = match call.as_ref().map(|call| (call.name.text, call.arguments.as_deref())) {
+                    Some(("offsets", Some([group]))) => self.read_group(*group)?,
+                    _ => {
+                        self.report_target(text, "`expire` takes `offsets(GROUP)`", "write `expire offsets(billing)`");
+                        return None;
+                    }
+                };
+                FaultAction::ExpireOffsets(group)
+            }
+            _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
+        })
+    }
+
+    fn read_topic_name(&self, text: Text) -> Option<crate::types::TopicId> {
+        let topic = self.topic(text.text);
+        if topic.is_none() {
+            self.report_unknown(text.text, text.place, "a topic", &self.topic_names());
+        }
+        topic
+    }
+}
+
+/// `3rd` as 3.
+fn read_ordinal(word: &str) -> Option<u64> {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffix = &word[digits.len()..];
+    let number: u64 = digits.parse().ok()?;
+    (["st", "nd", "rd", "th"].contains(&suffix) && number <= i64::MAX as u64).then_some(number)
+}
+
+/// Keys of a fault's table that are no words of its sentence, for the schema.
+pub const FAULT_TABLE: &[Key] =
+    &[key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant.")];

@@ -1,0 +1,225 @@
+//! How events flow: from their origins through topics to the services that act on them.
+//!
+//! Two things hang on it: the time of a bare `work` (headroom is capacity over the *arrival rate*), and how often a step
+//! is expected to happen (for faults at `any` occurrence).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::{Duration, PlaceId, ServiceId, Spread, TopicId};
+
+use super::super::diagnostics::{Diagnostic, Place};
+use super::super::plan::*;
+use super::Builder;
+
+impl Builder<'_> {
+    /// Fills the rates, refuses circles, and gives bare work its time.
+    pub fn follow_events(&mut self) {
+        let count = self.plan.services.len();
+        self.rates = vec![BTreeMap::new(); count];
+        let circles: Vec<usize> = (0..count).filter(|&service| self.leads_back(service)).collect();
+        for &service in &circles {
+            let name = &self.plan.services[service].name;
+            self.problems.add(
+                Diagnostic::error(
+                    "S058",
+                    self.service_places[service],
+                    format!("events of `{name}` go round in a circle"),
+                )
+                .label("what it publishes comes back to it")
+                .help("publish to another topic"),
+            );
+        }
+        if !circles.is_empty() {
+            return;
+        }
+        for service in self.in_flow_order() {
+            self.pass_on(service);
+        }
+        for (service, step, exponential, place) in std::mem::take(&mut self.bare_work) {
+            self.give_time(service, step, exponential, place);
+        }
+    }
+
+    /// Each service behind all that publish to it.
+    fn in_flow_order(&self) -> Vec<usize> {
+        let count = self.plan.services.len();
+        let next: Vec<BTreeSet<usize>> = (0..count)
+            .map(|service| self.published(service, None).into_iter().flat_map(|topic| self.readers(topic)).collect())
+            .collect();
+        let mut waits_for = vec![0usize; count];
+        next.iter().flatten().for_each(|&service| waits_for[service] += 1);
+        let mut order: Vec<usize> = (0..count).filter(|&service| waits_for[service] == 0).collect();
+        let mut at = 0;
+        while let Some(&service) = order.get(at) {
+            for &next in &next[service] {
+                waits_for[next] -= 1;
+                if waits_for[next] == 0 {
+                    order.push(next);
+                }
+            }
+            at += 1;
+        }
+        order
+    }
+
+    /// What a service publishes arrives at the readers at the rate of its events.
+    fn pass_on(&mut self, service: usize) {
+        if let Trigger::Requests(requests) = &self.plan.services[service].trigger {
+            let rate = 1e9 / requests.interval.0.max(1) as f64;
+            let origin = self.plan.services[service].id;
+            *self.rates[service].entry(origin).or_insert(0.0) += rate;
+        }
+        for (origin, rate) in self.rates[service].clone() {
+            for topic in self.published(service, Some(origin)) {
+                for reader in self.readers(topic) {
+                    *self.rates[reader].entry(origin).or_insert(0.0) += rate;
+                }
+            }
+        }
+    }
+
+    /// Topics that the steps publish to, for events of one origin or of any. Each step counts.
+    fn published(&self, service: usize, origin: Option<ServiceId>) -> Vec<TopicId> {
+        let applies = |step: &&StepPlan| origin.is_none() || step.of.is_none() || step.of == origin;
+        let steps = self.plan.services[service].steps.iter();
+        steps
+            .filter(applies)
+            .filter_map(|step| match step.action {
+                Action::Publish { topic, .. } => Some(topic),
+                Action::Work { .. } | Action::Store { .. } | Action::Commit { .. } | Action::Respond => None,
+            })
+            .collect()
+    }
+
+    fn readers(&self, topic: TopicId) -> Vec<usize> {
+        let reads = |service: &&ServicePlan| match &service.trigger {
+            Trigger::Consume(consume) => consume.topics.contains(&topic),
+            Trigger::Requests(_) => false,
+        };
+        self.plan.services.iter().filter(reads).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// Topics of dead letters, too: a circle through them never ends either.
+    fn sent(&self, service: usize) -> Vec<TopicId> {
+        let mut topics = self.published(service, None);
+        topics.extend(self.plan.services[service].ladder.iter().filter_map(|rung| match rung {
+            Rung::DeadLetter { topic, .. } => Some(*topic),
+            Rung::Retry { .. } | Rung::Block { .. } | Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
+        }));
+        topics
+    }
+
+    /// All services that events of this one can reach.
+    fn downstream(&self, service: usize) -> BTreeSet<usize> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![service];
+        while let Some(service) = open.pop() {
+            for topic in self.sent(service) {
+                for next in self.readers(topic) {
+                    if reached.insert(next) {
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        reached
+    }
+
+    fn leads_back(&self, service: usize) -> bool {
+        self.downstream(service).contains(&service)
+    }
+
+    /// Headroom: instances × workers ÷ (headroom × rate) is the time of one event; bare work gets what the others leave.
+    fn give_time(&mut self, number: usize, step: usize, exponential: bool, place: Place) {
+        let service = &self.plan.services[number];
+        let Some(headroom) = service.headroom_thousandths.filter(|headroom| *headroom > 0) else { return };
+        let rate: f64 = self.rates[number].values().sum();
+        if rate <= 0.0 {
+            self.problems.add(
+                Diagnostic::error("S056", self.service_places[number], format!("no events reach `{}`", service.name))
+                    .label("`headroom` is capacity over the arrival rate")
+                    .help("publish to a topic that it consumes, or give `work` a time"),
+            );
+            return;
+        }
+        let servers = service.instances.len() as f64 * f64::from(service.workers);
+        let whole = servers * 1_000.0 / (headroom as f64 * rate);
+        let others: f64 =
+            service.steps.iter().enumerate().filter(|(at, _)| *at != step).map(|(_, step)| self.mean(step)).sum();
+        let left = whole - others;
+        if left <= 0.0 {
+            let (whole, others) = (Duration::from_seconds_f64(whole), Duration::from_seconds_f64(others));
+            self.problems.add(
+                Diagnostic::error("S056", place, "no time is left for `work`")
+                    .label(format!("an event may take {whole}, and the other steps take {others}"))
+                    .help("lower the headroom or the rate, add instances, or make the other steps faster"),
+            );
+            return;
+        }
+        let mean = Duration::from_seconds_f64(left);
+        if let Action::Work { time, .. } = &mut self.plan.services[number].steps[step].action {
+            *time = if exponential { Spread::Exponential { mean } } else { Spread::Constant(mean) };
+        }
+    }
+
+    /// Declared mean time of a step, in seconds. What the queue takes is not declared.
+    fn mean(&self, step: &StepPlan) -> f64 {
+        match &step.action {
+            Action::Work { time, .. } => time.mean().as_seconds(),
+            Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
+            Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
+        }
+    }
+
+    /// Services whose steps write a place, or whose ladder dead-letters to it.
+    pub fn writers(&self, place: PlaceId) -> Vec<usize> {
+        let topic = match self.plan.places[place.0 as usize].kind {
+            PlaceKind::Topic { topic } => Some(topic),
+            PlaceKind::Table { .. } => None,
+        };
+        let writes = |service: &&ServicePlan| {
+            let service_number = service.id.0 as usize;
+            let to_topic = topic.is_some_and(|topic| self.sent(service_number).contains(&topic));
+            to_topic || service.steps.iter().any(|step| writes_table(step, place))
+        };
+        self.plan.services.iter().filter(writes).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// Whether events on their way to a place can end in a dead-letter topic.
+    pub fn can_park(&self, place: PlaceId) -> bool {
+        let writers = self.writers(place);
+        let dead_letters = |service: usize| {
+            self.plan.services[service].ladder.iter().any(|rung| matches!(rung, Rung::DeadLetter { .. }))
+        };
+        (0..self.plan.services.len()).filter(|&service| dead_letters(service)).any(|service| {
+            let downstream = self.downstream(service);
+            writers.iter().any(|writer| *writer == service || downstream.contains(writer))
+        })
+    }
+
+    /// Events that are expected to reach a service within the load phase.
+    pub fn expected_events(&self, service: usize) -> f64 {
+        let duration = self.plan.duration.as_seconds();
+        self.rates[service]
+            .iter()
+            .map(|(origin, rate)| {
+                let count = match &self.plan.services[origin.0 as usize].trigger {
+                    Trigger::Requests(requests) => requests.count,
+                    Trigger::Consume(_) => None,
+                };
+                count.map_or(rate * duration, |count| (rate * duration).min(count as f64))
+            })
+            .sum()
+    }
+}
+
+fn writes_table(step: &StepPlan, place: PlaceId) -> bool {
+    let Action::Store { operations, .. } = &step.action else { return false };
+    operations.iter().any(|operation| match operation {
+        StoreStep::Insert { table, .. }
+        | StoreStep::InsertIfAbsent { table, .. }
+        | StoreStep::Upsert { table, .. }
+        | StoreStep::Add { table, .. } => *table == place,
+        StoreStep::Check { .. } => false,
+    })
+}

@@ -1,0 +1,227 @@
+//! From outcomes to charts: which charts a scenario gets, and the numbers in them. The first figure is the front page.
+
+use crate::checks::{CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, RecoveryTime, RunOutcome, ServiceMetrics, Subject};
+use crate::scenario::plan::{FaultAction, NodeKind, Plan, ServiceMetric, ServicePlan, Target};
+use crate::types::*;
+
+use super::charts::Figure;
+use super::charts::backlog::{BacklogChart, BacklogSeries};
+use super::charts::fault_band::FaultBand;
+use super::charts::outcomes::{OutcomeCell, OutcomeRow, OutcomesChart};
+use super::charts::palette::FaultKind;
+use super::charts::recovery::{RecoveryChart, RecoveryPoint};
+use super::numbers;
+
+/// One cell of a family with all its runs, in the order of the seeds.
+pub struct CellReport<'a> {
+    pub id: &'a str,
+    /// (axis, value).
+    pub axes: &'a [(String, String)],
+    /// Of the first seed.
+    pub plan: &'a Plan,
+    pub runs: Vec<&'a RunOutcome>,
+    pub verdict: &'a CellVerdict,
+}
+
+/// The charts of a family, front page first.
+pub fn figures(cells: &[CellReport], footer: &str) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    figures.extend(recovery_chart(cells, footer).map(|chart| chart.draw()));
+    figures.extend(backlog_chart(cells, footer).map(|chart| chart.draw()));
+    figures.extend(outcomes_chart(cells, footer).map(|chart| chart.draw()));
+    let wanted = cells.first().and_then(|cell| cell.plan.chart.as_deref());
+    if let Some(front) = figures.iter().position(|figure| Some(figure.stem) == wanted) {
+        figures.swap(0, front);
+    }
+    figures
+}
+
+/// Recovery at each headroom, when the cells differ in it.
+pub fn recovery_chart(cells: &[CellReport], footer: &str) -> Option<RecoveryChart> {
+    let mut points = Vec::new();
+    for cell in cells {
+        let (service, _) = studied(cell)?;
+        let headroom = service.headroom_thousandths? as f64 / 1000.0;
+        let metrics: Vec<&ConsumingMetrics> = cell.runs.iter().filter_map(|run| consuming(run, service.id)).collect();
+        points.push(RecoveryPoint {
+            headroom,
+            effective: metrics.first().and_then(|metrics| metrics.effective_headroom).unwrap_or(headroom),
+            samples: metrics.iter().map(|metrics| recovered(metrics)).collect(),
+            theory: theory(cell, service.id),
+        });
+    }
+    points.sort_by(|one, other| one.headroom.total_cmp(&other.headroom));
+    points.dedup_by(|one, other| one.headroom == other.headroom);
+    if points.len() < 2 || points.iter().all(|point| point.samples.is_empty()) {
+        return None;
+    }
+    let first = cells.first()?;
+    let (service, _) = studied(first)?;
+    let span = first.runs.first()?.faults.iter().filter(|span| span.healed.is_some()).max_by_key(|span| span.healed)?;
+    let healed = span.healed?;
+    Some(RecoveryChart {
+        subject: subject(first.plan, service),
+        outage: healed.since(span.fired),
+        horizon: (Time::LOAD_START + first.plan.duration).since(healed),
+        points,
+        footer: footer.to_string(),
+    })
+}
+
+/// Unprocessed records over time in the first run of each cell.
+pub fn backlog_chart(cells: &[CellReport], footer: &str) -> Option<BacklogChart> {
+    let first = cells.first()?;
+    let (service, _) = studied(first)?;
+    let mut series = Vec::new();
+    for cell in cells {
+        let run = cell.runs.first()?;
+        let metrics = consuming(run, service.id)?;
+        let healed = metrics.recovery.healed.map(Time::as_seconds);
+        let headroom = cell.plan.services[service.id.0 as usize].headroom_thousandths.map(|it| it as f64 / 1000.0);
+        let start = metrics.backlog.start.as_seconds();
+        let step = metrics.backlog.step.as_seconds();
+        let points = metrics.backlog.unprocessed.iter().enumerate().map(|(index, count)| (start + index as f64 * step, *count as f64));
+        let horizon = first.plan.duration.as_seconds();
+        series.push(BacklogSeries {
+            label: label(cell),
+            headroom: headroom.filter(|_| cells.len() > 1),
+            points: points.filter(|(time, _)| 0.0 <= *time && *time <= horizon).collect(),
+            cleared_at: recovered(metrics).and_then(|after| Some(healed? + after)),
+        });
+    }
+    if series.iter().all(|series| series.points.iter().all(|(_, count)| *count < 2.0)) {
+        return None;
+    }
+    Some(BacklogChart {
+        subject: subject(first.plan, service),
+        series,
+        faults: fault_bands(first.plan, first.runs.first()?),
+        horizon: first.plan.duration.as_seconds(),
+        footer: footer.to_string(),
+    })
+}
+
+/// What was lost and what was repeated at each judged place, cell by cell, summed over the seeds.
+pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChart> {
+    let places: Vec<PlaceId> = cells.first()?.runs.first()?.places.iter().map(|fates| fates.place).collect();
+    if places.is_empty() {
+        return None;
+    }
+    let rows = cells.iter().map(|cell| {
+        let counted = places.iter().map(|place| {
+            let fates = || cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == *place));
+            OutcomeCell::Counted {
+                of: fates().map(|fates| fates.expected).sum(),
+                lost: fates().map(|fates| fates.lost).sum(),
+                repeated: fates().map(|fates| fates.repeated_harmful).sum(),
+            }
+        });
+        OutcomeRow { label: label(cell), cells: counted.collect() }
+    });
+    let first = cells.first()?;
+    Some(OutcomesChart {
+        subject: first.plan.about.clone(),
+        rows_are: first.axes.iter().map(|(axis, _)| axis.as_str()).collect::<Vec<_>>().join(", "),
+        unit: "effects".into(),
+        columns: places.iter().map(|place| first.plan.places[place.0 as usize].name.clone()).collect(),
+        rows: rows.collect(),
+        footer: footer.to_string(),
+    })
+}
+
+/// The consuming service that the scenario asks about: one with a judged recovery, else one with a headroom, else the first.
+fn studied<'a>(cell: &CellReport<'a>) -> Option<(&'a ServicePlan, &'a ServiceMetrics)> {
+    let run = *cell.runs.first()?;
+    let judged = |metrics: &ServiceMetrics| {
+        run.expectations.iter().any(|result| {
+            matches!(result.subject, Subject::Service { service, metric: ServiceMetric::Recovery } if service == metrics.service)
+        })
+    };
+    let plan_of = |metrics: &ServiceMetrics| &cell.plan.services[metrics.service.0 as usize];
+    let consuming = || run.services.iter().filter(|metrics| metrics.consuming.is_some());
+    let chosen = consuming()
+        .find(|metrics| judged(metrics))
+        .or_else(|| consuming().find(|metrics| plan_of(metrics).headroom_thousandths.is_some()))
+        .or_else(|| consuming().next())?;
+    Some((plan_of(chosen), chosen))
+}
+
+fn consuming(run: &RunOutcome, service: ServiceId) -> Option<&ConsumingMetrics> {
+    run.services.iter().find(|metrics| metrics.service == service)?.consuming.as_ref()
+}
+
+fn recovered(metrics: &ConsumingMetrics) -> Option<f64> {
+    match metrics.recovery.after? {
+        RecoveryTime::Recovered(length) => Some(length.as_seconds()),
+        RecoveryTime::Censored(_) => None,
+    }
+}
+
+fn theory(cell: &CellReport, service: ServiceId) -> Option<f64> {
+    let mut judged = cell.verdict.expectations.iter().filter(|expectation| matches!(expectation.demand, Demand::Bounds(_)));
+    judged.find(|expectation| expectation.subject == (Subject::Service { service, metric: ServiceMetric::Recovery }))?.theory
+}
+
+/// What a measured value says to a person.
+pub fn measured(value: &Measured) -> String {
+    match value {
+        Measured::Count { count, of } => format!("{} of {}", numbers::count(*count), numbers::count(*of)),
+        Measured::Value(value) => format!("{value:.4}"),
+        Measured::Censored(seconds) => format!("not within {}", numbers::seconds(*seconds)),
+        Measured::Nothing => "nothing to measure".into(),
+    }
+}
+
+fn subject(plan: &Plan, service: &ServicePlan) -> String {
+    let crate::scenario::plan::Trigger::Consume(consume) = &service.trigger else { return service.name.clone() };
+    let partitions = consume.topics.iter().map(|topic| u64::from(plan.topics[topic.0 as usize].settings.partitions)).sum();
+    let instances = numbers::counted(service.instances.len() as u64, "consumer");
+    format!("{}, {}, {instances}", service.name, numbers::counted(partitions, "partition"))
+}
+
+fn label(cell: &CellReport) -> String {
+    match cell.axes {
+        [] => "this run".into(),
+        [(_, value)] => value.replace('x', "×"),
+        _ => cell.id.to_string(),
+    }
+}
+
+fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
+    let band = |span: &FaultSpan| {
+        let fault = &plan.faults[span.fault.0 as usize];
+        FaultBand {
+            name: fault.name.clone(),
+            kind: fault_kind(plan, &fault.action),
+            from: span.fired.as_seconds(),
+            to: span.healed.unwrap_or(span.fired).as_seconds(),
+        }
+    };
+    run.faults.iter().map(band).collect()
+}
+
+/// One colour code for faults in every chart.
+pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
+    let hits_store = |target: &Target| match target {
+        Target::Node(node) => plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. })),
+        _ => false,
+    };
+    match action {
+        FaultAction::Crash(target) | FaultAction::Pause(target) | FaultAction::Slow { target, .. } if hits_store(target) => FaultKind::Downstream,
+        FaultAction::Crash(_) | FaultAction::LosePower(_) | FaultAction::Wipe(_) | FaultAction::Restart { .. } => FaultKind::Crash,
+        FaultAction::Pause(_) | FaultAction::Slow { .. } => FaultKind::Pause,
+        FaultAction::StallDisk(_) | FaultAction::SlowDisk { .. } | FaultAction::FailDisk(_) => FaultKind::Disk,
+        FaultAction::Cut(_)
+        | FaultAction::Isolate(_)
+        | FaultAction::Delay { .. }
+        | FaultAction::Drop { .. }
+        | FaultAction::Throttle { .. }
+        | FaultAction::Reset(_) => FaultKind::Network,
+        FaultAction::Skew { .. } => FaultKind::Clock,
+        FaultAction::HoldMetadata(_)
+        | FaultAction::ElectPreferred(_)
+        | FaultAction::Rebalance(_)
+        | FaultAction::ExpireOffsets(_)
+        | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
+    }
+}

@@ -10,6 +10,7 @@
 mod connections;
 mod controller_link;
 mod fetchers;
+mod groups;
 mod lifecycle;
 mod metadata;
 mod quorum;
@@ -20,10 +21,9 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::kafka::group::{AppendToken, Coordinator, CoordinatorAppend, CoordinatorConfig};
+use crate::kafka::group::{AppendToken, Coordinator, CoordinatorConfig};
 use crate::kafka::partition::{AckTicket, FinishedAck, Partition, PartitionSettings, Produced};
 use crate::types::metadata::{BrokerRegistration, ClusterImage};
-use crate::types::record::Records;
 use crate::types::request::*;
 use crate::types::settings::{Acks, BrokerSettings, TopicSettings};
 use crate::types::storage::{LogImage, StorageImage, StorageOperation};
@@ -378,6 +378,7 @@ impl Broker {
 
     /// Answers whoever waited for what this partition has just done.
     fn settle(&mut self, place: usize, step: &mut Step) {
+        self.slots[place].partition.check_invariants();
         let stirred = self.slots[place].partition.stirred();
         let (appended, high_watermark, role) = (stirred.appended, stirred.high_watermark, stirred.role);
         (stirred.appended, stirred.high_watermark, stirred.role) = (false, false, false);
@@ -414,90 +415,6 @@ impl Broker {
             }
         }
     }
-
-    /// Runs the group coordinator, frees the connections it has answered, and appends what it wants to write.
-    fn coordinate(
-        &mut self,
-        step: &mut Step,
-        call: impl FnOnce(&mut Coordinator, &mut Step) -> Vec<CoordinatorAppend>,
-    ) {
-        let said = step.out.0.len();
-        let mut appends = VecDeque::from(call(&mut self.coordinator, step));
-        self.release_answered(said, step);
-        while let Some(append) = appends.pop_front() {
-            let token = append.token;
-            if let Some(result) = self.append_for_coordinator(append, step) {
-                let said = step.out.0.len();
-                appends.extend(self.coordinator.append_finished(token, result, step));
-                self.release_answered(said, step);
-            }
-        }
-    }
-
-    fn release_answered(&mut self, said: usize, step: &Step) {
-        for output in &step.out.0[said..] {
-            if let Output::Effect(Effect::Reply { to, .. }) = output
-                && let Some(Parked::Group { from }) = self.connections.parked(to.connection)
-                && from.correlation == to.correlation
-            {
-                self.connections.release(to.connection);
-            }
-        }
-    }
-
-    /// The result, when it is known at once.
-    fn append_for_coordinator(
-        &mut self,
-        append: CoordinatorAppend,
-        step: &mut Step,
-    ) -> Option<Result<Offset, ErrorCode>> {
-        let Some(place) = self.places.get(&append.partition).copied() else {
-            return Some(Err(ErrorCode::NotLeaderOrFollower));
-        };
-        let batch = RecordBatch {
-            base_offset: Offset::ZERO,
-            leader_epoch: LeaderEpoch::default(),
-            producer: None,
-            records: std::sync::Arc::new(Records::Groups(append.records)),
-        };
-        let ticket = AckTicket::Coordinator(append.token.0);
-        let partition = &mut self.slots[place].partition;
-        let produced = partition.produce(&batch, Acks::All, ticket, None, &self.image, step);
-        if produced == Produced::Parked {
-            self.coordinator_appends.insert(append.token, place);
-            self.coordinator_deadlines.push_back((step.time() + OFFSETS_COMMIT_TIMEOUT, append.token));
-        }
-        self.settle(place, step);
-        match produced {
-            Produced::Parked => None,
-            Produced::Answered { error: ErrorCode::None, base_offset } => Some(Ok(base_offset)),
-            Produced::Answered { error, .. } => Some(Err(error)),
-        }
-    }
-
-    fn finish_coordinator_append(&mut self, token: AppendToken, result: Result<Offset, ErrorCode>, step: &mut Step) {
-        if self.coordinator_appends.remove(&token).is_some() {
-            self.coordinate(step, |coordinator, step| coordinator.append_finished(token, result, step));
-        }
-        self.forget_finished_appends();
-    }
-
-    fn expire_coordinator_appends(&mut self, step: &mut Step) {
-        while let Some((_, token)) = self.coordinator_deadlines.front().copied().filter(|due| due.0 <= step.time()) {
-            if let Some(place) = self.coordinator_appends.get(&token) {
-                self.slots[*place].partition.abandon(AckTicket::Coordinator(token.0), step);
-                self.finish_coordinator_append(token, Err(ErrorCode::RequestTimedOut), step);
-            }
-            self.forget_finished_appends();
-        }
-    }
-
-    fn forget_finished_appends(&mut self) {
-        let appends = &self.coordinator_appends;
-        while self.coordinator_deadlines.front().is_some_and(|(_, token)| !appends.contains_key(token)) {
-            self.coordinator_deadlines.pop_front();
-        }
-    }
 }
 
 const QUORUM_CHANNEL: Channel = Channel(0);
@@ -509,5 +426,3 @@ const FETCH_CHANNEL: Channel = Channel(3);
 const CONNECT_BACKOFF: Duration = Duration::from_millis(50);
 /// Kafka: `replica.high.watermark.checkpoint.interval.ms`.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
-/// Kafka: `offsets.commit.timeout.ms`.
-const OFFSETS_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);

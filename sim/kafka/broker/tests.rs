@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::types::metadata::{MetadataRecord, PartitionState};
 use crate::types::note;
-use crate::types::record::ProducerStamp;
+use crate::types::record::{ProducerStamp, Records};
 
 const PARTITION: TopicPartition = TopicPartition { topic: TopicId(0), partition: 0 };
 const CONTROLLER: NodeId = NodeId(9);

@@ -111,7 +111,7 @@ impl Follower {
         }
         let (start, end) = (replica.log.start_offset(), replica.log.end_offset());
         replica.set_high_watermark(fetched.high_watermark.clamp(start, end), self.leader_epoch, false, step);
-        replica.start_at(fetched.log_start_offset.min(replica.high_watermark), step);
+        replica.start_at(fetched.log_start_offset.min(replica.high_watermark), self.leader_epoch, step);
         Fetched::Applied
     }
 
@@ -125,7 +125,7 @@ impl Follower {
             Some(own) => own.end_offset.min(diverging.end_offset),
             None => diverging.end_offset,
         };
-        replica.truncate_to(to.min(replica.log.end_offset()), step);
+        replica.truncate_to(to.min(replica.log.end_offset()), self.leader_epoch, step);
         Fetched::Applied
     }
 
@@ -135,12 +135,12 @@ impl Follower {
     /// Kafka differs: the follower asks for the leader's offsets; here the refusal carries them.
     fn restart(&mut self, replica: &mut Replica, fetched: &FetchedPartition, step: &mut Step) -> Fetched {
         if replica.log.end_offset() < fetched.log_start_offset {
-            replica.start_at(fetched.log_start_offset, step);
+            replica.start_at(fetched.log_start_offset, self.leader_epoch, step);
             return Fetched::Applied;
         }
         match fetched.diverging {
             Some(leader) if leader.end_offset < replica.log.end_offset() => {
-                replica.truncate_to(leader.end_offset, step);
+                replica.truncate_to(leader.end_offset, self.leader_epoch, step);
                 Fetched::Applied
             }
             Some(_) | None => self.delay(replica, step),

@@ -269,9 +269,9 @@ impl Partition {
 
     /// Deletes what retention no longer keeps.
     pub fn enforce_retention(&mut self, step: &mut Step) {
-        if let Role::Leader(_) | Role::Follower(_) = self.role {
+        if let Some(epoch) = self.leader_epoch() {
             let to = self.replica.log.retained_from(step.now.wall_clock, self.replica.high_watermark);
-            self.replica.start_at(to, step);
+            self.replica.start_at(to, epoch, step);
         }
     }
 
@@ -362,6 +362,7 @@ impl Partition {
         let replica = &self.replica;
         assert!(replica.log.start_offset() <= replica.high_watermark, "high watermark below the log start");
         assert!(replica.high_watermark <= replica.log.end_offset(), "high watermark past the log end");
+        replica.log.check_invariants();
     }
 
     fn apply_leadership(&mut self, state: &PartitionState, image: &ClusterImage, step: &mut Step) {
@@ -387,7 +388,7 @@ impl Partition {
         let partition = self.replica.id;
         step.note(Note::BecameFollower { partition, leader_epoch: state.leader_epoch, leader: state.leader });
         if !self.replica.settings.guards.stand(Guard::TruncateByEpoch) {
-            self.replica.truncate_to(self.replica.high_watermark, step);
+            self.replica.truncate_to(self.replica.high_watermark, state.leader_epoch, step);
         }
         self.role = Role::Follower(Follower::new(state.leader, state.leader_epoch));
     }
@@ -426,24 +427,25 @@ impl Replica {
         self.stirred.appended = true;
     }
 
-    fn truncate_to(&mut self, to: Offset, step: &mut Step) {
+    fn truncate_to(&mut self, to: Offset, epoch: LeaderEpoch, step: &mut Step) {
         let from = self.log.end_offset();
         let to = self.log.truncate_to(to.max(self.log.start_offset()));
         if to < from {
             step.storage(StorageOperation::Truncate { partition: self.id, to });
             step.note(Note::LogTruncated { partition: self.id, from, to });
         }
-        self.high_watermark = self.high_watermark.min(to);
+        self.set_high_watermark(self.high_watermark.min(to), epoch, false, step);
     }
 
-    fn start_at(&mut self, to: Offset, step: &mut Step) {
+    fn start_at(&mut self, to: Offset, epoch: LeaderEpoch, step: &mut Step) {
         if to <= self.log.start_offset() {
             return;
         }
         self.log.start_at(to);
         step.storage(StorageOperation::StartAt { partition: self.id, to });
         step.note(Note::LogStartMoved { partition: self.id, to });
-        self.high_watermark = self.high_watermark.clamp(to, self.log.end_offset());
+        // Only a follower that starts anew has its high watermark below the new start.
+        self.set_high_watermark(self.high_watermark.clamp(to, self.log.end_offset()), epoch, false, step);
     }
 
     fn set_high_watermark(&mut self, offset: Offset, leader_epoch: LeaderEpoch, as_leader: bool, step: &mut Step) {

@@ -190,7 +190,6 @@ impl Cluster {
         let partition = self.partitions.get_mut(&id).expect("a node of the cluster");
         let result = call(partition, &self.images[&id], &mut step);
         partition.check_invariants();
-        partition.log().check_invariants();
         let stirred = std::mem::take(partition.stirred());
         for output in outbox.0 {
             if let Output::Note(note) = output {

@@ -1,15 +1,35 @@
 //! Checks: from a history to a verdict with evidence.
+//!
+//! [`Judge`] reads a history once and gives a [`RunOutcome`]; [`judge_cell`] weighs the runs of one cell over its seeds,
+//! and [`judge_family`] cells against each other. Everything else here serves these three. A check sees the plan and the
+//! history, never a machine; it prints nothing and draws nothing.
+//!
+//! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
+//! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
+//! file for each claim), `judge`, `cell`.
 
 pub mod outcome;
 
+mod cell;
+mod closed_form;
 mod distribution;
+mod fate;
+mod guarantees;
 mod incidents;
 mod invariants;
+mod judge;
 mod ledger;
 mod logs;
+mod metrics;
 mod progress;
+mod responsibility;
 mod routes;
 mod trace;
 
+#[cfg(test)]
+mod tests;
+
+pub use cell::{Coverage, judge_cell, judge_family};
+pub use judge::Judge;
 pub use outcome::*;
 pub use progress::WaitOptions;

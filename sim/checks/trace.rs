@@ -13,7 +13,7 @@ use super::ledger::{Ledger, NO_STEP, PlaceSlot, flow_flag, place_flag};
 use super::logs::{Logs, Mismatch, NO_EVENT};
 use super::outcome::{Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
-use super::routes::{Routes, place_of};
+use super::routes::Routes;
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
@@ -763,6 +763,11 @@ impl Trace {
 
     // --- small helpers ---
 
+    /// Topics that a service consumes.
+    pub fn topics_of(&self, service: ServiceId) -> &[TopicId] {
+        self.services.get(service.0 as usize).map_or(&[], super::routes::consumed)
+    }
+
     pub fn is_origin(&self, service: ServiceId) -> bool {
         self.services.get(service.0 as usize).is_some_and(super::routes::is_origin)
     }
@@ -817,14 +822,6 @@ impl PlaceTrace {
     /// Keys whose row ended older than it once was.
     pub fn stale(&self) -> impl Iterator<Item = (&Key, &KeyTrace)> {
         self.keys.iter().filter(|(_, row)| self.overwrites && row.current.version < row.newest.version)
-    }
-}
-
-/// The place of the topic a service's dead letters go to.
-pub fn dead_letter_place(plan: &Plan, rung: &Rung) -> Option<PlaceId> {
-    match rung {
-        Rung::DeadLetter { topic, .. } => place_of(plan, *topic),
-        Rung::Retry { .. } | Rung::Block { .. } | Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
     }
 }
 

@@ -1,0 +1,319 @@
+//! Cells and families: what the runs of one cell say together, and cells beside each other.
+//!
+//! The one idea: a promise must hold in every seed, a required hazard must show in one, and a statistic is judged over
+//! all of them. Runs that did not recover are never averaged away: with one of them the mean is unknown and they count
+//! as infinite in quantiles. "0 of n" is reported with its Wilson bound, because n seeds prove no more than that.
+//!
+//! A required hazard that no seed shows is a violation, but only *unknown* when somebody ran a part of the scenario's
+//! seeds. Against a closed form the mean must agree within four standard errors, by the variance that theory tells or,
+//! failing that, by the scatter of the seeds.
+
+use super::guarantees::bounds::{compare, is_over_seeds};
+use super::outcome::*;
+use crate::scenario::plan::*;
+use crate::theory::statistics::{Z_OF_THEORY, mean_and_deviation, wilson_upper_95, z_score};
+
+/// Whether these are all seeds of the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    AllSeeds,
+    SomeSeeds,
+}
+
+/// The runs of one cell, in order of their seeds.
+pub fn judge_cell(runs: &[RunOutcome], coverage: Coverage) -> CellVerdict {
+    let first = runs.first().expect("a cell has at least one run");
+    let count = |verdict: Verdict| runs.iter().filter(|run| run.verdict == verdict).count() as u64;
+    let mut counters = Counters::default();
+    runs.iter().for_each(|run| counters.add(&run.counters));
+    let expectations = (0..first.expectations.len()).map(|index| judge_expectation(runs, index, coverage)).collect();
+    let mut cell = CellVerdict {
+        scenario: first.scenario.clone(),
+        cell: first.cell.clone(),
+        verdict: Verdict::Holds,
+        reasons: Vec::new(),
+        runs: runs.len() as u64,
+        violated: count(Verdict::Violated),
+        unknown: count(Verdict::Unknown),
+        vacuous: count(Verdict::Vacuous),
+        violated_share_at_most: wilson_upper_95(count(Verdict::Violated), runs.len() as u64),
+        worst_seed: runs.iter().find(|run| run.verdict == Verdict::Violated).map(|run| run.seed),
+        expectations,
+        floors: floors(runs),
+        counters,
+    };
+    conclude(&mut cell, runs, coverage);
+    cell
+}
+
+/// Cells of one family: decides the bounds that compare a cell with a sibling.
+pub fn judge_family(mut cells: Vec<CellVerdict>) -> Vec<CellVerdict> {
+    let means: Vec<(String, Vec<(Subject, Option<f64>)>)> = cells.iter().map(means_of).collect();
+    for cell in &mut cells {
+        let CellVerdict { cell: id, expectations, reasons, verdict, .. } = cell;
+        for expectation in expectations {
+            for (found, why) in sibling_bounds(id, expectation, &means) {
+                if expectation.verdict < found {
+                    expectation.verdict = found;
+                    expectation.why.clone_from(&why);
+                }
+                *verdict = (*verdict).max(found);
+                reasons.push(why);
+            }
+        }
+    }
+    cells
+}
+
+fn judge_expectation(runs: &[RunOutcome], index: usize, coverage: Coverage) -> CellExpectation {
+    let results: Vec<&ExpectationResult> = runs.iter().filter_map(|run| run.expectations.get(index)).collect();
+    let first = results[0];
+    assert!(results.iter().all(|result| result.subject == first.subject), "runs of one cell have one plan");
+    let worst = (0..results.len()).max_by_key(|run| (results[*run].verdict, std::cmp::Reverse(*run))).unwrap_or(0);
+    let seen_in = results.iter().filter(|result| is_seen(result)).count() as u64;
+    let of = results.len() as u64;
+    let statistics = statistics(&results);
+    let theory = results.iter().filter_map(|result| result.theory).collect::<Vec<_>>();
+    let before: Vec<f64> = results.iter().filter_map(|result| result.before).collect();
+    let mut decided = vec![(results[worst].verdict, results[worst].why.clone())];
+    if is_required(&first.demand) && seen_in == 0 {
+        decided.push(match coverage {
+            Coverage::AllSeeds => (Verdict::Violated, format!("not seen in any of {of} seeds")),
+            Coverage::SomeSeeds => (Verdict::Unknown, format!("not seen in the {of} seeds that were run")),
+        });
+    }
+    if let Demand::Bounds(bounds) = &first.demand {
+        let over_seeds = bounds.iter().filter(|bound| is_over_seeds(bound));
+        decided.extend(over_seeds.map(|bound| judge_statistic(bound, statistics.as_ref(), &theory, &before)));
+    }
+    let (verdict, why) = decided.into_iter().rev().max_by_key(|(verdict, _)| *verdict).expect("at least the runs'");
+    let shown = results.iter().position(|result| !result.evidence.is_empty());
+    CellExpectation {
+        subject: first.subject,
+        demand: first.demand.clone(),
+        verdict,
+        why,
+        seen_in,
+        of,
+        share_at_most: wilson_upper_95(seen_in, of),
+        statistics,
+        theory: mean_and_deviation(&theory.iter().map(|theory| theory.value).collect::<Vec<_>>()).map(|(mean, _)| mean),
+        before: mean_and_deviation(&before).map(|(mean, _)| mean),
+        worst_seed: (results[worst].verdict != Verdict::Holds).then(|| runs[worst].seed),
+        example: shown.and_then(|run| results[run].evidence.first().cloned()),
+    }
+}
+
+fn is_seen(result: &ExpectationResult) -> bool {
+    match result.measured {
+        Measured::Count { count, .. } => count > 0,
+        Measured::Value(_) => true,
+        Measured::Censored(_) | Measured::Nothing => false,
+    }
+}
+
+fn is_required(demand: &Demand) -> bool {
+    match demand {
+        Demand::Fate(tolerance) => *tolerance == Tolerance::Required,
+        Demand::Order(order) => *order == OrderExpectation::Broken,
+        Demand::Blame(_) | Demand::Bounds(_) => false,
+    }
+}
+
+fn statistics(results: &[&ExpectationResult]) -> Option<Statistics> {
+    let mut values: Vec<f64> = Vec::new();
+    let mut lowest = f64::INFINITY;
+    let mut censored = 0;
+    for result in results {
+        match result.measured {
+            Measured::Count { count, .. } => values.push(count as f64),
+            Measured::Value(value) => values.push(value),
+            Measured::Censored(at_least) => {
+                censored += 1;
+                lowest = lowest.min(at_least);
+            }
+            Measured::Nothing => {}
+        }
+    }
+    let count = values.len() as u64 + censored;
+    if count == 0 {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    let quantile = |per_cent: u64| {
+        let rank = (count * per_cent).div_ceil(100).max(1);
+        values.get(rank as usize - 1).copied()
+    };
+    let moments = mean_and_deviation(&values).filter(|_| censored == 0);
+    Some(Statistics {
+        count,
+        censored,
+        mean: moments.map(|(mean, _)| mean),
+        deviation: moments.and_then(|(_, deviation)| deviation),
+        min: values.first().copied().unwrap_or(lowest),
+        p50: quantile(50),
+        p95: quantile(95),
+        p99: quantile(99),
+        max: quantile(100),
+    })
+}
+
+fn judge_statistic(
+    bound: &Bound,
+    statistics: Option<&Statistics>,
+    theory: &[TheoryValue],
+    before: &[f64],
+) -> (Verdict, String) {
+    let Some(statistics) = statistics else {
+        return (Verdict::Unknown, "there was nothing to measure in any seed".to_string());
+    };
+    match &bound.limit {
+        Limit::Theory { tolerance } => against_theory(statistics, theory, *tolerance),
+        Limit::Before { tolerance } => {
+            let (Some(mean), Some((expected, _))) = (statistics.mean, mean_and_deviation(before)) else {
+                return (Verdict::Unknown, "there was nothing to measure before the first fault".to_string());
+            };
+            within(mean, expected, *tolerance, "before the first fault")
+        }
+        Limit::Sibling { .. } => (Verdict::Holds, String::new()),
+        Limit::Never => match statistics.censored == statistics.count {
+            true => (Verdict::Holds, String::new()),
+            false => (Verdict::Violated, "it recovered in some seed and should never".to_string()),
+        },
+        Limit::Below(_) | Limit::AtMost(_) | Limit::Above(_) | Limit::AtLeast(_) | Limit::Between(..) | Limit::Any => {
+            let value = match bound.over {
+                Over::Each | Over::Mean => statistics.mean,
+                Over::P50 => statistics.p50,
+                Over::P95 => statistics.p95,
+                Over::P99 => statistics.p99,
+            };
+            // A statistic that is not there is infinite: some seeds did not recover.
+            compare(value.unwrap_or(f64::INFINITY), bound)
+        }
+    }
+}
+
+fn against_theory(statistics: &Statistics, theory: &[TheoryValue], tolerance: Option<f64>) -> (Verdict, String) {
+    let values: Vec<f64> = theory.iter().map(|theory| theory.value).collect();
+    let Some((expected, _)) = mean_and_deviation(&values) else {
+        return (Verdict::Unknown, "theory has no closed form for this".to_string());
+    };
+    let Some(mean) = statistics.mean else {
+        return (Verdict::Violated, format!("some seeds did not recover; theory says {expected:.6}"));
+    };
+    if let Some(tolerance) = tolerance {
+        return within(mean, expected, tolerance, "of theory");
+    }
+    let variances: Vec<f64> = theory.iter().filter_map(|theory| theory.variance).collect();
+    let told = mean_and_deviation(&variances).map(|(variance, _)| libm::sqrt(variance));
+    let Some(deviation) = told.or(statistics.deviation).filter(|deviation| *deviation > 0.0) else {
+        return (Verdict::Unknown, "theory tells no variance and one seed has none".to_string());
+    };
+    let z = z_score(mean, expected, deviation, statistics.count);
+    if z.abs() <= Z_OF_THEORY {
+        (Verdict::Holds, String::new())
+    } else {
+        (Verdict::Violated, format!("mean {mean:.6} lies {z:.1} standard errors from theory's {expected:.6}"))
+    }
+}
+
+fn within(mean: f64, expected: f64, tolerance: f64, what: &str) -> (Verdict, String) {
+    if (mean - expected).abs() <= tolerance * expected.abs() {
+        (Verdict::Holds, String::new())
+    } else {
+        let share = tolerance * 100.0;
+        (Verdict::Violated, format!("mean {mean:.6} is not within {share}% {what}, {expected:.6}"))
+    }
+}
+
+fn floors(runs: &[RunOutcome]) -> Vec<FloorResult> {
+    let first = &runs[0].floors;
+    let over_seeds = first.iter().enumerate().filter(|(_, floor)| floor.over_all_seeds);
+    let sums = over_seeds.map(|(index, floor)| {
+        let measured = runs.iter().filter_map(|run| run.floors.get(index)).map(|floor| floor.measured).sum();
+        FloorResult { measured, ..*floor }
+    });
+    sums.collect()
+}
+
+fn conclude(cell: &mut CellVerdict, runs: &[RunOutcome], coverage: Coverage) {
+    let mut found: Vec<(Verdict, String)> = Vec::new();
+    for run in runs.iter().filter(|run| run.verdict != Verdict::Holds) {
+        let reason = run.reasons.first().map_or("", |reason| reason.as_str());
+        found.push((run.verdict, format!("seed {}: {reason}", run.seed.0)));
+    }
+    let together = cell.expectations.iter().filter(|expectation| expectation.worst_seed.is_none());
+    for expectation in together.filter(|expectation| expectation.verdict != Verdict::Holds) {
+        found.push((expectation.verdict, format!("{:?}: {}", expectation.subject, expectation.why)));
+    }
+    for floor in cell.floors.iter().filter(|floor| floor.measured < floor.at_least) {
+        let verdict = match coverage {
+            Coverage::AllSeeds => Verdict::Vacuous,
+            Coverage::SomeSeeds => Verdict::Unknown,
+        };
+        found.push((verdict, format!("only {} of {} {:?} over all seeds", floor.measured, floor.at_least, floor.what)));
+    }
+    found.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
+    let of_expectations = cell.expectations.iter().map(|expectation| expectation.verdict).max();
+    let worst = found.first().map(|(verdict, _)| *verdict);
+    cell.verdict = worst.into_iter().chain(of_expectations).max().unwrap_or(Verdict::Holds);
+    cell.reasons = found.into_iter().map(|(_, reason)| reason).collect();
+}
+
+// --- families ---
+
+fn means_of(cell: &CellVerdict) -> (String, Vec<(Subject, Option<f64>)>) {
+    let means = cell.expectations.iter().map(|expectation| {
+        (expectation.subject, expectation.statistics.as_ref().and_then(|statistics| statistics.mean))
+    });
+    (cell.cell.clone(), means.collect())
+}
+
+fn sibling_bounds(
+    id: &str,
+    expectation: &CellExpectation,
+    means: &[(String, Vec<(Subject, Option<f64>)>)],
+) -> Vec<(Verdict, String)> {
+    let Demand::Bounds(bounds) = &expectation.demand else { return Vec::new() };
+    let mine = expectation.statistics.as_ref().and_then(|statistics| statistics.mean);
+    let decided = bounds.iter().filter_map(|bound| match &bound.limit {
+        Limit::Sibling { below, factor, axis, value } => {
+            let sibling = sibling_of(id, axis, value)?;
+            let theirs = means.iter().find(|(cell, _)| *cell == sibling);
+            let theirs =
+                theirs.and_then(|(_, means)| means.iter().find(|(subject, _)| *subject == expectation.subject));
+            let (Some(mine), Some(theirs)) = (mine, theirs.and_then(|(_, mean)| *mean)) else {
+                return Some((Verdict::Unknown, format!("{id}: no value of {axis}={value} to compare with")));
+            };
+            let limit = factor * theirs;
+            let holds = if *below { mine < limit } else { limit < mine };
+            (!holds).then(|| (Verdict::Violated, format!("{id}: mean {mine:.6} is not {}, {limit:.6}", bound.text)))
+        }
+        Limit::Below(_)
+        | Limit::AtMost(_)
+        | Limit::Above(_)
+        | Limit::AtLeast(_)
+        | Limit::Between(..)
+        | Limit::Theory { .. }
+        | Limit::Before { .. }
+        | Limit::Never
+        | Limit::Any => None,
+    });
+    decided.collect()
+}
+
+/// The id of the cell with another value on one axis; `None` for the cell itself.
+fn sibling_of(id: &str, axis: &str, value: &str) -> Option<String> {
+    let mut changed = false;
+    let parts: Vec<String> = id
+        .split(',')
+        .map(|part| match part.split_once('=') {
+            Some((name, known)) if name == axis && known != value => {
+                changed = true;
+                format!("{name}={value}")
+            }
+            Some(_) | None => part.to_string(),
+        })
+        .collect();
+    changed.then(|| parts.join(","))
+}

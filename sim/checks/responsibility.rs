@@ -1,0 +1,329 @@
+//! Responsibility: whose promise broke, for each bad fate, from what the history shows.
+//!
+//! The one idea: an event is followed hop by hop from its caller to the place, and the first hop that does not have it is
+//! the boundary. Between two hops there is exactly one promise:
+//!
+//! | boundary | promise | told by |
+//! |---|---|---|
+//! | caller | "ok" only after everything promised is durable | accepted, or a row saved, and never handed to a producer |
+//! | producer | acknowledged means queued; otherwise retry, or tell the caller | failed, acks=0, or in the buffer of a process that died |
+//! | queue | an acknowledged record stays until retention, and retention waits for its readers | acknowledged at an offset, and not in the log that counts; removed unread |
+//! | group | every record at or after the committed offset is delivered | the position was reset past it, or committed past it before it was through |
+//! | consumer | effect before commit, repetition harmless | its list is through, or began again, and the effect is missing or there twice |
+//! | downstream | idempotent, or says so | executed, answer lost, executed again |
+//!
+//! A producer whose caller was told the truth has kept its promise; what is left then is the dual write of the service,
+//! so that losses behind a refused or unanswered caller are laid to `caller`.
+//!
+//! What it deliberately does not do: guess. A cause is named only if something struck a node of the story between its
+//! two sightings; whether a setting would have helped is for counterfactual runs.
+
+use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
+use super::outcome::{Between, Blame, Incident, IncidentKind};
+use super::progress::{PartitionProgress, PassedWhy};
+use super::routes::Hop;
+use super::trace::{Applied, Repetition, Trace};
+use crate::scenario::plan::*;
+use crate::types::note::{CallerOutcome, PositionReason};
+use crate::types::*;
+
+/// Where a lost event was last, and where it should have been.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    pub boundary: Boundary,
+    pub why: GapWhy,
+    pub hop: Hop,
+    /// The service at which it broke, for the consumer side.
+    pub flow: Option<(ServiceId, FlowSlot)>,
+    pub slot: PlaceSlot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapWhy {
+    NeverSent,
+    SendFailed,
+    NotWaitedFor,
+    BufferDied,
+    NotInLog,
+    ExpiredUnread,
+    PositionReset(PositionReason),
+    CommittedUnprocessed,
+    NotThrough,
+    GivenUp,
+    SkippedByRow,
+    ThroughWithout,
+}
+
+impl GapWhy {
+    fn sentence(self) -> &'static str {
+        match self {
+            GapWhy::NeverSent => "it was never handed to a producer",
+            GapWhy::SendFailed => "its producer gave up",
+            GapWhy::NotWaitedFor => "its producer did not wait for an acknowledgement (acks=0)",
+            GapWhy::BufferDied => "it was with a producer whose process died",
+            GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
+            GapWhy::ExpiredUnread => "retention removed it before it was read",
+            GapWhy::PositionReset(PositionReason::ResetLatest) => "the group was set behind it: reset to latest",
+            GapWhy::PositionReset(PositionReason::ResetEarliest) => "the group was set behind it: reset to earliest",
+            GapWhy::PositionReset(PositionReason::Stored) => "the group was set behind it: stored position",
+            GapWhy::PositionReset(PositionReason::Committed) | GapWhy::CommittedUnprocessed => {
+                "the offset behind it was committed before it was processed"
+            }
+            GapWhy::NotThrough => "it was delivered, and its steps never came to an end",
+            GapWhy::GivenUp => "it failed, and was skipped",
+            GapWhy::SkippedByRow => "a row that was there already ended its steps before the effect",
+            GapWhy::ThroughWithout => "its steps are through without the effect",
+        }
+    }
+}
+
+impl Trace {
+    /// Follows a lost event to the hop that does not have it.
+    pub fn gap(&self, plan: &Plan, event: EventId, place: PlaceId) -> Gap {
+        let origin = origin_of(event);
+        let path = self.routes.path(origin, place);
+        let accepted = self.ledger.event(event).is_some_and(|row| row.outcome == Some(CallerOutcome::Accepted));
+        for (index, hop) in path.iter().enumerate() {
+            let slot = self.ledger.place(event, hop.place);
+            if is_topic(plan, hop.place) {
+                if slot.count == 0 {
+                    return self.missing_record(event, *hop, slot, accepted);
+                }
+                let Some(next) = path.get(index + 1) else { continue };
+                if let Some(gap) = self.not_through(event, *next, slot) {
+                    return gap;
+                }
+            } else if slot.count == 0 {
+                return self.missing_effect(event, *hop, slot);
+            }
+        }
+        let giver = self.routes.dead_letters(place).first().map_or(origin, |(service, _)| *service);
+        let hop = Hop { service: giver, step: 0, place };
+        self.missing_record(event, hop, self.ledger.place(event, place), accepted)
+    }
+
+    fn missing_record(&self, event: EventId, hop: Hop, slot: PlaceSlot, accepted: bool) -> Gap {
+        let origin = origin_of(event);
+        let flow = self.ledger.flow(event, hop.service);
+        let has = |flag: u16| slot.flags & flag != 0;
+        let (boundary, why) = if has(place_flag::ACKNOWLEDGED) && !has(place_flag::UNTOLD) {
+            (Boundary::Queue, GapWhy::NotInLog)
+        } else if has(place_flag::ACKNOWLEDGED) {
+            (Boundary::Producer, GapWhy::NotWaitedFor)
+        } else if has(place_flag::SENT) {
+            let died = has(place_flag::DIED);
+            let told_the_truth = hop.service == origin && !accepted;
+            let boundary = if told_the_truth { Boundary::Caller } else { Boundary::Producer };
+            (boundary, if died { GapWhy::BufferDied } else { GapWhy::SendFailed })
+        } else if hop.service == origin {
+            (Boundary::Caller, GapWhy::NeverSent)
+        } else {
+            return self.missing_effect(event, hop, slot);
+        };
+        Gap { boundary, why, hop, flow: Some((hop.service, flow)), slot }
+    }
+
+    /// In the log; did the group bring it through the service of the next hop?
+    fn not_through(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
+        let flow = self.ledger.flow(event, next.service);
+        if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
+            return None;
+        }
+        let progress = self.progress[next.service.0 as usize].as_ref();
+        let progress = progress.and_then(|progress| progress.partitions.get(&slot.partition));
+        let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
+        let committed = progress.is_some_and(|progress| past(progress, slot.offset));
+        let (boundary, why) = match passed {
+            Some(PassedWhy::Expired) if flow.starts == 0 => (Boundary::Queue, GapWhy::ExpiredUnread),
+            Some(PassedWhy::Position(reason)) => (Boundary::Group, GapWhy::PositionReset(reason)),
+            Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
+            Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
+        };
+        Some(Gap { boundary, why, hop: next, flow: Some((next.service, flow)), slot })
+    }
+
+    fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {
+        let flow = self.ledger.flow(event, hop.service);
+        let why = if flow.flags & flow_flag::DROPPED != 0 {
+            GapWhy::GivenUp
+        } else if flow.flags & flow_flag::SKIPPED != 0 {
+            GapWhy::SkippedByRow
+        } else if flow.flags & flow_flag::DONE != 0 {
+            GapWhy::ThroughWithout
+        } else {
+            GapWhy::NotThrough
+        };
+        let boundary = if self.is_origin(hop.service) { Boundary::Caller } else { Boundary::Consumer };
+        Gap { boundary, why, hop, flow: Some((hop.service, flow)), slot }
+    }
+
+    /// The gap as a blame, with what struck and between which steps.
+    pub fn blame_of_gap(&self, plan: &Plan, gap: &Gap) -> Blame {
+        let cause = self.cause_of_gap(plan, gap);
+        let between = gap.flow.filter(|_| breaks_between_steps(gap.why)).map(|(service, flow)| Between {
+            service,
+            node: flow.node,
+            done: (flow.done != NO_STEP).then_some(u16::from(flow.done)),
+            missing: Some(gap.hop.step),
+        });
+        Blame { boundary: gap.boundary, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
+    }
+
+    fn cause_of_gap(&self, plan: &Plan, gap: &Gap) -> Option<Incident> {
+        let end = self.last;
+        let flow = gap.flow.map(|(_, flow)| flow).filter(|flow| flow.starts > 0);
+        match gap.why {
+            GapWhy::NotInLog => {
+                let brokers: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
+                let struck = brokers.iter().filter_map(|node| self.incidents.first_from(*node, gap.slot.time));
+                let hard = |incident: &Incident| match incident.kind {
+                    IncidentKind::Crashed | IncidentKind::LostPower | IncidentKind::UncleanElection => true,
+                    IncidentKind::Stopped
+                    | IncidentKind::Paused
+                    | IncidentKind::LostPartitions
+                    | IncidentKind::Disturbed => false,
+                };
+                let struck: Vec<Incident> = struck.collect();
+                let hardest = struck.iter().filter(|incident| hard(incident)).min_by_key(|incident| incident.number);
+                hardest.or_else(|| struck.iter().min_by_key(|incident| incident.number)).copied()
+            }
+            GapWhy::BufferDied => self.incidents.first_from(gap.slot.node, gap.slot.time),
+            GapWhy::SendFailed | GapWhy::NotWaitedFor => {
+                let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
+                self.incidents.last_of(&nodes, Time::ZERO, gap.slot.time)
+            }
+            GapWhy::ExpiredUnread | GapWhy::PositionReset(_) | GapWhy::CommittedUnprocessed => {
+                let service = plan.services.get(gap.hop.service.0 as usize)?;
+                let passed = self.progress[gap.hop.service.0 as usize]
+                    .as_ref()
+                    .and_then(|progress| progress.partitions.get(&gap.slot.partition))
+                    .and_then(|progress| progress.passed_over(gap.slot.offset))
+                    .map_or(end, |passed| passed.time);
+                self.incidents.last_of(&service.instances, Time::ZERO, passed)
+            }
+            GapWhy::NeverSent
+            | GapWhy::NotThrough
+            | GapWhy::GivenUp
+            | GapWhy::SkippedByRow
+            | GapWhy::ThroughWithout => {
+                let flow = flow?;
+                // A crash follows the last step; for a list that began again it lies before the last start.
+                let after = self.incidents.first_from(flow.node, flow.time);
+                let instances = plan.services.get(gap.hop.service.0 as usize).map_or(&[][..], |s| &s.instances);
+                match gap.why {
+                    GapWhy::SkippedByRow => self.incidents.last_of(instances, Time::ZERO, flow.time),
+                    _ => after,
+                }
+            }
+        }
+    }
+
+    /// What struck between two applications of one event.
+    pub fn blame_of_repetition(&self, plan: &Plan, repetition: &Repetition) -> Blame {
+        let (first, again) = (repetition.first, repetition.again);
+        let cause = match repetition.boundary {
+            Boundary::Consumer => self.incidents.last_of(&[first.1, again.1], first.0, again.0),
+            Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group | Boundary::Downstream => {
+                let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
+                self.incidents.last_of(&nodes, first.0, again.0)
+            }
+        };
+        let between = repetition.by.filter(|_| repetition.boundary == Boundary::Consumer).map(|(service, step)| {
+            Between { service, node: first.1, done: Some(step), missing: commit_step(plan, service) }
+        });
+        let why = match repetition.boundary {
+            Boundary::Caller => "the caller asked again, and it was handled as new",
+            Boundary::Producer => "its producer sent it again, and the queue has it twice",
+            Boundary::Queue | Boundary::Group => "the queue delivered it twice",
+            Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
+            Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
+        };
+        Blame { boundary: repetition.boundary, between, cause, message: sentence(plan, why, cause) }
+    }
+
+    /// An older version stands where a newer one stood.
+    pub fn blame_of_stale(&self, plan: &Plan, newest: &Applied, current: &Applied) -> Blame {
+        let reordered = match (newest.source, current.source) {
+            (Some((one, newer)), Some((other, older))) => one == other && newer < older,
+            (Some(_) | None, Some(_) | None) => false,
+        };
+        let cause = self.incidents.last_between(current.node, Time::ZERO, current.time);
+        let (boundary, why) = if reordered {
+            (Boundary::Producer, "the older version was queued behind the newer one")
+        } else {
+            (Boundary::Consumer, "the older version was handled after the newer one")
+        };
+        Blame { boundary, between: None, cause, message: sentence(plan, why, cause) }
+    }
+}
+
+pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
+    plan.places.iter().any(|p| {
+        p.id == place
+            && match p.kind {
+                PlaceKind::Topic { .. } => true,
+                PlaceKind::Table { .. } => false,
+            }
+    })
+}
+
+/// The boundary written into the flags of a harmful repetition.
+pub fn boundary_of_flags(flags: u16) -> Boundary {
+    if flags & place_flag::BY_CALLER != 0 {
+        Boundary::Caller
+    } else if flags & place_flag::BY_PRODUCER != 0 {
+        Boundary::Producer
+    } else if flags & place_flag::BY_DOWNSTREAM != 0 {
+        Boundary::Downstream
+    } else {
+        Boundary::Consumer
+    }
+}
+
+fn past(progress: &PartitionProgress, offset: Offset) -> bool {
+    progress.committed.is_some_and(|committed| offset < committed)
+}
+
+fn breaks_between_steps(why: GapWhy) -> bool {
+    match why {
+        GapWhy::NeverSent
+        | GapWhy::PositionReset(PositionReason::Committed)
+        | GapWhy::CommittedUnprocessed
+        | GapWhy::NotThrough
+        | GapWhy::GivenUp
+        | GapWhy::SkippedByRow
+        | GapWhy::ThroughWithout => true,
+        GapWhy::SendFailed
+        | GapWhy::NotWaitedFor
+        | GapWhy::BufferDied
+        | GapWhy::NotInLog
+        | GapWhy::ExpiredUnread
+        | GapWhy::PositionReset(_) => false,
+    }
+}
+
+fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
+    let steps = &plan.services.get(service.0 as usize)?.steps;
+    let commit = steps.iter().position(|step| match step.action {
+        Action::Commit { .. } => true,
+        Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => false,
+    });
+    commit.map(|step| step as u16)
+}
+
+fn sentence(plan: &Plan, why: &str, cause: Option<Incident>) -> String {
+    let Some(cause) = cause else { return why.to_string() };
+    let node = plan.nodes.iter().find(|node| node.id == cause.node).map_or("a node", |node| node.name.as_str());
+    let what = match cause.kind {
+        IncidentKind::Crashed => "crashed",
+        IncidentKind::LostPower => "lost power",
+        IncidentKind::Stopped => "stopped",
+        IncidentKind::Paused => "was paused",
+        IncidentKind::LostPartitions => "lost its partitions",
+        IncidentKind::Disturbed => "was disturbed",
+        IncidentKind::UncleanElection => "was elected from outside the in-sync set",
+    };
+    let fault = cause.fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
+    let fault = fault.map_or(String::new(), |fault| format!(" ({})", fault.name));
+    format!("{why}; {node} {what} at {}{fault}", cause.time)
+}

@@ -9,8 +9,8 @@ compile_error!(
 );
 
 pub mod checks;
-//pub mod cli;
-//pub mod explore;
+pub mod cli;
+pub mod explore;
 pub mod history;
 pub mod kafka;
 pub mod report;

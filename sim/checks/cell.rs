@@ -98,6 +98,7 @@ fn judge_expectation(runs: &[RunOutcome], index: usize, coverage: Coverage) -> C
         share_at_most: wilson_upper_95(seen_in, of),
         statistics,
         theory: mean_and_deviation(&theory.iter().map(|theory| theory.value).collect::<Vec<_>>()).map(|(mean, _)| mean),
+        theory_deviation: deviation_told(&theory),
         before: mean_and_deviation(&before).map(|(mean, _)| mean),
         worst_seed: (results[worst].verdict != Verdict::Holds).then(|| runs[worst].seed),
         example: shown.and_then(|run| results[run].evidence.first().cloned()),
@@ -204,9 +205,7 @@ fn against_theory(statistics: &Statistics, theory: &[TheoryValue], tolerance: Op
     if let Some(tolerance) = tolerance {
         return within(mean, expected, tolerance, "of theory");
     }
-    let variances: Vec<f64> = theory.iter().filter_map(|theory| theory.variance).collect();
-    let told = mean_and_deviation(&variances).map(|(variance, _)| libm::sqrt(variance));
-    let Some(deviation) = told.or(statistics.deviation).filter(|deviation| *deviation > 0.0) else {
+    let Some(deviation) = deviation_told(theory).or(statistics.deviation).filter(|deviation| *deviation > 0.0) else {
         return (Verdict::Unknown, "theory tells no variance and one seed has none".to_string());
     };
     let z = z_score(mean, expected, deviation, statistics.count);
@@ -215,6 +214,12 @@ fn against_theory(statistics: &Statistics, theory: &[TheoryValue], tolerance: Op
     } else {
         (Verdict::Violated, format!("mean {mean:.6} lies {z:.1} standard errors from theory's {expected:.6}"))
     }
+}
+
+/// Standard deviation of one run, where the closed form tells its variance.
+fn deviation_told(theory: &[TheoryValue]) -> Option<f64> {
+    let variances: Vec<f64> = theory.iter().filter_map(|theory| theory.variance).collect();
+    mean_and_deviation(&variances).map(|(variance, _)| libm::sqrt(variance))
 }
 
 fn within(mean: f64, expected: f64, tolerance: f64, what: &str) -> (Verdict, String) {

@@ -600,6 +600,8 @@ pub struct CellExpectation {
     pub statistics: Option<Statistics>,
     /// Mean over seeds of the closed form.
     pub theory: Option<f64>,
+    /// Standard deviation of one run by the closed form, where it tells one.
+    pub theory_deviation: Option<f64>,
     /// Mean over seeds of the value before the first fault.
     pub before: Option<f64>,
     pub worst_seed: Option<Seed>,

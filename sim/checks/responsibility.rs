@@ -65,6 +65,7 @@ impl GapWhy {
             GapWhy::ExpiredUnread => "retention removed it before it was read",
             GapWhy::PositionReset(PositionReason::ResetLatest) => "the group was set behind it: reset to latest",
             GapWhy::PositionReset(PositionReason::ResetEarliest) => "the group was set behind it: reset to earliest",
+            GapWhy::PositionReset(PositionReason::Truncated) => "the group was set behind it: its log was cut",
             GapWhy::PositionReset(PositionReason::Stored) => "the group was set behind it: stored position",
             GapWhy::PositionReset(PositionReason::Committed) | GapWhy::CommittedUnprocessed => {
                 "the offset behind it was committed before it was processed"

@@ -44,7 +44,10 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
             Ok(family) => {
                 fine += 1;
                 if arguments.effective {
-                    anstream::println!("{}", scenario::effective(file, &arguments.sets));
+                    match scenario::effective(file, &arguments.sets) {
+                        Ok(text) => anstream::println!("{text}"),
+                        Err(problems) => print_problems(&problems, arguments.format),
+                    }
                 }
                 if !family.warnings.is_empty() {
                     print_problems(&family.warnings, arguments.format);

@@ -3,6 +3,7 @@
 mod exit;
 mod run;
 mod check;
+mod validate;
 mod summary;
 
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ enum Command {
     Run(run::RunArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
+    /// Compare the simulation with the closed forms of queueing theory.
+    Validate(validate::ValidateArguments),
     /// List scenarios with their cells and seeds.
     List {
         /// Scenario files or folders.
@@ -64,6 +67,7 @@ pub fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),
         Command::Schema => check::schema(),
         Command::Explain { code } => check::explain(&code),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::checks::{CellVerdict, RunOutcome, Verdict, judge_family};
+use crate::checks::{CellVerdict, Coverage, RunOutcome, Verdict, WaitOptions, judge_cell, judge_family};
 use crate::explore::{SeedRun, run_family, run_seed};
 use crate::history::export::{CsvWriter, JsonLinesWriter};
 use crate::report::charts::Figure;
@@ -102,7 +102,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let total = family.cells.len() as u64 * (seeds.end - seeds.start);
     let mut progress = Progress::new(total, "run");
     let mut violated = 0;
-    let runs = run_family(&family, seeds.clone(), arguments.jobs.unwrap_or_else(jobs_default), &stop, |run| {
+    let runs = run_family(&family, seeds.clone(), arguments.jobs.unwrap_or_else(jobs_default), WaitOptions::default(), &stop, |run| {
         violated += u64::from(run.outcome.verdict == Verdict::Violated);
         progress.advance(1, &if violated == 0 { String::new() } else { format!("{violated} violated") });
     });
@@ -111,8 +111,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     if runs.is_empty() {
         bail!("interrupted before the first run ended");
     }
-    let chose_subset = seeds != own_seeds;
-    let verdicts = judge(&family, &runs, chose_subset);
+    let coverage = if seeds == own_seeds && !interrupted { Coverage::AllSeeds } else { Coverage::SomeSeeds };
+    let verdicts = judge(&family, &runs, coverage);
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(&family.name));
     let written = write_all(&family, &runs, &verdicts, &seeds, &out)?;
     let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
@@ -129,6 +129,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
             verdicts: &verdicts,
             verdict,
             written: &written,
+            out: &out,
         }),
     }
     let panicked = runs.iter().any(|run| run.report.panic.is_some());
@@ -151,11 +152,10 @@ pub struct Written {
     pub nondeterministic: Option<(String, Seed)>,
 }
 
-fn judge(family: &Family, runs: &[SeedRun], chose_subset: bool) -> Vec<CellVerdict> {
-    let plans: Vec<Plan> = family.cells.iter().map(|cell| cell.plan(Seed(family.seeds.start))).collect();
-    let outcomes = |index: usize| runs.iter().filter(move |run| run.cell == index).map(|run| run.outcome.clone());
-    let cells: Vec<(&Plan, Vec<RunOutcome>)> = plans.iter().enumerate().map(|(index, plan)| (plan, outcomes(index).collect())).collect();
-    judge_family(&cells, chose_subset)
+fn judge(family: &Family, runs: &[SeedRun], coverage: Coverage) -> Vec<CellVerdict> {
+    let of_cell = |cell: usize| runs.iter().filter(move |run| run.cell == cell).map(|run| run.outcome.clone());
+    let cells = (0..family.cells.len()).map(|cell| of_cell(cell).collect::<Vec<_>>()).filter(|outcomes| !outcomes.is_empty());
+    judge_family(cells.map(|outcomes| judge_cell(&outcomes, coverage)).collect())
 }
 
 /// Charts, verdict, and the whole history of the first seed of each cell and of each seed that violates something.
@@ -231,7 +231,7 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
     let mut lines = JsonLinesWriter::new(plan, file("history.jsonl")?);
     let mut rows = CsvWriter::new(plan, file("history.csv")?);
     let mut problem: Option<std::io::Error> = None;
-    let (_, report) = run_seed(plan, |event| {
+    let (_, report) = run_seed(plan, WaitOptions::default(), |event| {
         if problem.is_none() {
             problem = lines.write(event).and_then(|()| rows.write(event)).err();
         }

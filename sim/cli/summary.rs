@@ -1,6 +1,7 @@
 //! What `run` prints: the verdict first, why, the numbers, then how to see it again and where everything is.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::checks::{CellExpectation, CellVerdict, Demand, Subject, Verdict};
 use crate::explore::SeedRun;
@@ -22,6 +23,8 @@ pub struct Summary<'a> {
     pub verdicts: &'a [CellVerdict],
     pub verdict: Verdict,
     pub written: &'a Written,
+    /// Folder of everything that was written.
+    pub out: &'a Path,
 }
 
 const WIDTH: usize = 110;
@@ -211,11 +214,10 @@ fn footer(summary: &Summary) -> String {
     for path in summary.written.paths.iter().take(REASONS) {
         text += &format!("  {}  {}/history.jsonl .csv plan.toml\n", paint(Tone::Muted, "story "), escaped(&path.display().to_string()));
     }
-    if let Some(folder) = summary.out() {
-        for stem in files {
-            text += &format!("  {}  {folder}/{stem}.svg .png .csv\n", paint(Tone::Muted, "chart "));
-        }
-        text += &format!("  {}  {folder}/verdict.json\n", paint(Tone::Muted, "all   "));
+    let folder = escaped(&summary.out.display().to_string());
+    for stem in files {
+        text += &format!("  {}  {folder}/{stem}.svg .png .csv\n", paint(Tone::Muted, "chart "));
     }
+    text += &format!("  {}  {folder}/verdict.json\n", paint(Tone::Muted, "all   "));
     text
 }

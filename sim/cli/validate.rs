@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::explore::validate::{CASES, Case, CaseFile, CompareResult, Compared, run_case, scenario_of};
-use crate::report::table::Table;
+use crate::report::table::{Align, Cell, Table};
+use crate::report::terminal::Tone;
 
 use super::Exit;
 
@@ -59,7 +60,10 @@ fn is_chosen(id: &str, prefixes: &[String]) -> bool {
 }
 
 fn print(compared: &[Compared]) -> Exit {
-    let mut table = Table::new(&["case", "metric", "expected", "got", "tolerance", "z", "verdict"]);
+    let right = |heading| (heading, Align::Right);
+    let left = |heading| (heading, Align::Left);
+    let columns = [left("case"), left("metric"), right("expected"), right("got"), left("tolerance"), right("z"), left("verdict")];
+    let mut table = Table::new(&columns);
     let (mut failed, mut inexpressible) = (0, 0);
     for one in compared {
         let expected = format!("{} {}", significant(one.expected), one.unit);
@@ -67,17 +71,26 @@ fn print(compared: &[Compared]) -> Exit {
             CompareResult::Judged { got, passes, z } => {
                 failed += u32::from(!passes);
                 let z = z.map_or(String::new(), |z| format!("{z:.2}"));
-                (significant(*got), z, if *passes { "passes".to_string() } else { "FAILS".to_string() })
+                let verdict = if *passes { Cell::new(Tone::Holds, "passes") } else { Cell::new(Tone::Violated, "FAILS") };
+                (significant(*got), z, verdict)
             }
             CompareResult::NotExpressible(why) => {
                 inexpressible += 1;
-                (String::new(), String::new(), format!("not expressible: {why}"))
+                (String::new(), String::new(), Cell::new(Tone::Unknown, format!("not expressible: {why}")))
             }
-            CompareResult::Reference => (String::new(), String::new(), "reference only".into()),
+            CompareResult::Reference => (String::new(), String::new(), Cell::new(Tone::Muted, "reference only")),
         };
-        table.row(&[one.case.clone(), one.metric.clone(), expected, got, one.tolerance.clone(), z, verdict]);
+        table.push(vec![
+            Cell::from(&one.case),
+            Cell::from(&one.metric),
+            Cell::from(expected),
+            Cell::from(got),
+            Cell::from(&one.tolerance),
+            Cell::from(z),
+            verdict,
+        ]);
     }
-    anstream::println!("{table}");
+    anstream::print!("{}", table.render(0));
     let judged = compared.iter().filter(|one| matches!(one.result, CompareResult::Judged { .. })).count();
     anstream::println!("{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible", judged as u32 - failed);
     match (failed, inexpressible) {

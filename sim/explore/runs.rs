@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::checks::{Judge, RunOutcome};
+use crate::checks::{Judge, RunOutcome, WaitOptions};
 use crate::history::Event;
 use crate::scenario::Family;
 use crate::scenario::plan::Plan;
@@ -24,8 +24,8 @@ pub struct SeedRun {
 }
 
 /// Runs a plan and judges it. `observer` sees the history as it grows, before the judge does.
-pub fn run_seed(plan: &Plan, mut observer: impl FnMut(&Event) + Send) -> (RunOutcome, RunReport) {
-    let mut judge = Judge::new(plan);
+pub fn run_seed(plan: &Plan, options: WaitOptions, mut observer: impl FnMut(&Event) + Send) -> (RunOutcome, RunReport) {
+    let mut judge = Judge::with_options(plan, options);
     let report = world::run(plan, |event| {
         observer(event);
         judge.observe(event);
@@ -39,6 +39,7 @@ pub fn run_family(
     family: &Family,
     seeds: std::ops::Range<u64>,
     jobs: usize,
+    options: WaitOptions,
     stop: &AtomicBool,
     mut done: impl FnMut(&SeedRun),
 ) -> Vec<SeedRun> {
@@ -57,7 +58,7 @@ pub fn run_family(
                         break;
                     }
                     let (cell, seed) = (number / per_cell, Seed(seeds.start + (number % per_cell) as u64));
-                    let (outcome, report) = run_seed(&family.cells[cell].plan(seed), |_| {});
+                    let (outcome, report) = run_seed(&family.cells[cell].plan(seed), options, |_| {});
                     if sender.send(SeedRun { cell, seed, outcome, report }).is_err() {
                         break;
                     }

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Deserialize;
 
-use crate::checks::{ConsumingMetrics, RecoveryTime, RunOutcome};
+use crate::checks::{ConsumingMetrics, RecoveryTime, RunOutcome, WaitOptions};
 use crate::scenario;
 use crate::types::Duration;
 
@@ -188,13 +188,12 @@ pub fn run_case(case: &Case, service_factor: f64, jobs: usize) -> Vec<Compared> 
         Ok(text) => text,
         Err(why) => return not_expressible(why),
     };
-    let mut family = match scenario::parse(&case.id, &text, &[]) {
+    let family = match scenario::parse(&case.id, &text, &[], &|_, parent| Err(format!("a case has no parent `{parent}`"))) {
         Ok(family) => family,
         Err(problems) => return not_expressible(problems.short()),
     };
-    let warmup = case.number("warmup_fraction").unwrap_or(0.0);
-    family.set_warmup(warmup);
-    let runs = run_family(&family, family.seeds.clone(), jobs, &AtomicBool::new(false), |_| {});
+    let options = WaitOptions { warmup_fraction: case.number("warmup_fraction").unwrap_or(0.0) };
+    let runs = run_family(&family, family.seeds.clone(), jobs, options, &AtomicBool::new(false), |_| {});
     let compare = |expected: &ExpectedMetric| match expected.kind.as_deref() {
         Some("reference") => CompareResult::Reference,
         Some(kind) => CompareResult::NotExpressible(format!("cases of kind `{kind}` are not built yet")),
@@ -222,7 +221,9 @@ fn measure(metric: &str, runs: &[SeedRun]) -> Result<f64, String> {
     if let Some(bad) = runs.iter().find(|run| run.report.panic.is_some() || !run.report.quiet) {
         return Err(format!("seed {} did not come to an end: {:?}", bad.seed.0, bad.report.panic));
     }
-    let consuming = |run: &SeedRun| consuming_of(&run.outcome);
+    fn consuming(run: &SeedRun) -> Result<&ConsumingMetrics, String> {
+        consuming_of(&run.outcome)
+    }
     let recoveries = || -> Result<Vec<f64>, String> {
         runs.iter().map(|run| recovery(consuming(run)?).ok_or_else(|| format!("seed {} never recovered", run.seed.0))).collect()
     };

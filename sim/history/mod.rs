@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod digest;
+pub mod export;
 
 pub use digest::Digest;
 pub use event::{Event, Happening, StopReason};

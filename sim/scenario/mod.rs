@@ -23,7 +23,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use crate::types::{Random, Seed};
+use crate::types::{Guard, Random, Seed};
 
 pub use codes::{codes, explain_code};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity, printable};
@@ -56,6 +56,13 @@ pub struct Cell {
     pub axes: Vec<(String, String)>,
     plan: Plan,
     draws: Vec<OrdinalDraw>,
+}
+
+impl Family {
+    /// Makes mutants of all cells: the queue without these guards.
+    pub fn switch_off(&mut self, guards: &[Guard]) {
+        self.cells.iter_mut().for_each(|cell| cell.plan.guards_off.extend(guards));
+    }
 }
 
 impl Cell {

@@ -90,10 +90,6 @@ impl Phrase {
         self.scalar(key).is_some_and(Scalar::boolean)
     }
 
-    pub fn given(&self) -> &[Given] {
-        &self.given
-    }
-
     /// What was given for a keyword that this verb cannot do without.
     pub fn require(&self, key: &str, example: &str, problems: &Problems) -> Option<&Given> {
         let given = self.get(key);
@@ -118,7 +114,7 @@ const PRESENT: Key =
     key("present", Kind::Words(&["skip", "continue", "fail"]), "What to do when the row is there already.");
 const ROW: Key = key("key", Kind::Words(&["id", "offset"]), "Rows by event id, or by topic, partition and offset.");
 const REQUEST_KIND: Key = key("kind", Kind::Name, "Only requests of this kind, in Kafka's words: `fetch`.");
-const LATER_NAME: Key = later("to", Kind::Phrase("a value"), "The new value.");
+const TO: Key = key("to", Kind::Phrase("a value"), "The new value.");
 
 const fn verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
     Verb { name, value, keywords, built: true, about }
@@ -271,17 +267,17 @@ pub const FAULTS: Grammar = Grammar {
         verb("rebalance", NAME, &[], "A new round of the group."),
         verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
         verb("enforce-retention", NAME, &[], "Retention is applied at once."),
-        later_verb("set", ANY, &[LATER_NAME], "A live key."),
-        later_verb("fail", ANY, &[later("rate", Kind::Ratio, "Share.")], "Work fails."),
+        later_verb("set", ANY, &[TO], "A live key."),
+        later_verb("fail", ANY, &[key("rate", Kind::Ratio, "Share.")], "Work fails."),
         later_verb("poison", ANY, &[], "Next events fail in every work."),
         later_verb("repair", ANY, &[], "Poison is cured."),
         later_verb("redeliver", ANY, &[], "The last message once more."),
         later_verb("redrive", ANY, &[], "Dead letters go back."),
         later_verb("fill-disk", ANY, &[], "No space left."),
         later_verb("rot", ANY, &[], "Bits change on disk."),
-        later_verb("reassign", ANY, &[LATER_NAME], "Replicas move."),
+        later_verb("reassign", ANY, &[TO], "Replicas move."),
         later_verb("compact", ANY, &[], "Compaction at once."),
-        later_verb("jump", ANY, &[later("by", Kind::Shift, "How far.")], "The wall clock jumps."),
+        later_verb("jump", ANY, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps."),
     ],
 };
 
@@ -293,7 +289,9 @@ impl Verb {
     }
 
     fn keyword_names(&'static self, grammar: &Grammar) -> Vec<&'static str> {
-        self.keywords.iter().chain(grammar.common_static()).map(|key| key.name).collect()
+        let settings = if self.name == "publish" { PRODUCER_SETTINGS } else { &[] };
+        let own = self.keywords.iter().chain(grammar.common_static());
+        own.chain(settings.iter().map(|setting| &setting.key)).map(|key| key.name).collect()
     }
 }
 
@@ -341,12 +339,11 @@ impl Grammar {
         };
         let verb = self.verb(words[verb_at].text).expect("found by its name");
         let verb_place = text.at(words[verb_at].start, words[verb_at].end);
+        let before = problems.errors();
         if !verb.built {
             report_not_built(verb.name, verb_place, problems);
-            return None;
         }
         let mut phrase = Phrase { verb, text: squeeze(text.text), place: text.place, verb_place, given: Vec::new() };
-        let before = problems.errors();
         let mut at = 0;
         while at < words.len() {
             let word = &words[at];
@@ -541,11 +538,10 @@ impl Grammar {
             );
             return None;
         };
+        let before = problems.errors();
         if !verb.built {
             report_not_built(verb.name, verb_item.key, problems);
-            return None;
         }
-        let before = problems.errors();
         let text = table.iter().map(|(key, item)| written_pair(key, item)).collect::<Vec<_>>().join(" ");
         let mut phrase = Phrase { verb, text, place: item.place, verb_place: verb_item.key, given: Vec::new() };
         for (name, value) in table.iter() {

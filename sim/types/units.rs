@@ -134,6 +134,9 @@ fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             return Err(problem(format!("`{unit}` is not a unit of time"), Some("one of ns us ms s m h".into())));
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if number.len() > 24 {
+            return Err(problem(format!("`{number}` has too many digits"), None));
+        }
         let digits =
             |part: &str| part.parse::<u128>().map_err(|_| problem(format!("`{number}` is not a number"), None));
         let mut value = digits(whole)? * u128::from(*size);

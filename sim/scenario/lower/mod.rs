@@ -11,6 +11,8 @@ mod service;
 mod steps;
 mod target;
 
+pub use expect::{FLOORS, METRICS};
+
 use std::collections::BTreeMap;
 
 use crate::types::{Duration, GroupId, NodeId, PlaceId, Seed, ServiceId, TopicId};

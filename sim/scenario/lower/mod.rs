@@ -13,7 +13,7 @@ mod target;
 
 pub use expect::{FLOORS, METRICS};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{Duration, GroupId, NodeId, PlaceId, Seed, ServiceId, TopicId};
 
@@ -71,6 +71,8 @@ pub struct Builder<'a> {
     pub judged: Vec<(String, Place, bool)>,
     /// Events a second that reach each service, by origin; filled by the flow pass.
     pub rates: Vec<BTreeMap<ServiceId, f64>>,
+    /// Services that read what each service sends; filled by the flow pass.
+    pub next: Vec<BTreeSet<usize>>,
 }
 
 /// Reads one cell. `None` when the frame itself is broken; other problems leave a plan that must not be used.
@@ -123,6 +125,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         draws: Vec::new(),
         judged: Vec::new(),
         rates: Vec::new(),
+        next: Vec::new(),
     };
     builder.build(&top);
     let Builder { plan, draws, judged, .. } = builder;

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::keys::*;
 use super::lower::{FLOORS, METRICS};
-use super::sentence::{Argument, FAULTS, Grammar, RUNGS, STEPS, Verb};
+use super::sentence::{Argument, Grammar, Verb};
 use super::values::Kind;
+use super::vocabulary::{FAULTS, RUNGS, STEPS};
 
 /// The whole schema.
 pub fn schema() -> Value {

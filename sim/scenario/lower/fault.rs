@@ -9,9 +9,10 @@ use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
 use super::super::plan::*;
-use super::super::sentence::{FAULTS, Phrase, report_not_built, split};
+use super::super::sentence::{Phrase, report_not_built, split};
 use super::super::tree::{Item, Text, Value};
 use super::super::values::{Scalar, is_name};
+use super::super::vocabulary::{FAULTS, RUNGS};
 use super::target::take_apart;
 use super::{Builder, OrdinalDraw};
 
@@ -403,7 +404,7 @@ impl Builder<'_> {
         let number = service.0 as usize;
         let names = &self.step_names[number];
         let name = &self.plan.services[number].name;
-        if super::super::sentence::RUNGS.verb(wanted.text).is_some() {
+        if RUNGS.verb(wanted.text).is_some() {
             report_not_built(&format!("a point at rung {}", wanted.text), wanted.place, self.problems);
             return;
         }

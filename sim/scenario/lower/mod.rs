@@ -22,9 +22,10 @@ use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
 use super::keys::TOP;
 use super::plan::*;
-use super::sentence::{FAULTS, RUNGS, STEPS, report_not_built};
+use super::sentence::report_not_built;
 use super::tree::{Item, Table, Value};
 use super::values::{Kind, is_name};
+use super::vocabulary::{FAULTS, RUNGS, STEPS};
 
 /// A cell that was read.
 pub struct Lowered {

@@ -134,7 +134,8 @@ fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             return Err(problem(format!("`{unit}` is not a unit of time"), Some("one of ns us ms s m h".into())));
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if number.len() > 24 {
+        // Keeps the sum below far from overflow, however often a unit is repeated.
+        if number.len() > 24 || text.len() > 400 {
             return Err(problem(format!("`{number}` has too many digits"), None));
         }
         let digits =

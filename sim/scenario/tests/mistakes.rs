@@ -162,6 +162,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S030",
             "too many digits",
         ),
+        (
+            with("about", &format!("about = \"x\"\nduration = \"{}\"", "999999999999999999999999h".repeat(200))),
+            "S030",
+            "too many digits",
+        ),
         (with("about", "about = \"x\"\nduration = \"2 MiB\""), "S031", "is a size, and this takes a duration"),
         (with("rate", "rate = \"10%\""), "S031", "is a share"),
         (with("partitions", "partitions = 0"), "S032", "must lie between 1"),

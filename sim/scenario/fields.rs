@@ -41,7 +41,7 @@ impl<'a> Fields<'a> {
 
     fn report_unknown(&self, name: &str, item: &Item) {
         let names = self.known.iter().map(|key| key.name);
-        let near = nearest(name, names.clone());
+        let near = if self.problems.is_full() { None } else { nearest(name, names.clone()) };
         let mut diagnostic =
             Diagnostic::error("S010", item.key, format!("unknown key `{}` in {}", printable(name), self.header))
                 .label("not a key of this table")

@@ -82,7 +82,7 @@ settings!(TOPIC_SETTINGS: TopicSettings {
     "unclean-leader-election-enable" unclean_leader_election_enable boolean Kind::Boolean, "A replica that lacks acknowledged records may become leader.";
 });
 
-/// Settings of topics that a cluster gives to all of them, under their broker names.
+// Settings of topics that a cluster gives to all of them, under their broker names.
 settings!(CLUSTER_TOPIC_SETTINGS: TopicSettings {
     "num-partitions" partitions u16 COUNT16, "Partitions of a topic that does not say.";
     "default-replication-factor" replication u16 COUNT16, "Replicas of a topic that does not say.";

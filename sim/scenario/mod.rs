@@ -10,6 +10,7 @@ pub mod diagnostics;
 mod document;
 mod family;
 mod fields;
+mod grid;
 mod keys;
 mod lower;
 pub mod plan;
@@ -17,6 +18,7 @@ mod schema;
 mod sentence;
 mod tree;
 mod values;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;

@@ -174,13 +174,6 @@ impl Table {
         self.entries.is_empty()
     }
 
-    /// The item at a path of keys.
-    pub fn at(&self, path: &[&str]) -> Option<&Item> {
-        let (first, rest) = path.split_first()?;
-        let item = self.get(first)?;
-        if rest.is_empty() { Some(item) } else { item.table()?.at(rest) }
-    }
-
     /// Lays a value at a path, making the tables on the way. Fails where a value that is no table is in the way.
     pub fn place_at(&mut self, path: &[&str], item: Item) -> Result<(), Place> {
         let Some((first, rest)) = path.split_first() else { return Ok(()) };

@@ -402,7 +402,32 @@ pub fn is_name(text: &str) -> bool {
 type UnitResult<T> = Result<T, (String, Option<String>)>;
 
 pub fn duration(text: &str) -> UnitResult<Duration> {
-    text.parse::<Duration>().map_err(|error| (printable(&error.problem), error.cure.map(|cure| printable(&cure))))
+    text.parse::<Duration>().map_err(|error| {
+        let cure = meant(text).map(|meant| format!("`{meant}`"));
+        (printable(&error.problem), cure.or(error.cure.map(|cure| printable(&cure))))
+    })
+}
+
+/// `5 mss` as `5ms`: one number and something like a unit.
+fn meant(text: &str) -> Option<String> {
+    const UNITS: [(&str, &str); 11] = [
+        ("msec", "ms"),
+        ("mss", "ms"),
+        ("millis", "ms"),
+        ("milliseconds", "ms"),
+        ("sec", "s"),
+        ("secs", "s"),
+        ("seconds", "s"),
+        ("min", "m"),
+        ("mins", "m"),
+        ("minutes", "m"),
+        ("hours", "h"),
+    ];
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = (&text[..digits], text[digits..].trim());
+    let unit = UNITS.iter().find(|(wrong, _)| *wrong == unit).map_or(unit, |(_, right)| right);
+    let meant = format!("{number}{unit}");
+    (meant != text && meant.parse::<Duration>().is_ok()).then_some(meant)
 }
 
 pub fn spread(text: &str) -> UnitResult<Spread> {

@@ -8,11 +8,11 @@ use crate::types::{Duration, FaultId, ServiceId, Spread};
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
-use super::super::keys::{Key, key};
 use super::super::plan::*;
-use super::super::sentence::{FAULTS, Phrase, report_not_built, split};
+use super::super::sentence::{Phrase, report_not_built, split};
 use super::super::tree::{Item, Text, Value};
-use super::super::values::{Kind, Scalar, is_name};
+use super::super::values::{Scalar, is_name};
+use super::super::vocabulary::{FAULTS, RUNGS};
 use super::target::take_apart;
 use super::{Builder, OrdinalDraw};
 
@@ -404,7 +404,7 @@ impl Builder<'_> {
         let number = service.0 as usize;
         let names = &self.step_names[number];
         let name = &self.plan.services[number].name;
-        if super::super::sentence::RUNGS.verb(wanted.text).is_some() {
+        if RUNGS.verb(wanted.text).is_some() {
             report_not_built(&format!("a point at rung {}", wanted.text), wanted.place, self.problems);
             return;
         }
@@ -424,9 +424,10 @@ impl Builder<'_> {
         0.25
     }
 
-    /// Occurrences to draw from: nine tenths of the mean, so that a seed with few arrivals reaches the last one too.
+    /// Occurrences to draw from: three quarters of the mean, so that a seed with few arrivals or an outage reaches the
+    /// last one too.
     fn expected(&self, service: ServiceId, share: f64) -> u64 {
-        (self.expected_events(service.0 as usize) * share * 0.9) as u64
+        (self.expected_events(service.0 as usize) * share * 0.75) as u64
     }
 
     fn expected_commits(&self, number: usize) -> u64 {
@@ -533,7 +534,3 @@ fn read_ordinal(word: &str) -> Option<u64> {
     let number: u64 = digits.parse().ok()?;
     (["st", "nd", "rd", "th"].contains(&suffix) && number <= i64::MAX as u64).then_some(number)
 }
-
-/// Keys of a fault's table that are no words of its sentence, for the schema.
-pub const FAULT_TABLE: &[Key] =
-    &[key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant.")];

@@ -16,8 +16,16 @@ impl Builder<'_> {
     pub fn follow_events(&mut self) {
         let count = self.plan.services.len();
         self.rates = vec![BTreeMap::new(); count];
-        let circles: Vec<usize> = (0..count).filter(|&service| self.leads_back(service)).collect();
-        for &service in &circles {
+        self.next = (0..count)
+            .map(|service| self.sent(service).into_iter().flat_map(|topic| self.readers(topic)).collect())
+            .collect();
+        let order = self.in_flow_order();
+        if order.len() < count {
+            let rest = (0..count).filter(|service| !order.contains(service));
+            // What is only behind a circle is left over too; one that leads back to itself is to blame.
+            let Some(service) = rest.into_iter().find(|&service| self.downstream(service).contains(&service)) else {
+                return;
+            };
             let name = &self.plan.services[service].name;
             self.problems.add(
                 Diagnostic::error(
@@ -28,11 +36,9 @@ impl Builder<'_> {
                 .label("what it publishes comes back to it")
                 .help("publish to another topic"),
             );
-        }
-        if !circles.is_empty() {
             return;
         }
-        for service in self.in_flow_order() {
+        for service in order {
             self.pass_on(service);
         }
         for (service, step, exponential, place) in std::mem::take(&mut self.bare_work) {
@@ -42,10 +48,7 @@ impl Builder<'_> {
 
     /// Each service behind all that publish to it.
     fn in_flow_order(&self) -> Vec<usize> {
-        let count = self.plan.services.len();
-        let next: Vec<BTreeSet<usize>> = (0..count)
-            .map(|service| self.published(service, None).into_iter().flat_map(|topic| self.readers(topic)).collect())
-            .collect();
+        let (count, next) = (self.plan.services.len(), &self.next);
         let mut waits_for = vec![0usize; count];
         next.iter().flatten().for_each(|&service| waits_for[service] += 1);
         let mut order: Vec<usize> = (0..count).filter(|&service| waits_for[service] == 0).collect();
@@ -114,19 +117,13 @@ impl Builder<'_> {
         let mut reached = BTreeSet::new();
         let mut open = vec![service];
         while let Some(service) = open.pop() {
-            for topic in self.sent(service) {
-                for next in self.readers(topic) {
-                    if reached.insert(next) {
-                        open.push(next);
-                    }
+            for &next in &self.next[service] {
+                if reached.insert(next) {
+                    open.push(next);
                 }
             }
         }
         reached
-    }
-
-    fn leads_back(&self, service: usize) -> bool {
-        self.downstream(service).contains(&service)
     }
 
     /// Headroom: instances × workers ÷ (headroom × rate) is the time of one event; bare work gets what the others leave.
@@ -187,14 +184,20 @@ impl Builder<'_> {
 
     /// Whether events on their way to a place can end in a dead-letter topic.
     pub fn can_park(&self, place: PlaceId) -> bool {
-        let writers = self.writers(place);
         let dead_letters = |service: usize| {
             self.plan.services[service].ladder.iter().any(|rung| matches!(rung, Rung::DeadLetter { .. }))
         };
-        (0..self.plan.services.len()).filter(|&service| dead_letters(service)).any(|service| {
-            let downstream = self.downstream(service);
-            writers.iter().any(|writer| *writer == service || downstream.contains(writer))
-        })
+        let mut on_the_way: BTreeSet<usize> = self.writers(place).into_iter().collect();
+        let mut open: Vec<usize> = on_the_way.iter().copied().collect();
+        while let Some(service) = open.pop() {
+            let before = (0..self.next.len()).filter(|&other| self.next[other].contains(&service));
+            for other in before.collect::<Vec<_>>() {
+                if on_the_way.insert(other) {
+                    open.push(other);
+                }
+            }
+        }
+        on_the_way.into_iter().any(dead_letters)
     }
 
     /// Events that are expected to reach a service within the load phase.

@@ -11,7 +11,9 @@ mod service;
 mod steps;
 mod target;
 
-use std::collections::BTreeMap;
+pub use expect::{FLOORS, METRICS};
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{Duration, GroupId, NodeId, PlaceId, Seed, ServiceId, TopicId};
 
@@ -20,9 +22,10 @@ use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
 use super::keys::TOP;
 use super::plan::*;
-use super::sentence::{FAULTS, RUNGS, STEPS, report_not_built};
+use super::sentence::report_not_built;
 use super::tree::{Item, Table, Value};
 use super::values::{Kind, is_name};
+use super::vocabulary::{FAULTS, RUNGS, STEPS};
 
 /// A cell that was read.
 pub struct Lowered {
@@ -69,6 +72,8 @@ pub struct Builder<'a> {
     pub judged: Vec<(String, Place, bool)>,
     /// Events a second that reach each service, by origin; filled by the flow pass.
     pub rates: Vec<BTreeMap<ServiceId, f64>>,
+    /// Services that read what each service sends; filled by the flow pass.
+    pub next: Vec<BTreeSet<usize>>,
 }
 
 /// Reads one cell. `None` when the frame itself is broken; other problems leave a plan that must not be used.
@@ -121,6 +126,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         draws: Vec::new(),
         judged: Vec::new(),
         rates: Vec::new(),
+        next: Vec::new(),
     };
     builder.build(&top);
     let Builder { plan, draws, judged, .. } = builder;

@@ -208,9 +208,10 @@ impl Builder<'_> {
                 Trigger::Requests(requests) => {
                     let requests = self.read_requests(&fields, requests);
                     self.plan.services[number].trigger = Trigger::Requests(requests);
-                    let mut keys = Vec::new();
-                    keys.extend(CONSUME.iter().map(|key| key.name));
-                    keys.extend(["auto-offset-reset", "enable-auto-commit", "max-poll-records", "session-timeout"]);
+                    let is_producers = |name: &str| PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == name);
+                    let consumer = CONSUMER_SETTINGS.iter().map(|setting| setting.key.name);
+                    let own = consumer.filter(|name| !is_producers(name));
+                    let keys: Vec<&str> = CONSUME.iter().map(|key| key.name).chain(own).collect();
                     self.refuse_keys(&fields, &keys, "consume");
                 }
                 Trigger::Consume(consume) => {
@@ -222,8 +223,8 @@ impl Builder<'_> {
             }
             self.read_steps(number, service, &fields, &producer);
             self.read_ladder(number, &fields, &producer);
-            if !producer.given.is_empty() && self.plan.services[number].producers.is_empty() {
-                self.settle_producer(&producer, service.place);
+            if self.plan.services[number].producers.is_empty() {
+                self.refuse_producer_settings(&fields);
             }
         }
     }
@@ -239,6 +240,19 @@ impl Builder<'_> {
                 self.problems
                     .add(Diagnostic::error("S050", item.key, title).label("has no meaning here").help("remove it"));
             }
+        }
+    }
+
+    /// A service that publishes nothing has no producer.
+    fn refuse_producer_settings(&self, fields: &Fields) {
+        let is_consumers = |name: &str| CONSUMER_SETTINGS.iter().any(|setting| setting.key.name == name);
+        let stated = PRODUCER_SETTINGS.iter().map(|setting| setting.key.name).filter(|name| !is_consumers(name));
+        for key in stated {
+            // A step that could not be read may have been the one that publishes.
+            let Some(item) = fields.item(key).filter(|_| self.problems.errors() == 0) else { continue };
+            let title = format!("`{key}` is a setting of a producer, and {} publishes nothing", fields.header);
+            self.problems
+                .add(Diagnostic::error("S050", item.key, title).label("has no meaning here").help("remove it"));
         }
     }
 

@@ -7,9 +7,10 @@ use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::fields::Fields;
 use super::super::keys::PRODUCER_SETTINGS;
 use super::super::plan::*;
-use super::super::sentence::{Given, Phrase, RUNGS, STEPS, report_not_built};
+use super::super::sentence::{Given, Phrase, report_not_built};
 use super::super::tree::Item;
 use super::super::values::{self, Kind, Scalar};
+use super::super::vocabulary::{RUNGS, STEPS};
 use super::service::GivenProducer;
 use super::{Builder, Thing};
 

@@ -1,0 +1,360 @@
+//! Each mistake has its code, says what is wrong, and how it is put right.
+
+use super::*;
+
+/// A small scenario that is right, with one line changed: (line to replace, or table to add to; new text).
+pub const SMALL: &str = r#"format = 1
+about = "small"
+[cluster]
+brokers = 3
+[topic.orders]
+partitions = 2
+[topic.dead]
+[store.db]
+tables = ["rows", "marks"]
+[service.shop]
+on = "requests"
+rate = "10/s"
+steps = ["publish orders", "respond ok"]
+[service.stock]
+on = "consume orders"
+auto-offset-reset = "earliest"
+steps = ["insert db.rows", "commit"]
+[fault]
+crash = "at 5s for 2s crash stock"
+[expect]
+db.rows = "exactly-once"
+"#;
+
+/// Replaces the only line that begins so.
+pub fn with(line: &str, new: &str) -> String {
+    let mut found = 0;
+    let changed: Vec<&str> = SMALL
+        .lines()
+        .map(|old| {
+            if old.starts_with(line) {
+                found += 1;
+                new
+            } else {
+                old
+            }
+        })
+        .collect();
+    assert!(found >= 1, "no line begins with {line}");
+    changed.join("\n")
+}
+
+pub fn stock(steps: &str) -> String {
+    with("steps = [\"insert", &format!("steps = {steps}"))
+}
+
+pub fn fault(sentence: &str) -> String {
+    with("crash =", &format!("crash = \"{sentence}\""))
+}
+
+pub fn expect(line: &str) -> String {
+    with("db.rows", line)
+}
+
+#[test]
+fn each_mistake_has_its_code_and_says_what_is_wrong() {
+    good(SMALL);
+    let cases: Vec<(String, &str, &str)> = vec![
+        // S00x: the file
+        ("".into(), "S002", "`format` is missing"),
+        ("about = 1".into(), "S002", "write `format = 1`"),
+        ("format = 2".into(), "S002", "format 2, and this version knows format 1"),
+        ("format = \"1\"".into(), "S002", "not a version"),
+        ("format = 1\nformat = 1".into(), "S001", "duplicate key"),
+        ("format = 1\nabout = ".into(), "S001", "this is not TOML"),
+        ("\u{0}\u{1}\u{1b}[31m".into(), "S001", "this is not TOML"),
+        (with("[cluster]", "cluster = { brokers = 3, }"), "S003", "ends in a comma"),
+        (with("[cluster]", "cluster = {\n brokers = 3 }"), "S003", "over a line end"),
+        (with("about", "about = \"\\e[31m\""), "S003", "new in TOML 1.1"),
+        (
+            with("about", "about = \"x\"\nextends = \"../../etc/passwd\""),
+            "S006",
+            "cannot be read: there are no files here",
+        ),
+        (with("about", "about = \"x\"\nextends = 3"), "S006", "takes a path"),
+        (with("about", "about = \"x\"\nwithout = [\"fault\"]"), "S014", "needs `extends`"),
+        // S009: not yet
+        (with("[topic.dead]", "[endpoint.bank]"), "S009", "`endpoint` is not built yet"),
+        (with("[fault]", "[chaos]\n[fault]"), "S009", "`chaos` is not built yet"),
+        (stock("[\"call bank timeout 2s\", \"commit\"]"), "S009", "`call` is not built yet"),
+        (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
+        (stock("[{ kafka-transaction = [\"commit\"] }]"), "S009", "`kafka-transaction` is not built yet"),
+        (
+            stock("[{ transaction = [\"insert db.rows\", \"commit db.marks\"] }]"),
+            "S009",
+            "`commit PLACE` is not built yet",
+        ),
+        (with("on = \"requests\"", "on = \"called\""), "S009", "`called` is not built yet"),
+        (with("on = \"requests\"", "on = \"poll db.rows\""), "S009", "`poll` is not built yet"),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\ngroup-protocol = \"consumer\""),
+            "S009",
+            "`group-protocol`",
+        ),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\nstatic-membership = true"),
+            "S009",
+            "`static-membership`",
+        ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\nisolation-level = \"read_committed\""),
+            "S009",
+            "`isolation-level`",
+        ),
+        (
+            with(
+                "auto-offset",
+                "auto-offset-reset = \"latest\"\npartition-assignment-strategy = \"cooperative-sticky\"",
+            ),
+            "S009",
+            "`cooperative-sticky` is not built yet",
+        ),
+        (
+            with(
+                "auto-offset",
+                "auto-offset-reset = \"latest\"\non-failure = [\"retry-topic orders attempts 3 delay 5s\", \"skip\"]",
+            ),
+            "S009",
+            "`retry-topic`",
+        ),
+        (fault("at 5s set topic.orders.partitions to 4"), "S009", "`set` is not built yet"),
+        (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
+        (fault("when transaction-open(shop) crash shop"), "S009", "`transaction-open` is not built yet"),
+        (fault("when mid-batch(stock) crash self"), "S009", "`mid-batch` is not built yet"),
+        (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
+        (expect("connections = \"<= 10\""), "S009", "`connections` is not built yet"),
+        (expect("db.rows = { delay-p99 = \"< 1s\" }"), "S009", "`delay-p99` is not built yet"),
+        // S01x: keys
+        (with("brokers", "broker = 3"), "S010", "did you mean `brokers`?"),
+        (with("brokers", "brokers = 3\nmin_insync_replicas = 2"), "S010", "did you mean `min-insync-replicas`?"),
+        (with("brokers", "brokers = 3\nbrokers.x = 3"), "S001", "not TOML"),
+        (with("about", "about = \"x\"\nclustr = 3"), "S010", "unknown key `clustr`"),
+        (with("about", ""), "S011", "has no `about`"),
+        (with("brokers", ""), "S011", "[cluster] has no `brokers`"),
+        (with("rate", ""), "S011", "[service.shop] has no `rate`"),
+        (with("auto-offset", ""), "S011", "has no `auto-offset-reset`"),
+        (with("tables", ""), "S011", "[store.db] has no `tables`"),
+        (with("partitions", "partitions = \"two\""), "S012", "takes a whole number, found a string"),
+        (with("[cluster]", "cluster = 3\n[client]"), "S012", "`cluster` takes a table"),
+        (with("on = \"requests\"", "on = 3"), "S012", "`on` takes a trigger"),
+        (stock("[3]"), "S012", "a step is a sentence or a table, found a number"),
+        // S02x: names
+        (with("on = \"consume", "on = \"consume order\""), "S020", "nothing defines a topic `order`"),
+        (stock("[\"publish ordrs\", \"commit\"]"), "S020", "did you mean `orders`?"),
+        (fault("at 5s for 1s crash stok"), "S020", "did you mean `stock`?"),
+        (fault("at 5s for 1s crash leader(order/0)"), "S020", "did you mean `orders`?"),
+        (with("[topic.dead]", "[topic.db]"), "S021", "the name of a topic and of a store"),
+        (with("[topic.dead]", "[topic.leader]"), "S022", "a word of the language"),
+        (with("[topic.dead]", "[topic.Dead]"), "S022", "not a name"),
+        (with("[topic.dead]", "[topic.\"../../x\\u001B[31m\"]"), "S022", "\\u{1b}"),
+        // S03x: units and ranges
+        (with("rate", "rate = \"10\""), "S030", "`10` is not a rate"),
+        (with("about", "about = \"x\"\nduration = 10"), "S030", "has no unit"),
+        (with("about", "about = \"x\"\nduration = \"5 mss\""), "S030", "write `5ms`"),
+        (
+            with("about", "about = \"x\"\nduration = \"99999999999999999999999999999999999999999999s\""),
+            "S030",
+            "too many digits",
+        ),
+        (
+            with("about", &format!("about = \"x\"\nduration = \"{}\"", "999999999999999999999999h".repeat(200))),
+            "S030",
+            "too many digits",
+        ),
+        (with("about", "about = \"x\"\nduration = \"2 MiB\""), "S031", "is a size, and this takes a duration"),
+        (with("rate", "rate = \"10%\""), "S031", "is a share"),
+        (with("partitions", "partitions = 0"), "S032", "must lie between 1"),
+        (with("partitions", "partitions = 99999999999999999999999"), "S032", "must lie between 1"),
+        (with("about", "about = \"x\"\nduration = \"0s\""), "S032", "is zero"),
+        (with("about", "about = \"x\"\nseeds = 0"), "S032", "neither a number of seeds nor a range"),
+        (with("about", "about = \"x\"\nseeds = \"9..3\""), "S032", "neither a number of seeds nor a range"),
+        (with("rate", "rate = \"10/s\"\nacks = \"2\""), "S033", "is not one of 0, 1, all"),
+        (with("rate", "rate = \"10/s\"\narrivals = \"poison\""), "S033", "did you mean `\"poisson\"`?"),
+        (with("rate", "rate = \"10/s\"\nkeys = \"zipf of 3\""), "S033", "not a number of keys"),
+        (with("partitions", "partitions = 2\nreplication = 5"), "S035", "`replication = 5` but there are 3 brokers"),
+        (with("partitions", "partitions = 2\nmin-insync-replicas = 2"), "S035", "acks=all could never succeed"),
+        (with("brokers", "brokers = 3\ncontrollers = 2"), "S035", "an even number"),
+        // S04x: sentences
+        (stock("[\"inser db.rows\", \"commit\"]"), "S040", "did you mean `insert`?"),
+        (stock("[{ insert = \"db.rows\", commit = true }]"), "S040", "is a second one"),
+        (stock("[\"\", \"commit\"]"), "S041", "a step is empty"),
+        (stock("[\"insert\", \"commit\"]"), "S041", "nothing follows it"),
+        (fault("at 5s for 2s slow stock"), "S042", "`slow` needs `by`"),
+        (stock("[\"add db.rows by 2 by 3\", \"commit\"]"), "S042", "stands twice"),
+        (stock("[\"add db.rows bye 2\", \"commit\"]"), "S043", "did you mean `by`?"),
+        (stock("[\"call bank timout 2s\", \"commit\"]"), "S043", "`call` takes one name, found `bank timout 2s`"),
+        (stock("[\"work 5ms erors 1%\", \"insert db.rows\", \"commit\"]"), "S043", "did you mean `errors`?"),
+        (stock("[\"insert db.rows\", \"commit every btch\"]"), "S044", "did you mean `batch`?"),
+        (fault("at 5s for 2s cut stock | brokers kind ftch"), "S044", "did you mean `fetch`?"),
+        // S05x: flow
+        (with("on = \"requests\"", "on = \"request\""), "S050", "did you mean `requests`?"),
+        (stock("[]"), "S050", "does nothing"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nacks = \"1\""), "S050", "publishes nothing"),
+        (with("rate", "rate = \"10/s\"\nmax-poll-records = 5"), "S050", "triggered by `consume`"),
+        (with("rate", "rate = \"10/s\"\ncommit-of = \"highest\""), "S050", "triggered by `consume`"),
+        (stock("[\"insert db.row\", \"commit\"]"), "S051", "did you mean `db.rows`?"),
+        (stock("[\"insert db.rows\"]"), "S052", "never says that it is done"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nenable-auto-commit = true"), "S052", "commits twice"),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\non-failure = \"retry 3 backoff 1s\""),
+            "S053",
+            "no final rung",
+        ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\non-failure = [\"skip\", \"block\"]"),
+            "S053",
+            "in the middle",
+        ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\non-failure = [\"refuse\"]"),
+            "S054",
+            "services with callers",
+        ),
+        (with("steps = [\"publish", "steps = [\"publish orders\"]"), "S055", "never answers"),
+        (stock("[\"insert db.rows\", \"respond ok\", \"commit\"]"), "S055", "nobody waits"),
+        (stock("[\"work\", \"insert db.rows\", \"commit\"]"), "S056", "`work` of `stock` has no time"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nheadroom = \"2x\""), "S056", "has no work"),
+        (
+            stock("[\"work\", \"insert db.rows\", \"commit\"]\nheadroom = \"100x\""),
+            "S056",
+            "no time is left for `work`",
+        ),
+        (stock("[{ transaction = [\"insert db.rows\", \"commit\"] }, \"commit\"]"), "S057", "behind the transaction"),
+        (stock("[\"insert db.rows\", \"publish orders\", \"commit\"]"), "S058", "go round in a circle"),
+        (
+            with("rate", "rate = \"10/s\"\nacks = \"1\"\nenable-idempotence = true"),
+            "S059",
+            "idempotence needs acks=all",
+        ),
+        (with("rate", "rate = \"10/s\"\ndelivery-timeout = \"1s\""), "S059", "less than linger + request-timeout"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nsession-timeout = \"1s\""), "S059", "brokers accept 6s"),
+        // S06x: families
+        (format!("{SMALL}[matrix]\nbrokers = 3\n"), "S060", "has no list of values"),
+        (
+            format!("{SMALL}[matrix]\nfailure = [\"none\", \"power\"]\n"),
+            "S061",
+            "is a value of axis `failure`, but no variant",
+        ),
+        (format!("{SMALL}[variant.big]\ncluster.brokers = 5\n"), "S062", "is on no axis"),
+        (
+            format!(
+                "{SMALL}[matrix]\na = [\"x\"]\nb = [\"y\"]\n[variant]\nx.cluster.brokers = 5\ny.cluster.brokers = 7\n"
+            ),
+            "S063",
+            "two axes set `cluster.brokers`",
+        ),
+        (
+            format!("{SMALL}[matrix]\ncluster.brokers = [3, 5]\n[[case]]\nwhen = {{ brokers = 4 }}\n"),
+            "S064",
+            "`4` is not a value of axis `brokers`",
+        ),
+        (
+            format!("{SMALL}[matrix]\ncluster.brokers = [3, 5]\n[[case]]\nwhen = {{ broker = 3 }}\n"),
+            "S064",
+            "did you mean `brokers`?",
+        ),
+        (
+            format!(
+                "{SMALL}[matrix]\ncluster.brokers = [3, 5]\n[grid.db.rows]\nbrokers = [3, 5]\nexpect = [\"repeats\"]\n"
+            ),
+            "S065",
+            "1 entries, and its head has 2",
+        ),
+        (format!("{SMALL}[matrix]\ncluster.brokers = [3, 3]\n"), "S060", "twice"),
+        // S07x: faults
+        (fault("crash stock"), "S070", "has no trigger"),
+        (fault("at 5s for 2s crash leder(orders/0)"), "S071", "did you mean `leader`?"),
+        (fault("at 5s for 2s crash leader(orders/7)"), "S071", "has partitions 0 to 1"),
+        (fault("at 5s for 2s crash leader(orders"), "S071", "parentheses do not match"),
+        (fault("at 5s for 2s cut stock"), "S071", "a link has two ends"),
+        (fault("at 90s for 2s crash stock"), "S072", "the load ends at 1m"),
+        (fault("at 5s pause stock"), "S073", "`pause` needs `for`"),
+        (fault("at 5s for 5s rebalance stock"), "S073", "done in an instant"),
+        (fault("when afer(stock.commit) crash self"), "S074", "did you mean `after`?"),
+        (fault("when after(stock.upsert) crash self"), "S074", "has no step `upsert`"),
+        (fault("when any leader-change(orders/0) crash stock"), "S074", "cannot be told before the run"),
+        (fault("at 5s for 2s crash self"), "S075", "`self` has no point"),
+        // S08x: expectations
+        (expect("db.row = \"exactly-once\""), "S080", "did you mean `db.rows`?"),
+        (expect("stok = \"exactly-once\""), "S080", "neither a place nor a service"),
+        (expect("stock = \"exactly-once\""), "S080", "is a service"),
+        (expect("db.marks = \"exactly-once\""), "S081", "no step writes `db.marks`"),
+        (expect("db.rows = \"exactly-onse\""), "S082", "did you mean `exactly-once`?"),
+        (expect("db.rows = { loss = \"alowed\" }"), "S082", "did you mean `allowed`?"),
+        (expect("stock.recovry = \"< 5s\""), "S082", "did you mean `recovery`?"),
+        (expect("stock.recovery = \"< 5\""), "S083", "cannot be `< 5`"),
+        (expect("stock.recovery = \"> 2x brokers=3\""), "S083", "no cell beside this one"),
+        (format!("{SMALL}[floor]\ncrash = 1\n"), "S084", "did you mean `crashes`?"),
+    ];
+    assert!(cases.len() >= 60);
+    let mut failures = Vec::new();
+    for (text, code, fragment) in &cases {
+        let diagnostics = match read(text) {
+            Ok(_) => {
+                failures.push(format!("{code} {fragment}: was accepted"));
+                continue;
+            }
+            Err(diagnostics) => diagnostics,
+        };
+        let short = diagnostics.short();
+        if !short.lines().any(|line| line.contains(code) && line.contains(fragment)) {
+            failures.push(format!("{code} {fragment}:\n{short}"));
+        }
+        let every_one_cures = diagnostics.iter().all(|diagnostic| diagnostic.help.is_some());
+        assert!(every_one_cures, "a message without a cure:\n{short}");
+        assert!(!diagnostics.render(false).contains('\u{1b}'), "an escape reaches the terminal");
+        assert!(diagnostics.iter().all(|diagnostic| explain_code(diagnostic.code).is_some()), "{short}");
+        let _: serde_json::Value = serde_json::from_str(&diagnostics.json()).unwrap();
+        assert!(diagnostics.github().starts_with("::"));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A file with many mistakes shows all of them, each with its caret. The golden file is what a user sees.
+#[test]
+fn a_file_of_mistakes_is_answered_line_by_line() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/scenario/goldens");
+    let text = std::fs::read_to_string(folder.join("mistakes.toml")).unwrap();
+    let diagnostics = parse("mistakes.toml", &text, &[], &no_parent).unwrap_err();
+    compare(&folder.join("mistakes.txt"), &diagnostics.render(false));
+    compare(&folder.join("mistakes.short.txt"), &diagnostics.short());
+    compare(&folder.join("mistakes.github.txt"), &diagnostics.github());
+    assert!(diagnostics.render(true).contains('\u{1b}'));
+}
+
+/// `UPDATE_GOLDENS=1 cargo test --lib scenario` writes them anew; the diff is then read line by line.
+fn compare(path: &Path, found: &str) {
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(found, expected, "{} differs", path.display());
+}
+
+/// `hikyaku explain CODE` has a page for every code that a message can have, and for no other.
+#[test]
+fn every_code_has_its_page() {
+    let mut used = std::collections::BTreeSet::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/scenario");
+    for folder in [folder.clone(), folder.join("lower")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("codes.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            for (at, _) in text.match_indices("\"S0") {
+                used.insert(text[at + 1..at + 5].to_string());
+            }
+        }
+    }
+    assert_eq!(used, codes().map(str::to_string).collect());
+    assert!(explain_code("s043").unwrap().contains("misspelt"));
+    assert_eq!(explain_code("S999"), None);
+}

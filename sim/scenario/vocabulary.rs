@@ -1,0 +1,181 @@
+//! The verbs and keywords of steps, rungs and faults: what may be said, whether or not it is built yet.
+
+use super::keys::{Key, key, later};
+use super::sentence::{Argument, Grammar, Verb};
+use super::values::Kind;
+
+const NAME: Argument = Argument::Required(Kind::Name);
+const PLACE: Argument = Argument::Required(Kind::Argument("a table, as `store.table`"));
+const TARGET: Argument = Argument::Required(Kind::Argument("a target, such as `leader(orders/0)`"));
+const LINK: Argument = Argument::Required(Kind::Argument("a link, as `A | B` or `A -> B`"));
+const TOPIC_PARTITION: Argument = Argument::Required(Kind::Argument("a topic, or `topic/partition`"));
+const PRESENT: Key =
+    key("present", Kind::Words(&["skip", "continue", "fail"]), "What to do when the row is there already.");
+const ROW: Key = key("key", Kind::Words(&["id", "offset"]), "Rows by event id, or by topic, partition and offset.");
+const REQUEST_KIND: Key = key("kind", Kind::Name, "Only requests of this kind, in Kafka's words: `fetch`.");
+const TO: Key = key("to", Kind::Phrase("a value"), "The new value.");
+
+const fn verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
+    Verb { name, value, keywords, built: true, about }
+}
+
+const fn later_verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
+    Verb { name, value, keywords, built: false, about }
+}
+
+/// Any value: for verbs that are refused anyway.
+const ANY: Argument = Argument::Optional(Kind::Phrase("a value"));
+
+pub const STEPS: Grammar = Grammar {
+    what: "a step",
+    common: &[key("of", Kind::Name, "Only for events from this origin.")],
+    verbs: &[
+        verb(
+            "work",
+            Argument::Optional(Kind::Phrase("a spread of a duration, `exp`, or nothing")),
+            &[
+                key("errors", Kind::Ratio, "Share of attempts that fail."),
+                key("poison", Kind::Ratio, "Share of events that fail here always."),
+            ],
+            "Processing time.",
+        ),
+        verb("insert", PLACE, &[ROW, later("lease", Kind::Duration, "")], "A row by event id; fails if there is one."),
+        verb(
+            "insert-if-absent",
+            PLACE,
+            &[PRESENT, ROW, later("expires", Kind::Duration, ""), later("lease", Kind::Duration, "")],
+            "A row by event id, unless there is one.",
+        ),
+        verb("check", PLACE, &[PRESENT, ROW], "Looks and writes nothing."),
+        verb("upsert", PLACE, &[key("version-guard", Kind::Boolean, "Only if newer.")], "Overwrites by key."),
+        verb("add", PLACE, &[key("by", Kind::Integer(1, 1_000_000_000), "How much.")], "Adds to the row of the key."),
+        verb(
+            "publish",
+            NAME,
+            &[
+                key("async", Kind::Boolean, "Does not wait for the acknowledgement."),
+                key("key", Kind::Words(&["key", "id", "none"]), "Key of the record."),
+            ],
+            "A record to a topic.",
+        ),
+        verb(
+            "commit",
+            Argument::Optional(Kind::Argument("a place")),
+            &[key("every", Kind::Phrase("record, batch, a number or a duration"), "How often.")],
+            "Says done: commits the offset.",
+        ),
+        verb(
+            "commit-async",
+            Argument::None,
+            &[
+                key("every", Kind::Phrase("record, batch, a number or a duration"), "How often."),
+                later("retry", Kind::Boolean, "A failed commit is repeated."),
+            ],
+            "Says done without waiting for an answer.",
+        ),
+        verb("respond", Argument::Required(Kind::Words(&["ok"])), &[], "Accepted: the promise to the caller."),
+        later_verb(
+            "call",
+            NAME,
+            &[
+                key("timeout", Kind::Duration, "How long to wait for an answer."),
+                key("attempts", Kind::Integer(1, 1_000), "How often to try."),
+                key("backoff", Kind::Spread, "Pause between attempts."),
+                key(
+                    "idempotency-key",
+                    Kind::Words(&["id", "attempt"]),
+                    "Key by which the other side knows a repetition.",
+                ),
+                key("breaker", Kind::Integer(1, 1_000_000), "Opens after so many failures in a row."),
+                key("breaker-reset", Kind::Duration, "How long it stays open."),
+                key("optional", Kind::Boolean, "A failure is swallowed."),
+            ],
+            "A request to an endpoint or a service.",
+        ),
+        later_verb("confirm", PLACE, &[], "A leased row is final."),
+        later_verb("store-offset", Argument::None, &[], "What librdkafka commits next."),
+    ],
+};
+
+pub const RUNGS: Grammar = Grammar {
+    what: "a rung",
+    common: &[],
+    verbs: &[
+        verb(
+            "retry",
+            Argument::Required(Kind::Integer(1, 1_000_000)),
+            &[key("backoff", Kind::Spread, "Pause before another attempt; `a..b` doubles from a to b.")],
+            "In place; the list starts again.",
+        ),
+        verb(
+            "block",
+            Argument::None,
+            &[key("backoff", Kind::Spread, "Pause before another attempt; `a..b` doubles from a to b.")],
+            "Tries for ever.",
+        ),
+        verb(
+            "dead-letter",
+            NAME,
+            &[key("async", Kind::Boolean, "Does not wait for the acknowledgement.")],
+            "Puts the event into a topic and goes on.",
+        ),
+        verb("skip", Argument::None, &[], "Gives the event up."),
+        verb("refuse", Argument::None, &[], "Tells the caller no."),
+        verb("crash", Argument::None, &[], "The process dies."),
+        verb("close", Argument::None, &[], "The consumer leaves cleanly."),
+        later_verb(
+            "retry-topic",
+            NAME,
+            &[
+                key("attempts", Kind::Integer(1, 1_000_000), "How often."),
+                key("delay", Kind::Duration, "Pause before another attempt."),
+            ],
+            "The same group reads the event again from another topic.",
+        ),
+    ],
+};
+
+pub const FAULTS: Grammar = Grammar {
+    what: "a fault",
+    common: &[
+        key("at", Kind::Duration, "When it fires, after the load began."),
+        key("when", Kind::Phrase("a point or a state"), "What it waits for."),
+        key("for", Kind::Duration, "How long until it heals."),
+        key("every", Kind::Duration, "Repeats while it lasts."),
+        key("times", Kind::Integer(1, 1_000_000), "At most this many firings."),
+    ],
+    verbs: &[
+        verb("crash", TARGET, &[], "The process dies; what it wrote survives in the page cache."),
+        verb("lose-power", TARGET, &[], "An arbitrary unflushed suffix of each file goes."),
+        verb("wipe", TARGET, &[], "The disk is empty."),
+        verb("restart", TARGET, &[key("rolling", Kind::Boolean, "One after the other.")], "Clean stop and start."),
+        verb("pause", TARGET, &[], "Silence with open connections."),
+        verb("slow", TARGET, &[key("by", Kind::Factor, "Times as slow.")], "Everything takes longer."),
+        verb("stall-disk", TARGET, &[], "Writes and flushes hang."),
+        verb("slow-disk", TARGET, &[key("by", Kind::Factor, "Times as slow.")], "Writes and flushes take longer."),
+        verb("fail-disk", TARGET, &[], "Writes and flushes fail."),
+        verb("cut", LINK, &[REQUEST_KIND], "Nothing gets through."),
+        verb("isolate", TARGET, &[], "Cut off from everybody else."),
+        verb("delay", LINK, &[key("by", Kind::Spread, "Added to the latency."), REQUEST_KIND], "A slower link."),
+        verb("drop", LINK, &[key("rate", Kind::Ratio, "Share that is lost."), REQUEST_KIND], "A lossy link."),
+        verb("throttle", LINK, &[key("to", Kind::Bandwidth, "What is left."), REQUEST_KIND], "A narrow link."),
+        verb("reset", LINK, &[REQUEST_KIND], "Connections break; what was sent may still be executed."),
+        verb("skew", TARGET, &[key("by", Kind::Shift, "How far the wall clock is off.")], "A wrong clock."),
+        verb("hold-metadata", TARGET, &[], "One broker's view of the metadata stands still."),
+        verb("elect", TOPIC_PARTITION, &[], "Preferred replicas become leaders."),
+        verb("rebalance", NAME, &[], "A new round of the group."),
+        verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
+        verb("enforce-retention", NAME, &[], "Retention is applied at once."),
+        later_verb("set", ANY, &[TO], "A live key."),
+        later_verb("fail", ANY, &[key("rate", Kind::Ratio, "Share.")], "Work fails."),
+        later_verb("poison", ANY, &[], "Next events fail in every work."),
+        later_verb("repair", ANY, &[], "Poison is cured."),
+        later_verb("redeliver", ANY, &[], "The last message once more."),
+        later_verb("redrive", ANY, &[], "Dead letters go back."),
+        later_verb("fill-disk", ANY, &[], "No space left."),
+        later_verb("rot", ANY, &[], "Bits change on disk."),
+        later_verb("reassign", ANY, &[TO], "Replicas move."),
+        later_verb("compact", ANY, &[], "Compaction at once."),
+        later_verb("jump", ANY, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps."),
+    ],
+};

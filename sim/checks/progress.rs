@@ -500,8 +500,8 @@ mod tests {
         assert!(!progress.start(P0, Offset(0), at(700)));
         assert!(!progress.start(P0, Offset(1), at(800)));
         assert!(progress.start(P0, Offset(1), at(900)), "a second start is a redelivery");
-        assert_eq!(progress.waits.count(), 1);
-        assert_eq!(progress.waits.max(), Duration::from_millis(200));
+        assert_eq!(progress.waits.summary().count, 1);
+        assert_eq!(progress.waits.summary().max, Duration::from_millis(200));
         progress.end(at(1000));
         // 500..600: one record; 600..1000: two.
         assert!((progress.mean_in_system(at(1000)) - 1.8).abs() < 1e-9);

@@ -170,13 +170,14 @@ impl Trace {
         self.last = event.time;
         self.counters.history_events += 1;
         self.mismatch = None;
-        self.incidents.observe(event);
+        if self.incidents.observe(event) {
+            self.each_progress(|progress| progress.heal(event.time));
+        }
         match &event.what {
             Happening::Note(note) => self.note(note, event),
             Happening::Started { .. } => self.logs.restart(event.node),
             Happening::Stopped { why } => self.stopped(event.node, *why, event.time),
             Happening::FaultFired { .. } => self.counters.faults += 1,
-            Happening::FaultHealed { .. } => self.each_progress(|progress| progress.heal(event.time)),
             Happening::LoadEnded => {
                 self.load_ended = Some(event.time);
                 self.each_progress(|progress| progress.end_load(event.time));
@@ -186,8 +187,11 @@ impl Trace {
                 self.each_progress(|progress| progress.end(event.time));
             }
             Happening::Panicked { message } => self.panicked = Some(message.clone()),
-            Happening::Paused | Happening::Resumed | Happening::PowerLost { .. } | Happening::MessageDropped { .. } => {
-            }
+            Happening::Paused
+            | Happening::Resumed
+            | Happening::FaultHealed { .. }
+            | Happening::PowerLost { .. }
+            | Happening::MessageDropped { .. } => {}
         }
     }
 

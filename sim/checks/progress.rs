@@ -125,6 +125,10 @@ impl ServiceProgress {
 
     /// Records `range` of a partition can be read from now on.
     pub fn show(&mut self, partition: TopicPartition, range: std::ops::Range<u64>, now: Time) {
+        if self.partition(partition).visible_end < range.start {
+            // A leader whose log starts further on: what lies between can never be read.
+            self.pass_over(partition, Offset(range.start), NodeId(0), PassedWhy::Expired, now);
+        }
         self.advance(now);
         let progress = self.partition(partition);
         progress.shown.push_back((range.start, now));
@@ -463,6 +467,19 @@ mod tests {
         assert_little(&progress);
         assert_eq!(progress.peak, 10);
         assert_eq!(progress.age_max, Duration::from_millis(43));
+    }
+
+    #[test]
+    fn a_log_that_starts_further_on_leaves_nothing_waiting_in_between() {
+        let mut progress = progress(0.0);
+        progress.show(P0, 0..2, at(0));
+        progress.show(P0, 5..6, at(10));
+        assert_eq!(progress.unprocessed, 1);
+        progress.finish(P0, Offset(3), at(11));
+        progress.finish(P0, Offset(5), at(12));
+        progress.end(at(20));
+        assert_eq!(progress.unprocessed, 0);
+        assert_little(&progress);
     }
 
     #[test]

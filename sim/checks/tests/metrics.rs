@@ -113,3 +113,47 @@ fn headroom_that_counts_is_that_of_the_most_loaded_instance() {
     // Two instances of 1.5 together, and one of them holds the only partition.
     assert_eq!(consuming(&story.ends(true)).effective_headroom, Some(0.75));
 }
+
+/// Billing as a queue of the textbook: exponential work, one worker an instance, partitions that divide.
+fn textbook(partitions: u16) -> Plan {
+    let mut plan = plan(Billing::Insert);
+    plan.stores[0].latency = Spread::ZERO;
+    plan.topics[0].settings.partitions = partitions;
+    let time = Spread::Exponential { mean: Duration::from_millis(100) };
+    let action = Action::Work { time, errors: Ratio::ZERO, poison: Ratio::ZERO };
+    plan.services[1].steps.insert(0, StepPlan { text: "work".to_string(), action, of: None });
+    plan
+}
+
+fn theory(plan: &Plan, metric: ServiceMetric, faults: &[FaultSpan]) -> Option<TheoryValue> {
+    use crate::checks::{closed_form::closed_form, routes::Routes};
+    closed_form(plan, &Routes::new(plan), &plan.services[1], metric, faults)
+}
+
+fn assert_near(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= 1e-9 * expected, "found {found}, expected {expected}");
+}
+
+#[test]
+fn a_textbook_service_has_a_closed_form() {
+    // Ten a second over two servers of ten a second each: load one half.
+    let plan = textbook(2);
+    assert_near(theory(&plan, ServiceMetric::WaitMean, &[]).unwrap().value, 0.1);
+    assert_near(theory(&plan, ServiceMetric::WaitP99, &[]).unwrap().value, libm::log(50.0) / 5.0);
+    assert_near(theory(&plan, ServiceMetric::EffectiveHeadroom, &[]).unwrap().value, 2.0);
+    let span = FaultSpan { fault: CRASH, fired: at(0), healed: Some(at(60_000)), nodes: Vec::new(), peers: Vec::new() };
+    let recovery = theory(&plan, ServiceMetric::Recovery, &[span]).unwrap();
+    let variance = 5.0 * 60.0 * 0.02 / 0.125;
+    assert_near(recovery.variance.unwrap(), variance);
+    assert_near(recovery.value, 60.0 + libm::sqrt(variance) * crate::theory::statistics::normal_maximum(2));
+}
+
+#[test]
+fn what_no_textbook_covers_has_none() {
+    let mut uneven = textbook(3);
+    assert_eq!(theory(&uneven, ServiceMetric::WaitMean, &[]), None);
+    assert_eq!(theory(&uneven, ServiceMetric::Recovery, &[]), None, "no fault to recover from");
+    uneven.services[1].workers = 4;
+    assert_eq!(theory(&uneven, ServiceMetric::EffectiveHeadroom, &[]), None);
+    assert_eq!(theory(&textbook(2), ServiceMetric::AgeMax, &[]), None);
+}

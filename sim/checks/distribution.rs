@@ -33,19 +33,6 @@ impl Histogram {
         self.sum += u128::from(length.0);
     }
 
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Sum in nanoseconds, exact.
-    pub fn sum(&self) -> u128 {
-        self.sum
-    }
-
-    pub fn max(&self) -> Duration {
-        Duration(self.max)
-    }
-
     /// The length that a share `per_mille` of the samples does not exceed (nearest rank).
     pub fn quantile(&self, per_mille: u64) -> Duration {
         let rank = (self.count * per_mille).div_ceil(1000).max(1);
@@ -111,7 +98,7 @@ mod tests {
         }
         assert_eq!(histogram.summary().max, Duration(*exact.last().unwrap()));
         assert_eq!(histogram.summary().min, Duration(5));
-        assert_eq!(histogram.sum(), exact.iter().map(|value| u128::from(*value)).sum());
+        assert_eq!(histogram.sum, exact.iter().map(|value| u128::from(*value)).sum());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fates: what became of every event at every place, counted, with the few items that make it believable.
 //!
 //! The one idea: each owed effect has exactly one fate, and each fate is a question with a yes or no from the trace, in
-//! this order: is it there (once, or again and with what harm); given up to a dead-letter topic; still on its way; else
+//! this order: is it there (once, or again and with what harm); still on its way; given up to a dead-letter topic; else
 //! lost. What is not owed cannot be lost, and what nobody promised to leave out is no phantom: an event whose caller
 //! never learnt its outcome may be there any number of times.
 //!
@@ -406,7 +406,7 @@ fn struck(blame: &Blame) -> Option<Sighting> {
     Some(Sighting { time: cause.time, node: cause.node, what: Seen::Struck { incident: cause.kind } })
 }
 
-/// At most [`EVIDENCE_KEPT`] of each kind: those with a cause first, then the earliest; boundaries take turns.
+/// At most [`EVIDENCE_KEPT`] of each kind: those with a cause first, then the earliest.
 fn most_telling(mut evidence: Vec<Evidence>) -> Vec<Evidence> {
     evidence.sort_by_key(|item| {
         let cause = item.blame.as_ref().and_then(|blame| blame.cause);

@@ -19,7 +19,10 @@ pub struct Incidents {
     /// Losses of unflushed data: power losses that lost something and wipes.
     pub lossy: Vec<(Time, NodeId)>,
     wipes: Vec<FaultId>,
+    /// Faults that stop or pause processes.
     stopping: Vec<FaultId>,
+    /// Faults that are over when they fire.
+    instantaneous: Vec<FaultId>,
 }
 
 impl Incidents {
@@ -31,12 +34,15 @@ impl Incidents {
             }
             if stops(&fault.action) {
                 incidents.stopping.push(fault.id);
+            } else if fault.duration.is_none() {
+                incidents.instantaneous.push(fault.id);
             }
         }
         incidents
     }
 
-    pub fn observe(&mut self, event: &Event) {
+    /// Says whether something is healed by this event.
+    pub fn observe(&mut self, event: &Event) -> bool {
         match &event.what {
             Happening::Stopped { why } => {
                 let kind = match why {
@@ -56,6 +62,9 @@ impl Incidents {
                     nodes: nodes.clone(),
                     peers: peers.clone(),
                 });
+                if self.instantaneous.contains(fault) {
+                    self.faults.last_mut().expect("just pushed").healed = Some(event.time);
+                }
                 if self.wipes.contains(fault) {
                     nodes.iter().for_each(|node| self.lose(event.time, *node));
                 }
@@ -67,11 +76,13 @@ impl Incidents {
                 }
             }
             Happening::FaultHealed { fault } => {
-                let open = self.faults.iter_mut().rev().find(|span| span.fault == *fault && span.healed.is_none());
-                if let Some(span) = open {
+                let last = self.faults.iter_mut().rev().find(|span| span.fault == *fault);
+                if let Some(span) = last {
                     span.healed = Some(event.time);
                 }
+                return true;
             }
+            Happening::Started { .. } => return self.back(event),
             Happening::Note(Note::Lost { .. }) => self.strike(event, event.node, IncidentKind::LostPartitions, None),
             Happening::Note(Note::PartitionChanged { state, unclean: true, .. }) => {
                 if let Some(leader) = state.leader {
@@ -79,7 +90,6 @@ impl Incidents {
                 }
             }
             Happening::Note(_)
-            | Happening::Started { .. }
             | Happening::Resumed
             | Happening::PowerLost { .. }
             | Happening::LoadEnded
@@ -87,6 +97,19 @@ impl Incidents {
             | Happening::MessageDropped { .. }
             | Happening::Panicked { .. } => {}
         }
+        match &event.what {
+            Happening::FaultFired { fault, .. } => self.instantaneous.contains(fault),
+            _ => false,
+        }
+    }
+
+    /// A process is up again: what had stopped it and says nothing of its own heal is healed.
+    fn back(&mut self, event: &Event) -> bool {
+        let stopping = &self.stopping;
+        let mut open = self.faults.iter_mut().filter(|span| span.healed.is_none() && stopping.contains(&span.fault));
+        let Some(span) = open.find(|span| span.nodes.contains(&event.node)) else { return false };
+        span.healed = Some(event.time);
+        true
     }
 
     /// The nearest incident of the node in `(after, until]`.
@@ -106,11 +129,6 @@ impl Incidents {
     pub fn last_of(&self, nodes: &[NodeId], after: Time, until: Time) -> Option<Incident> {
         let found = nodes.iter().filter_map(|node| self.last_between(*node, after, until));
         found.max_by_key(|incident| incident.number)
-    }
-
-    /// The last heal; a fault that heals nothing is over when it fires.
-    pub fn last_heal(&self) -> Option<Time> {
-        self.faults.iter().map(|span| span.healed.unwrap_or(span.fired)).max()
     }
 
     fn strike(&mut self, event: &Event, node: NodeId, kind: IncidentKind, fault: Option<FaultId>) {

@@ -125,6 +125,10 @@ impl ServiceProgress {
 
     /// Records `range` of a partition can be read from now on.
     pub fn show(&mut self, partition: TopicPartition, range: std::ops::Range<u64>, now: Time) {
+        if self.partition(partition).visible_end < range.start {
+            // A leader whose log starts further on: what lies between can never be read.
+            self.pass_over(partition, Offset(range.start), NodeId(0), PassedWhy::Expired, now);
+        }
         self.advance(now);
         let progress = self.partition(partition);
         progress.shown.push_back((range.start, now));
@@ -466,6 +470,19 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_starts_further_on_leaves_nothing_waiting_in_between() {
+        let mut progress = progress(0.0);
+        progress.show(P0, 0..2, at(0));
+        progress.show(P0, 5..6, at(10));
+        assert_eq!(progress.unprocessed, 1);
+        progress.finish(P0, Offset(3), at(11));
+        progress.finish(P0, Offset(5), at(12));
+        progress.end(at(20));
+        assert_eq!(progress.unprocessed, 0);
+        assert_little(&progress);
+    }
+
+    #[test]
     fn recovery_is_the_first_empty_instant_of_the_slowest_partition() {
         let p1 = TopicPartition { partition: 1, ..P0 };
         let mut progress = progress(0.0);
@@ -500,8 +517,8 @@ mod tests {
         assert!(!progress.start(P0, Offset(0), at(700)));
         assert!(!progress.start(P0, Offset(1), at(800)));
         assert!(progress.start(P0, Offset(1), at(900)), "a second start is a redelivery");
-        assert_eq!(progress.waits.count(), 1);
-        assert_eq!(progress.waits.max(), Duration::from_millis(200));
+        assert_eq!(progress.waits.summary().count, 1);
+        assert_eq!(progress.waits.summary().max, Duration::from_millis(200));
         progress.end(at(1000));
         // 500..600: one record; 600..1000: two.
         assert!((progress.mean_in_system(at(1000)) - 1.8).abs() < 1e-9);

@@ -48,6 +48,7 @@ pub enum GapWhy {
     ExpiredUnread,
     PositionReset(PositionReason),
     CommittedUnprocessed,
+    NeverDelivered,
     NotThrough,
     GivenUp,
     SkippedByRow,
@@ -70,6 +71,7 @@ impl GapWhy {
             GapWhy::PositionReset(PositionReason::Committed) | GapWhy::CommittedUnprocessed => {
                 "the offset behind it was committed before it was processed"
             }
+            GapWhy::NeverDelivered => "the offset behind it was committed, and it was never delivered",
             GapWhy::NotThrough => "it was delivered, and its steps never came to an end",
             GapWhy::GivenUp => "it failed, and was skipped",
             GapWhy::SkippedByRow => "a row that was there already ended its steps before the effect",
@@ -134,8 +136,12 @@ impl Trace {
         let progress = progress.and_then(|progress| progress.partitions.get(&slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
+        let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
         let (boundary, why) = match passed {
             Some(PassedWhy::Expired) if flow.starts == 0 => (Boundary::Queue, GapWhy::ExpiredUnread),
+            Some(PassedWhy::Position(PositionReason::Committed)) if !delivered => {
+                (Boundary::Group, GapWhy::NeverDelivered)
+            }
             Some(PassedWhy::Position(reason)) => (Boundary::Group, GapWhy::PositionReset(reason)),
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
@@ -193,7 +199,10 @@ impl Trace {
                 let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
                 self.incidents.last_of(&nodes, Time::ZERO, gap.slot.time)
             }
-            GapWhy::ExpiredUnread | GapWhy::PositionReset(_) | GapWhy::CommittedUnprocessed => {
+            GapWhy::ExpiredUnread
+            | GapWhy::PositionReset(_)
+            | GapWhy::CommittedUnprocessed
+            | GapWhy::NeverDelivered => {
                 let service = plan.services.get(gap.hop.service.0 as usize)?;
                 let passed = self.progress[gap.hop.service.0 as usize]
                     .as_ref()
@@ -299,6 +308,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::BufferDied
         | GapWhy::NotInLog
         | GapWhy::ExpiredUnread
+        | GapWhy::NeverDelivered
         | GapWhy::PositionReset(_) => false,
     }
 }

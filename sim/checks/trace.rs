@@ -5,11 +5,13 @@
 //! except for the few items that become evidence. Harmful repetitions are laid to a boundary at the moment of the
 //! repetition, because only then both applications and what struck between them are at hand.
 
+mod business;
+
 use std::collections::BTreeMap;
 
 use super::distribution::Histogram;
 use super::incidents::Incidents;
-use super::ledger::{Ledger, NO_STEP, PlaceSlot, flow_flag, place_flag};
+use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
 use super::logs::{Logs, Mismatch, NO_EVENT};
 use super::outcome::{Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
@@ -170,13 +172,14 @@ impl Trace {
         self.last = event.time;
         self.counters.history_events += 1;
         self.mismatch = None;
-        self.incidents.observe(event);
+        if self.incidents.observe(event) {
+            self.each_progress(|progress| progress.heal(event.time));
+        }
         match &event.what {
             Happening::Note(note) => self.note(note, event),
             Happening::Started { .. } => self.logs.restart(event.node),
             Happening::Stopped { why } => self.stopped(event.node, *why, event.time),
             Happening::FaultFired { .. } => self.counters.faults += 1,
-            Happening::FaultHealed { .. } => self.each_progress(|progress| progress.heal(event.time)),
             Happening::LoadEnded => {
                 self.load_ended = Some(event.time);
                 self.each_progress(|progress| progress.end_load(event.time));
@@ -186,8 +189,11 @@ impl Trace {
                 self.each_progress(|progress| progress.end(event.time));
             }
             Happening::Panicked { message } => self.panicked = Some(message.clone()),
-            Happening::Paused | Happening::Resumed | Happening::PowerLost { .. } | Happening::MessageDropped { .. } => {
-            }
+            Happening::Paused
+            | Happening::Resumed
+            | Happening::FaultHealed { .. }
+            | Happening::PowerLost { .. }
+            | Happening::MessageDropped { .. } => {}
         }
     }
 
@@ -394,306 +400,6 @@ impl Trace {
         }
     }
 
-    // --- the business ---
-
-    fn business(&mut self, note: &Note, event: &Event) {
-        let now = event.time;
-        match note {
-            Note::Arrived { service, message } => {
-                self.counters.arrived += 1;
-                self.callers[service.0 as usize].arrived += 1;
-                if let Some(row) = self.ledger.event_mut(message.event) {
-                    (row.arrived, row.key, row.version) = (now, message.key, message.version);
-                }
-            }
-            Note::Attempted { event: about, .. } => {
-                if let Some(row) = self.ledger.event_mut(*about) {
-                    row.attempts = row.attempts.saturating_add(1);
-                    self.counters.retries += u64::from(row.attempts > 1);
-                }
-            }
-            Note::CallerSettled { event: about, outcome } => self.settled(*about, *outcome, now),
-            Note::FlowStarted { service, message, source, .. } => self.flow_started(*service, *message, *source, event),
-            Note::StepReached { service, step, event: about } => {
-                if let Some(slot) = self.ledger.flow_mut(*about, *service) {
-                    (slot.time, slot.node, slot.reached) = (now, event.node, short(*step));
-                }
-            }
-            Note::StepDone { service, step, event: about, outcome } => {
-                self.step_done(*service, *step, *about, *outcome, event);
-            }
-            Note::FlowDone { service, event: about, skipped } => self.flow_done(*service, *about, *skipped, event),
-            Note::RungReached { service, rung, event: about } => self.rung_reached(*service, *rung, *about),
-            Note::Abandoned { count, .. } => self.counters.abandoned += u64::from(*count),
-            Note::EffectApplied { service, step, place, message, effect, caller } => {
-                self.counters.applied += 1;
-                let source = self.source_of(*caller, *service, message.event);
-                self.effect(*place, *message, *effect, (now, *caller, source), (*service, *step));
-            }
-            Note::StoreAnswerLost { event: about } => {
-                for service in 0..self.services.len() {
-                    let slot = self.ledger.flow_mut(*about, ServiceId(service as u16));
-                    if let Some(slot) = slot.filter(|slot| slot.flags & flow_flag::OPEN != 0) {
-                        slot.flags |= flow_flag::ANSWER_LOST;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn settled(&mut self, about: EventId, outcome: CallerOutcome, now: Time) {
-        let Some(row) = self.ledger.event_mut(about) else { return };
-        (row.outcome, row.settled) = (Some(outcome), now);
-        let latency = now.since(row.arrived);
-        let callers = &mut self.callers[super::ledger::origin_of(about).0 as usize];
-        match outcome {
-            CallerOutcome::Accepted => {
-                self.counters.accepted += 1;
-                callers.accepted += 1;
-                callers.latency.add(latency);
-            }
-            CallerOutcome::Refused => {
-                self.counters.refused += 1;
-                callers.refused += 1;
-            }
-            CallerOutcome::Unknown => {
-                self.counters.unknown_outcomes += 1;
-                callers.unknown += 1;
-            }
-        }
-    }
-
-    fn flow_started(&mut self, service: ServiceId, message: Message, source: Source, event: &Event) {
-        let sources = self.flows.entry((event.node, service, message.event)).or_default();
-        let again_in_place = sources.contains(&source);
-        if !again_in_place {
-            sources.push(source);
-        }
-        if let Some(slot) = self.ledger.flow_mut(message.event, service) {
-            (slot.time, slot.node, slot.reached, slot.done) = (event.time, event.node, NO_STEP, NO_STEP);
-            (slot.starts, slot.flags) = (slot.starts.saturating_add(1), slot.flags | flow_flag::OPEN);
-            if let Some((partition, offset)) = source {
-                (slot.partition, slot.offset) = (partition, offset);
-            }
-        }
-        if let Some((partition, offset)) = source
-            && let Some(progress) = &mut self.progress[service.0 as usize]
-        {
-            let again = progress.start(partition, offset, event.time);
-            self.counters.redeliveries += u64::from(again && !again_in_place);
-        }
-    }
-
-    fn step_done(&mut self, service: ServiceId, step: u16, about: EventId, outcome: StepOutcome, event: &Event) {
-        self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown);
-        if let Some(slot) = self.ledger.flow_mut(about, service) {
-            (slot.time, slot.node) = (event.time, event.node);
-            match outcome {
-                StepOutcome::Done => slot.done = short(step),
-                StepOutcome::Skipped => (slot.done, slot.flags) = (short(step), slot.flags | flow_flag::SKIPPED),
-                StepOutcome::Failed => {}
-                StepOutcome::Unknown => slot.flags |= flow_flag::ANSWER_LOST,
-            }
-        }
-        if outcome == StepOutcome::Skipped {
-            self.recognised(service, step, about);
-        }
-    }
-
-    /// A present row ended the list: the repetition was noticed, and did no harm where the row stands.
-    fn recognised(&mut self, service: ServiceId, step: u16, about: EventId) {
-        let Some(plan) = self.services.get(service.0 as usize) else { return };
-        let Some(Action::Store { operations, .. }) = plan.steps.get(step as usize).map(|step| &step.action) else {
-            return;
-        };
-        for operation in operations {
-            let table = match *operation {
-                StoreStep::Insert { table, .. }
-                | StoreStep::InsertIfAbsent { table, .. }
-                | StoreStep::Check { table, .. }
-                | StoreStep::Upsert { table, .. }
-                | StoreStep::Add { table, .. } => table,
-            };
-            let slot = self.ledger.place_mut(about, table);
-            if let Some(slot) = slot.filter(|slot| slot.count > 0) {
-                slot.flags |= place_flag::HARMLESS;
-            }
-        }
-    }
-
-    fn flow_done(&mut self, service: ServiceId, about: EventId, skipped: bool, event: &Event) {
-        self.flows_done[service.0 as usize] += 1;
-        if self.load_ended.is_none() {
-            self.flows_done_under_load[service.0 as usize] += 1;
-        }
-        let key = (event.node, service, about);
-        let sources = self.flows.get_mut(&key);
-        let source = sources.and_then(|sources| (!sources.is_empty()).then(|| sources.remove(0))).flatten();
-        if self.flows.get(&key).is_some_and(|sources| sources.is_empty()) {
-            self.flows.remove(&key);
-        }
-        if let Some(slot) = self.ledger.flow_mut(about, service) {
-            let skipped = if skipped { flow_flag::SKIPPED } else { 0 };
-            (slot.time, slot.node) = (event.time, event.node);
-            slot.flags = slot.flags & !flow_flag::OPEN | flow_flag::DONE | skipped;
-        }
-        if let Some((partition, offset)) = source
-            && let Some(progress) = &mut self.progress[service.0 as usize]
-        {
-            progress.finish(partition, offset, event.time);
-        }
-    }
-
-    fn rung_reached(&mut self, service: ServiceId, rung: u16, about: EventId) {
-        let Some(plan) = self.services.get(service.0 as usize) else { return };
-        let flag = match plan.ladder.get(rung as usize) {
-            Some(Rung::Retry { .. } | Rung::Block { .. }) => {
-                self.counters.retries += 1;
-                return;
-            }
-            Some(Rung::DeadLetter { .. }) => {
-                self.counters.dead_letters += 1;
-                flow_flag::PARKED
-            }
-            Some(Rung::Skip) => {
-                self.counters.skipped += 1;
-                flow_flag::DROPPED
-            }
-            Some(Rung::Refuse | Rung::Crash | Rung::Close) | None => return,
-        };
-        if let Some(slot) = self.ledger.flow_mut(about, service) {
-            slot.flags |= flag;
-        }
-    }
-
-    fn effect(
-        &mut self,
-        place: PlaceId,
-        message: Message,
-        effect: StoreEffect,
-        at: (Time, NodeId, Source),
-        by: (ServiceId, u16),
-    ) {
-        let Some(slot) = self.ledger.place_mut(message.event, place) else { return };
-        let before: PlaceSlot = *slot;
-        slot.count = slot.count.saturating_add(1);
-        if before.count == 0 {
-            (slot.time, slot.node) = (at.0, at.1);
-            if let Some((partition, offset)) = at.2 {
-                (slot.partition, slot.offset, slot.flags) = (partition, offset, slot.flags | place_flag::SOURCE);
-            }
-            self.first_application(place, message, at);
-        } else {
-            match effect {
-                StoreEffect::Inserted | StoreEffect::Added => self.repeated(place, message.event, &before, at, by),
-                StoreEffect::Unchanged | StoreEffect::Overwrote { .. } => slot.flags |= place_flag::HARMLESS,
-            }
-        }
-        let trace = &mut self.places[place.0 as usize];
-        trace.applications += 1;
-        match effect {
-            StoreEffect::Overwrote { newer: false } => trace.regressions += 1,
-            StoreEffect::Overwrote { newer: true } | StoreEffect::Inserted | StoreEffect::Added => {}
-            StoreEffect::Unchanged => return,
-        }
-        if let Some(row) = trace.keys.get_mut(&message.key).filter(|_| trace.overwrites) {
-            let (time, node, source) = at;
-            row.current = Applied { event: message.event, version: message.version, time, node, source };
-            if row.newest.version < message.version {
-                row.newest = row.current;
-            }
-        }
-    }
-
-    /// The first application of an event at a place: its delay, and its order among the events of its key.
-    fn first_application(&mut self, place: PlaceId, message: Message, at: (Time, NodeId, Source)) {
-        let Some(row) = self.ledger.event(message.event).copied() else { return };
-        let trace = &mut self.places[place.0 as usize];
-        trace.delay.add(at.0.since(row.arrived));
-        if trace.unique_keys {
-            return;
-        }
-        let (time, node, source) = at;
-        let applied = Applied { event: message.event, version: message.version, time, node, source };
-        let arrival = (row.arrived, message.event, time, node);
-        let known = trace.keys.entry(message.key).or_insert(KeyTrace {
-            newest: applied,
-            current: applied,
-            latest_arrival: arrival,
-        });
-        let (latest, other, other_time, other_node) = known.latest_arrival;
-        if row.outcome == Some(CallerOutcome::Accepted) && row.settled < latest {
-            trace.reordered += 1;
-            if trace.reversals.len() < EVIDENCE_KEPT {
-                let other_at = (other_time, other_node);
-                trace.reversals.push(Reversal { event: message.event, at: (time, node), other, other_at });
-            }
-        }
-        if latest < row.arrived {
-            known.latest_arrival = arrival;
-        }
-    }
-
-    /// A second row or a second addition. Whose promise broke is known now, from where both came.
-    fn repeated(
-        &mut self,
-        place: PlaceId,
-        event: EventId,
-        before: &PlaceSlot,
-        at: (Time, NodeId, Source),
-        by: (ServiceId, u16),
-    ) {
-        let first = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
-        let flow = self.ledger.flow(event, by.0);
-        let boundary = if flow.flags & flow_flag::ANSWER_LOST != 0 {
-            Boundary::Downstream
-        } else if self.is_origin(by.0) {
-            let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-            if attempts > 1 { Boundary::Caller } else { Boundary::Consumer }
-        } else {
-            match (first, at.2) {
-                (Some(first), Some(again)) if first != again => self.why_two_records(event, first, again),
-                (Some(_) | None, Some(_) | None) => Boundary::Consumer,
-            }
-        };
-        let slot = self.ledger.place_mut(event, place).expect("a slot that was just found");
-        slot.flags |= place_flag::HARMFUL | flag_of(boundary);
-        let kept = &mut self.places[place.0 as usize].repetitions;
-        if kept.len() < EVIDENCE_KEPT {
-            let first = (before.time, before.node, first);
-            kept.push(Repetition { event, first, again: at, by: Some(by), boundary });
-        }
-    }
-
-    /// One event at two places of the queue: the same send twice is its producer's retry; two sends are its
-    /// application's, which repeated its steps or was called again.
-    pub fn why_two_records(
-        &self,
-        event: EventId,
-        first: (TopicPartition, Offset),
-        again: (TopicPartition, Offset),
-    ) -> Boundary {
-        let content = |(partition, offset): (TopicPartition, Offset)| {
-            self.logs.of(partition).and_then(|log| log.entry(offset)).map(|entry| entry.content)
-        };
-        if first.0 == again.0 && content(first).is_some() && content(first) == content(again) {
-            return Boundary::Producer;
-        }
-        let origin = super::ledger::origin_of(event);
-        let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-        let place = self.topic_place.get(&again.0.topic).copied();
-        let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
-        match writer {
-            Some(hop) if hop.service != origin => {
-                let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
-                if answer_lost { Boundary::Producer } else { Boundary::Consumer }
-            }
-            Some(_) if attempts > 1 => Boundary::Caller,
-            Some(_) | None => Boundary::Producer,
-        }
-    }
-
     /// Counts the records of every topic in the logs that count. Called once, at the end.
     pub fn count_records(&mut self) {
         for place in self.topic_place.values() {
@@ -832,8 +538,4 @@ fn flag_of(boundary: Boundary) -> u16 {
         Boundary::Consumer => place_flag::BY_CONSUMER,
         Boundary::Downstream => place_flag::BY_DOWNSTREAM,
     }
-}
-
-fn short(step: u16) -> u8 {
-    step.min(u16::from(NO_STEP) - 1) as u8
 }

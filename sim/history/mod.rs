@@ -1,7 +1,6 @@
 //! What happened: append-only, typed, compact. The only witness that checks and reports may read.
 
 pub mod event;
-pub mod digest;
 pub mod export;
 
 pub use digest::Digest;

@@ -139,6 +139,3 @@ impl Durability {
         self.min_in_sync.get(&topic).copied().unwrap_or(1).saturating_sub(1)
     }
 }
-
-#[cfg(test)]
-mod tests;

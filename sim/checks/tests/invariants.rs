@@ -1,0 +1,179 @@
+//! Invariants of the queue: silent on what is legal, exact on what is not.
+
+use super::story::*;
+use crate::checks::{Invariant, InvariantViolation, Verdict};
+use crate::history::Happening;
+use crate::history::event::StopReason;
+use crate::types::note::*;
+use crate::types::settings::Acks;
+use crate::types::*;
+
+fn one(story: &Story) -> InvariantViolation {
+    let violations = story.violations();
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    violations[0].clone()
+}
+
+/// An acknowledged record on both replicas.
+fn acknowledged() -> Story {
+    let mut story = Story::new(&plan(Billing::Insert));
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    story.at(1000);
+    story.ordered(message(0, 0, 1));
+    story
+}
+
+#[test]
+fn a_clean_failover_breaks_nothing() {
+    let mut story = acknowledged();
+    story.at(1100).stopped(B1, StopReason::Crash);
+    story.at(2000).partition_changed(Some(B2), 1, &[B2], false).leads(B2, 1, 1);
+    story.at(2100);
+    story.ordered(message(1, 1, 1));
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn a_new_leader_without_an_acknowledged_record_is_caught() {
+    let mut story = acknowledged();
+    story.at(1100).stopped(B1, StopReason::Crash);
+    story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+    story.at(2000).leads(B2, 1, 0);
+    let violation = one(&story);
+    assert_eq!(violation.invariant, Invariant::AcknowledgedIsDurable);
+    assert_eq!((violation.node, violation.other, violation.time), (B2, Some(B1), at(2000)));
+    assert_eq!((violation.offset, violation.leader_epoch), (Some(Offset(0)), Some(LeaderEpoch(1))));
+    assert_eq!(story.ends(true).verdict, Verdict::Violated);
+}
+
+#[test]
+fn an_unclean_election_may_lose_what_was_acknowledged() {
+    let mut story = acknowledged();
+    story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+    story.at(2000).partition_changed(Some(B2), 1, &[B2], true).leads(B2, 1, 0);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn one_lossy_failure_too_many_may_lose_what_was_acknowledged() {
+    // min.insync.replicas is two: one power loss must be survived, two need not.
+    for (losses, violations) in [(vec![B1], 1), (vec![B1, B2], 0)] {
+        let mut story = acknowledged();
+        for node in losses {
+            story.at(1100).stopped(node, StopReason::PowerLoss).happen(node, Happening::PowerLost { lost: 1 });
+        }
+        story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        story.at(2000).leads(B2, 1, 0);
+        assert_eq!(story.violations().len(), violations);
+    }
+}
+
+#[test]
+fn an_acknowledgement_before_replication_is_caught_at_the_failover() {
+    let mut story = acknowledged();
+    let offset = story.appended(1, message(1, 1, 1), false);
+    story.acknowledged(offset, Acks::All).stopped(B1, StopReason::Crash);
+    story.at(2000).leads(B2, 1, 1);
+    assert_eq!(one(&story).offset, Some(Offset(1)));
+}
+
+#[test]
+fn a_deposed_leader_may_not_acknowledge_what_the_new_one_lacks() {
+    let mut story = acknowledged();
+    story.leads(B2, 1, 1);
+    let batch = story.batch(9, message(9, 9, 1), 1, 0);
+    story.note(B1, Note::BatchAppended { partition: P0, role: AppendRole::Leader, batch });
+    story.note(
+        B1,
+        Note::ProduceAnswered {
+            partition: P0,
+            leader_epoch: LeaderEpoch(0),
+            acks: Acks::All,
+            error: crate::types::request::ErrorCode::None,
+            base_offset: Offset(1),
+            end_offset: Offset(2),
+            to: SHOP_1,
+        },
+    );
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.node), (Invariant::AcknowledgedIsDurable, B1));
+}
+
+#[test]
+fn a_high_watermark_stays_in_the_log_and_never_goes_back() {
+    let mut story = acknowledged();
+    story.high_watermark(7);
+    assert_eq!(one(&story).invariant, Invariant::OffsetsOrdered);
+    let mut story = acknowledged();
+    story.high_watermark(0);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.offset), (Invariant::OffsetsOrdered, Some(Offset(0))));
+}
+
+#[test]
+fn a_candidate_without_committed_records_is_caught() {
+    let mut story = acknowledged();
+    let changed = |broker, epoch| Note::BrokerChanged {
+        broker,
+        broker_epoch: BrokerEpoch(epoch),
+        fenced: false,
+        shutting_down: false,
+    };
+    story.note(B1, changed(B1, 1)).note(B1, changed(B2, 2));
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    assert!(story.violations().is_empty());
+    story.note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+    story.at(1500).partition_changed(Some(B1), 0, &[B1, B2], false);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
+    assert_eq!(violation.offset, Some(Offset(0)));
+}
+
+#[test]
+fn a_member_that_has_not_registered_again_is_not_judged() {
+    let mut story = acknowledged();
+    story.at(1100).stopped(B2, StopReason::PowerLoss);
+    story.at(1200).happen(B2, Happening::Started { incarnation: Incarnation(2) });
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn two_records_at_one_epoch_and_offset_are_caught() {
+    let mut story = acknowledged();
+    let other = story.batch(77, message(7, 7, 1), 0, 0);
+    story.note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+    story.note(B2, Note::BatchAppended { partition: P0, role: AppendRole::Follower, batch: other });
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.node, violation.offset), (Invariant::LogsMatch, B2, Some(Offset(0))));
+}
+
+#[test]
+fn a_second_leader_of_one_epoch_is_caught() {
+    let mut story = acknowledged();
+    story.leads(B2, 0, 1);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.node, violation.other), (Invariant::OneLeaderPerEpoch, B2, Some(B1)));
+}
+
+#[test]
+fn a_fenced_broker_is_in_no_set_and_leads_nothing() {
+    let fence = Note::BrokerChanged { broker: B2, broker_epoch: BrokerEpoch(2), fenced: true, shutting_down: false };
+    let mut story = acknowledged();
+    story.note(B1, fence.clone()).partition_changed(Some(B1), 0, &[B1], false);
+    assert!(story.violations().is_empty());
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    assert_eq!(one(&story).invariant, Invariant::FencedIsOut);
+
+    let mut story = acknowledged();
+    story.note(B1, fence).partition_changed(Some(B2), 1, &[B2], false);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::FencedIsOut, Some(B2)));
+}
+
+#[test]
+fn epochs_never_go_back() {
+    let mut story = acknowledged();
+    story.partition_changed(Some(B2), 3, &[B1, B2], false).partition_changed(Some(B1), 2, &[B1, B2], false);
+    assert_eq!(one(&story).invariant, Invariant::FencedIsOut);
+}

@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::checks::{CellVerdict, Coverage, RunOutcome, Verdict, WaitOptions, judge_cell, judge_family};
 use crate::explore::{SeedRun, run_family, run_seed};
-use crate::history::export::{CsvWriter, JsonLinesWriter};
+use crate::history::export;
 use crate::report::charts::Figure;
 use crate::report::figures::{CellReport, figures};
 use crate::report::progress::Progress;
@@ -228,8 +228,8 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
         let path = folder.join(name);
         Ok(BufWriter::new(fs::File::create(&path).with_context(|| format!("failed to write {}", path.display()))?))
     };
-    let mut lines = JsonLinesWriter::new(plan, file("history.jsonl")?);
-    let mut rows = CsvWriter::new(plan, file("history.csv")?);
+    let mut lines = export::JsonLines::new(export::Names::of(plan), file("history.jsonl")?);
+    let mut rows = export::Table::new(export::Names::of(plan), file("history.csv")?).context("failed to write history.csv")?;
     let mut problem: Option<std::io::Error> = None;
     let (_, report) = run_seed(plan, WaitOptions::default(), |event| {
         if problem.is_none() {

@@ -1,5 +1,6 @@
 //! What happened: append-only, typed, compact. The only witness that checks and reports may read.
 
+pub mod digest;
 pub mod event;
 pub mod export;
 

@@ -4,44 +4,47 @@ use std::hash::Hasher;
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// Collects the words of many small `Hash` values and hashes them in blocks.
+/// Collects many small `Hash` values, each as one word, and hashes them in blocks.
 pub struct Digest {
     state: Xxh3,
-    buffer: [u8; BLOCK],
+    buffer: Box<[[u8; 8]; BLOCK]>,
     filled: usize,
 }
 
-const BLOCK: usize = 1024;
+/// Words of a block.
+const BLOCK: usize = 128;
 
 impl Digest {
     pub fn new() -> Digest {
-        Digest { state: Xxh3::new(), buffer: [0; BLOCK], filled: 0 }
+        Digest { state: Xxh3::new(), buffer: Box::new([[0; 8]; BLOCK]), filled: 0 }
     }
 
     /// The digest of everything so far.
     pub fn value(&self) -> u128 {
         let mut state = self.state.clone();
-        state.update(&self.buffer[..self.filled]);
+        state.update(self.buffer[..self.filled].as_flattened());
         state.digest128()
     }
 
+    #[inline]
     pub fn words<const N: usize>(&mut self, words: [u64; N]) {
-        for word in words {
-            self.put(&word.to_le_bytes());
+        words.into_iter().for_each(|word| self.put(word));
+    }
+
+    #[inline]
+    fn put(&mut self, word: u64) {
+        self.buffer[self.filled] = word.to_le_bytes();
+        self.filled += 1;
+        if self.filled == BLOCK {
+            self.take_block();
         }
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        if self.filled + bytes.len() > BLOCK {
-            self.state.update(&self.buffer[..self.filled]);
-            self.filled = 0;
-            if bytes.len() > BLOCK {
-                self.state.update(bytes);
-                return;
-            }
-        }
-        self.buffer[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
+    #[cold]
+    #[inline(never)]
+    fn take_block(&mut self) {
+        self.state.update(self.buffer.as_flattened());
+        self.filled = 0;
     }
 }
 
@@ -51,31 +54,42 @@ impl Default for Digest {
     }
 }
 
-/// Integers go in little-endian on every platform, so that a digest travels.
+/// Integers are widened to words in little-endian on every platform, so that a digest travels. Text is as long as its
+/// words; `Hash` of a slice or a string says its length or its end beside.
 impl Hasher for Digest {
     fn finish(&self) -> u64 {
         self.value() as u64
     }
     fn write(&mut self, bytes: &[u8]) {
-        self.put(bytes);
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.put(u64::from_le_bytes(word));
+        }
     }
+    #[inline]
     fn write_u8(&mut self, value: u8) {
-        self.put(&[value]);
+        self.put(u64::from(value));
     }
+    #[inline]
     fn write_u16(&mut self, value: u16) {
-        self.put(&value.to_le_bytes());
+        self.put(u64::from(value));
     }
+    #[inline]
     fn write_u32(&mut self, value: u32) {
-        self.put(&value.to_le_bytes());
+        self.put(u64::from(value));
     }
+    #[inline]
     fn write_u64(&mut self, value: u64) {
-        self.put(&value.to_le_bytes());
+        self.put(value);
     }
+    #[inline]
     fn write_usize(&mut self, value: usize) {
-        self.put(&(value as u64).to_le_bytes());
+        self.put(value as u64);
     }
+    #[inline]
     fn write_isize(&mut self, value: isize) {
-        self.put(&(value as i64).to_le_bytes());
+        self.put(value as i64 as u64);
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Disk {
     partitions: BTreeMap<TopicPartition, LogFile>,
     quorum: QuorumFile,
     clean_shutdown: Option<BrokerEpoch>,
+    /// When the operation that was begun will be done.
+    busy: Option<Time>,
     /// Times as slow, in thousandths.
     pub slowness: u64,
     pub stalled: bool,
@@ -54,14 +56,34 @@ impl Disk {
             partitions: BTreeMap::new(),
             quorum: QuorumFile::default(),
             clean_shutdown: None,
+            busy: None,
             slowness: 1000,
             stalled: false,
             failing: false,
         }
     }
 
+    /// Until when this output of the process waits for the disk. The time of an operation runs from the first question.
+    pub fn holds_up(&mut self, output: &Output, now: Time) -> Option<Time> {
+        let Output::Effect(Effect::Storage(operation)) = output else { return None };
+        if self.stalled {
+            return Some(Time::NEVER);
+        }
+        let done = match self.busy {
+            Some(done) => done,
+            None => now + self.time_of(operation),
+        };
+        self.busy = (now < done).then_some(done);
+        self.busy
+    }
+
+    /// The process died: what it had asked for is not done.
+    pub fn forget_operation(&mut self) {
+        self.busy = None;
+    }
+
     /// How long an operation takes from the moment the disk is free for it.
-    pub fn time_of(&mut self, operation: &StorageOperation) -> Duration {
+    fn time_of(&mut self, operation: &StorageOperation) -> Duration {
         let spread = match operation {
             StorageOperation::Flush { .. } | StorageOperation::FlushQuorum => &self.settings.flush,
             StorageOperation::Append { .. } | StorageOperation::AppendQuorum { .. } => &self.settings.write,

@@ -5,6 +5,7 @@
 //! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
 
 mod queue;
+mod alarms;
 mod network;
 mod disk;
 mod process;
@@ -29,7 +30,7 @@ use pump::World;
 pub struct RunReport {
     /// Folds every send, delivery, drop, disk operation, deadline and note, with its time.
     pub digest: u128,
-    /// Messages that links delivered.
+    /// Messages that links between different nodes delivered.
     pub messages: u64,
     /// Steps of machines.
     pub steps: u64,

@@ -12,12 +12,13 @@ use crate::types::storage::StorageOperation;
 use crate::types::*;
 
 use super::RunReport;
+use super::alarms::Alarms;
 use super::disk::Disk;
 use super::echo::Echo;
 use super::faults::{Active, Armed, Met};
-use super::network::{Arrival, Network, Offered, Payload, Presence, Transit};
+use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::Process;
-use super::queue::EventQueue;
+use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
 
 pub struct World<O> {
@@ -25,6 +26,8 @@ pub struct World<O> {
     pub(super) guards: Guards,
     pub(super) now: Time,
     queue: EventQueue<Scheduled>,
+    /// Disk and timer of each node.
+    alarms: Alarms,
     pub(super) nodes: Vec<Node>,
     pub(super) network: Network,
     pub(super) roles: Roles,
@@ -51,9 +54,6 @@ pub(super) enum Scheduled {
     Deliver(Transit),
     Retransmit { connection: ConnectionId, to_server: bool },
     SetupTimeout { connection: ConnectionId },
-    Timer { node: NodeId },
-    /// The disk of a node has finished an operation.
-    DiskDone { node: NodeId, incarnation: Incarnation },
     /// A fault whose time has come.
     Fire { fault: FaultId, oneself: Option<NodeId> },
     Heal { active: usize },
@@ -83,8 +83,6 @@ pub(super) struct Node {
     pub disk: Disk,
     /// What the process asked for and the disk has not let through yet.
     pending: VecDeque<Output>,
-    /// When the operation at the front of `pending` will be done.
-    disk_busy: Option<Time>,
     timer: Time,
     /// How many faults pause it.
     pub paused: u16,
@@ -147,6 +145,7 @@ impl<O: FnMut(&Event)> World<O> {
             guards: plan.guards_off.iter().copied().collect(),
             now: Time::ZERO,
             queue: EventQueue::new(),
+            alarms: Alarms::new(2 * count),
             nodes,
             network,
             roles: Roles::new(&plan),
@@ -174,13 +173,33 @@ impl<O: FnMut(&Event)> World<O> {
             self.start(NodeId(index as u16));
         }
         while !self.ended {
-            let Some((time, event)) = self.queue.pop() else { break };
-            if self.now < time {
-                self.now = time;
-                self.steps_this_instant = 0;
+            let (alarm, number) = self.alarms.first();
+            let event = self.queue.next();
+            // At one instant the world goes first, then each node with its alarms, then the links.
+            if event.is_none_or(|event| (alarm, (number / 2) as Lane) < event) {
+                if alarm == Time::NEVER {
+                    break;
+                }
+                self.move_to(alarm);
+                self.ring(number);
+            } else if let Some((time, event)) = self.queue.pop() {
+                self.move_to(time);
+                self.happen(event);
             }
-            self.happen(event);
         }
+    }
+
+    fn move_to(&mut self, time: Time) {
+        if self.now < time {
+            self.now = time;
+            self.steps_this_instant = 0;
+        }
+    }
+
+    fn ring(&mut self, number: usize) {
+        self.alarms.set(number, Time::NEVER);
+        let id = NodeId((number / 2) as u16);
+        if number == disk_alarm(id) { self.drain(id) } else { self.timer(id) }
     }
 
     pub fn report(self) -> RunReport {
@@ -211,12 +230,6 @@ impl<O: FnMut(&Event)> World<O> {
             Scheduled::SetupTimeout { connection } => {
                 if let Some((to, channel, peer)) = self.network.setup_timed_out(connection) {
                     self.step(to, Input::Disconnected { channel, peer });
-                }
-            }
-            Scheduled::Timer { node } => self.timer(node),
-            Scheduled::DiskDone { node, incarnation } => {
-                if self.nodes[node.0 as usize].incarnation == incarnation {
-                    self.drain(node);
                 }
             }
             Scheduled::Fire { fault, oneself } => self.fire(fault, oneself),
@@ -250,11 +263,11 @@ impl<O: FnMut(&Event)> World<O> {
         self.digest.words([self.now.0, 1 << 62 | u64::from(connection.0) << 1 | u64::from(to_server), u64::from(transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
-                self.messages += 1;
+                self.messages += u64::from(to != from.peer);
                 self.step(to, Input::Request { from, request });
             }
             Arrival::Response { to, channel, from, correlation, response } => {
-                self.messages += 1;
+                self.messages += u64::from(to != from);
                 self.step(to, Input::Response { channel, from, correlation, response });
             }
             Arrival::Disconnected { to, channel, peer } => self.step(to, Input::Disconnected { channel, peer }),
@@ -271,8 +284,7 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn offered(&mut self, connection: ConnectionId, to_server: bool, offered: Offered) {
         match offered {
             Offered::Arrives(at, transit) => {
-                let lane = self.network.lane_of(&transit);
-                self.queue.push(at, lane, Scheduled::Deliver(transit));
+                self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit));
             }
             Offered::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Offered::Held(None) => {}
@@ -286,11 +298,7 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn offered_resets(&mut self, resets: Vec<Offered>) {
         for offered in resets {
             match offered {
-                Offered::Arrives(at, transit) => {
-                    debug_assert!(matches!(transit.payload, Payload::Reset));
-                    let lane = self.network.lane_of(&transit);
-                    self.queue.push(at, lane, Scheduled::Deliver(transit));
-                }
+                Offered::Arrives(at, transit) => self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit)),
                 // A reset that cannot get through now is found out by whoever sends next.
                 Offered::Held(_) | Offered::Dropped(_) => {}
             }
@@ -335,35 +343,19 @@ impl<O: FnMut(&Event)> World<O> {
         let now = Now { monotonic: self.now, wall_clock: Time(self.now.0.saturating_add_signed(node.skew)) };
         let mut outbox = std::mem::take(&mut self.outbox);
         process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox });
-        if let Some((deadline, _)) = process.next_deadline() {
-            let deadline = node.stretch(deadline.max(self.now), self.now);
-            if deadline < node.timer {
-                node.timer = deadline;
-                self.digest.words([self.now.0, 2 << 62 | u64::from(id.0), deadline.0]);
-                self.queue.push(deadline, u32::from(id.0), Scheduled::Timer { node: id });
-            }
+        let deadline = process.next_deadline().map_or(Time::NEVER, |(deadline, _)| deadline.max(self.now));
+        let deadline = node.stretch(deadline, self.now);
+        if deadline != node.timer {
+            node.timer = deadline;
+            self.digest.words([self.now.0, 2 << 62 | u64::from(id.0), deadline.0]);
+            self.alarms.set(timer_alarm(id), deadline);
         }
         self.perform(id, outbox);
     }
 
     fn timer(&mut self, id: NodeId) {
-        let now = self.now;
-        let node = &mut self.nodes[id.0 as usize];
-        // An earlier timer was set since, and has cleared this one.
-        if node.timer != now {
-            return;
-        }
-        node.timer = Time::NEVER;
-        let Some(process) = &node.process else { return };
-        match process.next_deadline() {
-            Some((deadline, _)) if now < deadline => {
-                let deadline = node.stretch(deadline, now);
-                node.timer = deadline;
-                self.queue.push(deadline, u32::from(id.0), Scheduled::Timer { node: id });
-            }
-            Some(_) => self.step(id, Input::Timeout),
-            None => {}
-        }
+        self.nodes[id.0 as usize].timer = Time::NEVER;
+        self.step(id, Input::Timeout);
     }
 
     /// Lets the outbox out in order. Storage operations take time, and what follows them waits.
@@ -376,8 +368,7 @@ impl<O: FnMut(&Event)> World<O> {
                 // The process died at one of its own notes: what came behind was never done.
                 break;
             }
-            if !node.pending.is_empty() || 0 < node.paused || self.takes_time(id, &output) {
-                let node = &mut self.nodes[id.0 as usize];
+            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(&output, self.now).is_some() {
                 node.pending.push_back(output);
                 node.pending.extend(outputs.by_ref());
                 self.drain(id);
@@ -389,12 +380,6 @@ impl<O: FnMut(&Event)> World<O> {
         self.outbox = outbox;
     }
 
-    fn takes_time(&mut self, id: NodeId, output: &Output) -> bool {
-        let Output::Effect(Effect::Storage(operation)) = output else { return false };
-        let disk = &mut self.nodes[id.0 as usize].disk;
-        disk.stalled || !disk.time_of(operation).is_zero()
-    }
-
     /// Goes on with what waits for the disk.
     pub(super) fn drain(&mut self, id: NodeId) {
         let incarnation = self.nodes[id.0 as usize].incarnation;
@@ -404,16 +389,9 @@ impl<O: FnMut(&Event)> World<O> {
                 return;
             }
             let Some(front) = node.pending.front() else { return };
-            if let Output::Effect(Effect::Storage(operation)) = front {
-                if node.disk.stalled {
-                    return;
-                }
-                let done = *node.disk_busy.get_or_insert_with(|| self.now + node.disk.time_of(operation));
-                if self.now < done {
-                    self.queue.push(done, u32::from(id.0), Scheduled::DiskDone { node: id, incarnation });
-                    return;
-                }
-                node.disk_busy = None;
+            if let Some(done) = node.disk.holds_up(front, self.now) {
+                self.alarms.set(disk_alarm(id), done);
+                return;
             }
             let output = node.pending.pop_front().expect("a front was seen");
             self.perform_one(id, output);
@@ -514,9 +492,11 @@ impl<O: FnMut(&Event)> World<O> {
         }
         node.pending.clear();
         node.held.clear();
-        node.disk_busy = None;
+        node.disk.forget_operation();
         node.stopping = None;
         node.timer = Time::NEVER;
+        self.alarms.set(timer_alarm(id), Time::NEVER);
+        self.alarms.set(disk_alarm(id), Time::NEVER);
         self.roles.process_died(id);
         self.record(id, Happening::Stopped { why });
         if silent {
@@ -618,6 +598,14 @@ impl<O: FnMut(&Event)> World<O> {
     }
 }
 
+fn disk_alarm(node: NodeId) -> usize {
+    2 * usize::from(node.0)
+}
+
+fn timer_alarm(node: NodeId) -> usize {
+    2 * usize::from(node.0) + 1
+}
+
 impl Node {
     fn new(id: NodeId, plan: &Plan) -> Node {
         let settings = plan.disk.on.iter().rev().find(|(node, _)| *node == id).map_or(plan.disk.default, |(_, settings)| *settings);
@@ -628,7 +616,6 @@ impl Node {
             rng: plan.seed.stream(&format!("node {id}")),
             disk: Disk::new(settings, plan.seed.keyed(&format!("disk {id}"))),
             pending: VecDeque::new(),
-            disk_busy: None,
             timer: Time::NEVER,
             paused: 0,
             held: VecDeque::new(),

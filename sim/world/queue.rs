@@ -44,6 +44,11 @@ impl<T> EventQueue<T> {
         self.scheduled += 1;
     }
 
+    /// Time and lane of the next event.
+    pub fn next(&self) -> Option<(Time, Lane)> {
+        self.heap.peek().map(|Reverse((time, order, _))| (*time, (order >> NUMBER_BITS) as Lane))
+    }
+
     pub fn pop(&mut self) -> Option<(Time, T)> {
         let Reverse((time, _, slot)) = self.heap.pop()?;
         self.free.push(slot);

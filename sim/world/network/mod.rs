@@ -21,6 +21,8 @@ use crate::types::*;
 const RETRANSMISSION_FIRST: Duration = Duration::from_millis(200);
 /// Linux goes up to two minutes; every client here gives up long before, so a healed link is found sooner.
 const RETRANSMISSION_MAX: Duration = Duration::from_secs(5);
+/// The place of a parcel that is in its sender's hands.
+const NO_PARCEL: u32 = u32::MAX;
 /// Kafka: socket.connection.setup.timeout.ms.
 pub const CONNECTION_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -32,6 +34,9 @@ pub struct Network {
     /// Open connections by client, server and channel: index `client * nodes + server`.
     open: Vec<Vec<(Channel, u32)>>,
     connections: Vec<Connection>,
+    /// What the messages on their way carry; places are used again.
+    parcels: Vec<Option<Parcel>>,
+    free_parcels: Vec<u32>,
     draws: Keyed,
 }
 
@@ -78,24 +83,31 @@ struct Direction {
     /// After a reset: messages from this number on are lost.
     lost_from: Option<u32>,
     /// Waiting for a retransmission, in order.
-    stuck: VecDeque<Transit>,
+    stuck: VecDeque<(Transit, Parcel)>,
     retransmission: Duration,
 }
 
-/// A message on its way.
+/// A message on its way. What it carries stays in one place meanwhile.
 #[derive(Debug)]
 pub struct Transit {
     pub connection: ConnectionId,
     pub to_server: bool,
     pub sequence: u32,
     pub kind: RequestKind,
-    identity: u64,
-    size: u64,
-    pub payload: Payload,
+    /// Index of the link.
+    link: u32,
+    parcel: u32,
 }
 
 #[derive(Debug)]
-pub enum Payload {
+struct Parcel {
+    identity: u64,
+    size: u64,
+    payload: Payload,
+}
+
+#[derive(Debug)]
+enum Payload {
     Request(Correlation, Request),
     Response(Correlation, Response),
     /// The server's side is gone.
@@ -136,20 +148,20 @@ impl Network {
         for entry in &plan.between {
             links[entry.from.0 as usize * nodes + entry.to.0 as usize].plan = entry.link;
         }
-        Network { nodes, links, open: vec![Vec::new(); nodes * nodes], connections: Vec::new(), draws }
-    }
-
-    pub fn lane(&self, from: NodeId, to: NodeId) -> u32 {
-        (self.nodes + self.link_index(from, to)) as u32
-    }
-
-    /// The lane of a message on its way.
-    pub fn lane_of(&self, transit: &Transit) -> u32 {
-        let connection = &self.connections[transit.connection.0 as usize];
-        match transit.to_server {
-            true => self.lane(connection.client, connection.server),
-            false => self.lane(connection.server, connection.client),
+        Network {
+            nodes,
+            links,
+            open: vec![Vec::new(); nodes * nodes],
+            connections: Vec::new(),
+            parcels: Vec::new(),
+            free_parcels: Vec::new(),
+            draws,
         }
+    }
+
+    /// The lane of a message on its way: nodes come first, then links.
+    pub fn lane_of(&self, transit: &Transit) -> u32 {
+        self.nodes as u32 + transit.link
     }
 
     pub fn send_request(&mut self, now: Time, from: NodeId, channel: Channel, to: NodeId, correlation: Correlation, request: Request) -> (ConnectionId, Offered) {
@@ -169,9 +181,9 @@ impl Network {
             connection.unanswered.push_back((correlation, identity, kind));
         }
         let sequence = connection.to_server.next_sequence();
-        let size = request.size().0;
-        let payload = Payload::Request(correlation, request);
-        (id, self.offer(now, Transit { connection: id, to_server: true, sequence, kind, identity, size, payload }))
+        let transit = Transit { connection: id, to_server: true, sequence, kind, link: link as u32, parcel: NO_PARCEL };
+        let parcel = Parcel { identity, size: request.size().0, payload: Payload::Request(correlation, request) };
+        (id, self.offer(now, transit, parcel))
     }
 
     /// Sends the answer of a request, or drops it when nobody waits for it any more.
@@ -185,9 +197,10 @@ impl Network {
             return Offered::Dropped(kind);
         }
         let sequence = connection.to_client.next_sequence();
-        let size = response.size().0;
-        let payload = Payload::Response(to.correlation, response);
-        self.offer(now, Transit { connection: to.connection, to_server: false, sequence, kind, identity: !identity, size, payload })
+        let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
+        let transit = Transit { connection: to.connection, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
+        let parcel = Parcel { identity: !identity, size: response.size().0, payload: Payload::Response(to.correlation, response) };
+        self.offer(now, transit, parcel)
     }
 
     /// The client ends its connection. What is on the way to the server still arrives.
@@ -201,26 +214,25 @@ impl Network {
 
     /// A message reaches the far end of its link.
     pub fn arrive(&mut self, now: Time, transit: Transit, server_is: impl Fn(NodeId) -> Presence) -> Arrival {
-        let connection = &self.connections[transit.connection.0 as usize];
+        let connection = &mut self.connections[transit.connection.0 as usize];
         let (client, server, channel) = (connection.client, connection.server, connection.channel);
-        let (from, to) = if transit.to_server { (client, server) } else { (server, client) };
-        let link = &self.links[self.link_index(from, to)];
-        let direction = if transit.to_server { &connection.to_server } else { &connection.to_client };
-        if link.blocks(transit.kind) || !direction.stuck.is_empty() {
-            return Arrival::Held(self.hold(now, transit));
-        }
         let presence = server_is(server);
-        if transit.to_server && presence == Presence::Silent && !connection.established && !connection.server_gone {
-            // Nobody has answered the handshake yet: it is tried again.
-            return Arrival::Held(self.hold(now, transit));
+        // While nobody has answered the handshake yet, it is tried again.
+        let unheard = transit.to_server && presence == Presence::Silent && !connection.established && !connection.server_gone;
+        let direction = connection.direction(transit.to_server);
+        if unheard || !direction.stuck.is_empty() || self.links[transit.link as usize].blocks(transit.kind) {
+            let parcel = self.take_parcel(transit.parcel);
+            return Arrival::Held(self.hold(now, transit, parcel));
         }
+        let passage = direction.arrived(transit.sequence);
+        let parcel = self.take_parcel(transit.parcel);
         let connection = &mut self.connections[transit.connection.0 as usize];
         let response = !transit.to_server;
-        let dropped = Arrival::Dropped { to, kind: transit.kind, response };
-        if connection.direction(transit.to_server).arrived(transit.sequence) == Passage::Lost {
+        let dropped = Arrival::Dropped { to: if response { client } else { server }, kind: transit.kind, response };
+        if passage == Passage::Lost {
             return dropped;
         }
-        match transit.payload {
+        match parcel.payload {
             Payload::Request(correlation, request) => {
                 if connection.server_gone {
                     return dropped;
@@ -255,13 +267,13 @@ impl Network {
         let stuck = std::mem::take(&mut self.connections[id.0 as usize].direction(to_server).stuck);
         let Some(first) = stuck.front() else { return Vec::new() };
         let (from, to) = self.ends(id, to_server);
-        if self.links[self.link_index(from, to)].blocks(first.kind) {
+        if self.links[self.link_index(from, to)].blocks(first.0.kind) {
             let direction = self.connections[id.0 as usize].direction(to_server);
             direction.stuck = stuck;
             direction.retransmission = Duration((direction.retransmission.0 * 2).min(RETRANSMISSION_MAX.0));
             return vec![Offered::Held(Some(now + direction.retransmission))];
         }
-        stuck.into_iter().map(|transit| self.offer(now, transit)).collect()
+        stuck.into_iter().map(|(transit, parcel)| self.offer(now, transit, parcel)).collect()
     }
 
     /// The process behind `node` died. `silent` when its machine is down too. Returns what must be sent out.
@@ -415,34 +427,51 @@ impl Network {
         draw.draw(&there) + draw.draw(&back)
     }
 
-    fn offer(&mut self, now: Time, transit: Transit) -> Offered {
-        let (from, to) = self.ends(transit.connection, transit.to_server);
-        let index = self.link_index(from, to);
-        let connection = &self.connections[transit.connection.0 as usize];
-        let direction = if transit.to_server { &connection.to_server } else { &connection.to_client };
-        if !direction.stuck.is_empty() || self.links[index].blocks(transit.kind) {
-            return Offered::Held(self.hold(now, transit));
-        }
+    fn offer(&mut self, now: Time, mut transit: Transit, parcel: Parcel) -> Offered {
+        let connection = &mut self.connections[transit.connection.0 as usize];
         let departure = now.max(connection.ready);
-        let link = &mut self.links[index];
+        let direction = connection.direction(transit.to_server);
+        let link = &mut self.links[transit.link as usize];
+        if !direction.stuck.is_empty() || link.blocks(transit.kind) {
+            return Offered::Held(self.hold(now, transit, parcel));
+        }
         let mut arrival = departure;
         if !link.instant {
-            let mut draw = self.draws.at(combine(index as u64, transit.identity));
-            arrival += link.transmission(departure, transit.size);
+            let mut draw = self.draws.at(combine(u64::from(transit.link), parcel.identity));
+            arrival += link.transmission(departure, parcel.size);
             arrival += draw.draw(&link.plan.latency);
             arrival += link.disturbance(&mut draw);
         }
-        let direction = self.connections[transit.connection.0 as usize].direction(transit.to_server);
-        direction.last_arrival = direction.last_arrival.max(arrival);
-        Offered::Arrives(direction.last_arrival, transit)
+        arrival = arrival.max(direction.last_arrival);
+        direction.last_arrival = arrival;
+        transit.parcel = self.put_parcel(parcel);
+        Offered::Arrives(arrival, transit)
+    }
+
+    fn put_parcel(&mut self, parcel: Parcel) -> u32 {
+        match self.free_parcels.pop() {
+            Some(place) => {
+                self.parcels[place as usize] = Some(parcel);
+                place
+            }
+            None => {
+                self.parcels.push(Some(parcel));
+                (self.parcels.len() - 1) as u32
+            }
+        }
+    }
+
+    fn take_parcel(&mut self, place: u32) -> Parcel {
+        self.free_parcels.push(place);
+        self.parcels[place as usize].take().expect("a parcel for every message on its way")
     }
 
     /// Puts a message behind what is stuck. Returns when to look again, when nobody looks yet.
-    fn hold(&mut self, now: Time, transit: Transit) -> Option<Time> {
+    fn hold(&mut self, now: Time, transit: Transit, parcel: Parcel) -> Option<Time> {
         let direction = self.connections[transit.connection.0 as usize].direction(transit.to_server);
         let first = direction.stuck.is_empty();
-        let place = direction.stuck.partition_point(|other| other.sequence < transit.sequence);
-        direction.stuck.insert(place, transit);
+        let place = direction.stuck.partition_point(|(other, _)| other.sequence < transit.sequence);
+        direction.stuck.insert(place, (transit, parcel));
         first.then(|| {
             direction.retransmission = RETRANSMISSION_FIRST;
             now + RETRANSMISSION_FIRST
@@ -452,9 +481,10 @@ impl Network {
     fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> Offered {
         let connection = &mut self.connections[id.0 as usize];
         let sequence = connection.to_client.next_sequence();
-        let identity = combine(1 << 50, u64::from(id.0));
+        let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let kind = RequestKind::Metadata;
-        self.offer(now, Transit { connection: id, to_server: false, sequence, kind, identity, size: 60, payload: Payload::Reset })
+        let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
+        self.offer(now, transit, Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset })
     }
 
     /// The client will not hear of this connection again. False when it knew already.
@@ -537,6 +567,9 @@ impl Link {
     /// Retransmissions of lost packets and the delays that faults add.
     fn disturbance(&self, draw: &mut random::Draw) -> Duration {
         let mut extra = Duration::ZERO;
+        if self.plan.loss == Ratio::ZERO && self.delays.is_empty() && self.drops.is_empty() {
+            return extra;
+        }
         for (_, by) in &self.delays {
             extra += draw.draw(by);
         }

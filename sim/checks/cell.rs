@@ -9,6 +9,7 @@
 //! failing that, by the scatter of the seeds.
 
 use super::guarantees::bounds::{compare, is_over_seeds};
+use super::judge::word;
 use super::outcome::*;
 use crate::scenario::plan::*;
 use crate::theory::statistics::{Z_OF_THEORY, mean_and_deviation, wilson_upper_95, z_score};
@@ -90,6 +91,7 @@ fn judge_expectation(runs: &[RunOutcome], index: usize, coverage: Coverage) -> C
     let shown = results.iter().position(|result| !result.evidence.is_empty());
     CellExpectation {
         subject: first.subject,
+        name: first.name.clone(),
         demand: first.demand.clone(),
         verdict,
         why,
@@ -249,14 +251,17 @@ fn conclude(cell: &mut CellVerdict, runs: &[RunOutcome], coverage: Coverage) {
     }
     let together = cell.expectations.iter().filter(|expectation| expectation.worst_seed.is_none());
     for expectation in together.filter(|expectation| expectation.verdict != Verdict::Holds) {
-        found.push((expectation.verdict, format!("{:?}: {}", expectation.subject, expectation.why)));
+        found.push((expectation.verdict, format!("{}: {}", expectation.name, expectation.why)));
     }
     for floor in cell.floors.iter().filter(|floor| floor.measured < floor.at_least) {
         let verdict = match coverage {
             Coverage::AllSeeds => Verdict::Vacuous,
             Coverage::SomeSeeds => Verdict::Unknown,
         };
-        found.push((verdict, format!("only {} of {} {:?} over all seeds", floor.measured, floor.at_least, floor.what)));
+        found.push((
+            verdict,
+            format!("only {} of {} {} over all seeds", floor.measured, floor.at_least, word(&floor.what)),
+        ));
     }
     found.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
     let of_expectations = cell.expectations.iter().map(|expectation| expectation.verdict).max();

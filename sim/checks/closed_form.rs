@@ -94,6 +94,8 @@ impl Station {
     /// The slowest of the servers that share the arrivals; the partitions of one server are empty together or later.
     fn recovery(&self, outage: f64) -> Option<TheoryValue> {
         let headroom = self.effective_headroom();
+        // Work times are whole nanoseconds, so that a headroom of one comes back as a hair above it.
+        let headroom = if headroom < 1.0 + 1e-6 { 1.0 } else { headroom };
         let mean = recovery::recovery_time(outage, headroom)?;
         let busiest = 1.0 / (self.moments.mean * headroom);
         // Constant arrivals contribute nothing to the variance of the work that comes in.

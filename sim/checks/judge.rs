@@ -202,6 +202,7 @@ impl Judge {
 
     /// The verdict of the whole run, with its reasons.
     fn conclude(&self, mut outcome: RunOutcome, complete: bool) -> RunOutcome {
+        outcome.expectations.iter_mut().for_each(|result| result.name = self.name(result.subject));
         let mut found: Vec<(Verdict, String)> = Vec::new();
         if let Some(message) = &outcome.panicked {
             found.push((Verdict::Violated, format!("a machine broke one of its own invariants: {message}")));
@@ -209,19 +210,20 @@ impl Judge {
             found.push((Verdict::Unknown, "the history stops before the end of the run".to_string()));
         }
         for violation in &outcome.invariant_violations {
-            let place = violation.partition.map_or(String::new(), |partition| format!(" in {partition}"));
-            let message = format!("{:?}{place} at {}: {}", violation.invariant, violation.time, violation.message);
+            let place =
+                violation.partition.map_or(String::new(), |partition| format!(" in {}", self.partition(partition)));
+            let message = format!("{}{place} at {}: {}", word(&violation.invariant), violation.time, violation.message);
             found.push((Verdict::Violated, message));
         }
         for result in outcome.expectations.iter().filter(|result| result.verdict != Verdict::Holds) {
-            found.push((result.verdict, format!("{}: {}", self.name(result.subject), result.why)));
+            found.push((result.verdict, format!("{}: {}", result.name, result.why)));
         }
         for fault in &outcome.never_fired {
             let fault = self.plan.faults.iter().find(|plan| plan.id == *fault);
             found.push((Verdict::Vacuous, format!("fault {} never fired", fault.map_or("?", |f| f.name.as_str()))));
         }
         for floor in outcome.floors.iter().filter(|floor| !floor.over_all_seeds && floor.measured < floor.at_least) {
-            let message = format!("only {} of at least {} {:?}", floor.measured, floor.at_least, floor.what);
+            let message = format!("only {} of at least {} {}", floor.measured, floor.at_least, word(&floor.what));
             found.push((Verdict::Vacuous, message));
         }
         if self.nothing_expected(&outcome) {
@@ -248,17 +250,31 @@ impl Judge {
         self.plan.expectations.is_empty() || outcome.counters.arrived == 0 || (!judged.is_empty() && !owed)
     }
 
+    fn partition(&self, partition: TopicPartition) -> String {
+        let topic = self.plan.topics.get(usize::from(partition.topic.0)).map_or("?", |topic| topic.name.as_str());
+        format!("{topic}/{}", partition.partition)
+    }
+
     fn name(&self, subject: Subject) -> String {
         match subject {
             Subject::Place { place, promise } => {
                 let place = self.plan.places.get(place.0 as usize).map_or("?", |place| place.name.as_str());
-                format!("{place} {}", format!("{promise:?}").to_lowercase())
+                format!("{place} {}", word(&promise))
             }
             Subject::Service { service, metric } => {
                 let service = self.plan.services.get(service.0 as usize).map_or("?", |service| service.name.as_str());
-                format!("{service} {metric:?}")
+                format!("{service} {}", word(&metric))
             }
         }
+    }
+}
+
+/// The word of the language for a value of the plan or of an outcome: `per-key`, `recovery`.
+pub fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
     }
 }
 

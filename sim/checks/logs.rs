@@ -110,7 +110,8 @@ impl PartitionLog {
         let mismatch = self.remember(batch, now);
         let range = EpochRange { epoch: batch.leader_epoch, start: batch.base_offset, end: batch.end_offset() };
         self.replicas.entry(node).or_default().append(range);
-        if self.leader == Some((batch.leader_epoch, node)) {
+        // A leader that comes back from its disk before anybody else leads says again what it had appended.
+        if self.leader == Some((batch.leader_epoch, node)) && self.counting.end() <= range.start {
             self.counting.append(range);
         }
         mismatch

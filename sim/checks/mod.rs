@@ -30,6 +30,6 @@ mod trace;
 mod tests;
 
 pub use cell::{Coverage, judge_cell, judge_family};
-pub use judge::Judge;
+pub use judge::{Judge, word};
 pub use outcome::*;
 pub use progress::WaitOptions;

@@ -93,6 +93,8 @@ pub enum Demand {
 #[serde(rename_all = "kebab-case")]
 pub struct ExpectationResult {
     pub subject: Subject,
+    /// The subject in the plan's names: `db.orders loss`.
+    pub name: String,
     pub demand: Demand,
     pub measured: Measured,
     /// Of this run alone. A required hazard that this run does not show, and a bound over seeds, hold here and are
@@ -588,6 +590,8 @@ pub struct CellVerdict {
 #[serde(rename_all = "kebab-case")]
 pub struct CellExpectation {
     pub subject: Subject,
+    /// The subject in the plan's names: `db.orders loss`.
+    pub name: String,
     pub demand: Demand,
     pub verdict: Verdict,
     pub why: String,

@@ -1,10 +1,10 @@
 //! The command line: one file for each command, exit codes in one place.
 
+mod check;
 mod exit;
 mod run;
-mod check;
-mod validate;
 mod summary;
+mod validate;
 
 use std::path::PathBuf;
 
@@ -42,9 +42,7 @@ enum Command {
         code: String,
     },
     /// Print the completion script of a shell.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

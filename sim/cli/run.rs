@@ -102,10 +102,17 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let total = family.cells.len() as u64 * (seeds.end - seeds.start);
     let mut progress = Progress::new(total, "run");
     let mut violated = 0;
-    let runs = run_family(&family, seeds.clone(), arguments.jobs.unwrap_or_else(jobs_default), WaitOptions::default(), &stop, |run| {
-        violated += u64::from(run.outcome.verdict == Verdict::Violated);
-        progress.advance(1, &if violated == 0 { String::new() } else { format!("{violated} violated") });
-    });
+    let runs = run_family(
+        &family,
+        seeds.clone(),
+        arguments.jobs.unwrap_or_else(jobs_default),
+        WaitOptions::default(),
+        &stop,
+        |run| {
+            violated += u64::from(run.outcome.verdict == Verdict::Violated);
+            progress.advance(1, &if violated == 0 { String::new() } else { format!("{violated} violated") });
+        },
+    );
     progress.finish();
     let interrupted = (runs.len() as u64) < total;
     if runs.is_empty() {
@@ -119,7 +126,10 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     match arguments.format {
         Format::Json => {
             let path = out.join("verdict.json");
-            anstream::print!("{}", fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?);
+            anstream::print!(
+                "{}",
+                fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?
+            );
         }
         Format::Human => summary::print(&summary::Summary {
             family: &family,
@@ -154,12 +164,19 @@ pub struct Written {
 
 fn judge(family: &Family, runs: &[SeedRun], coverage: Coverage) -> Vec<CellVerdict> {
     let of_cell = |cell: usize| runs.iter().filter(move |run| run.cell == cell).map(|run| run.outcome.clone());
-    let cells = (0..family.cells.len()).map(|cell| of_cell(cell).collect::<Vec<_>>()).filter(|outcomes| !outcomes.is_empty());
+    let cells =
+        (0..family.cells.len()).map(|cell| of_cell(cell).collect::<Vec<_>>()).filter(|outcomes| !outcomes.is_empty());
     judge_family(cells.map(|outcomes| judge_cell(&outcomes, coverage)).collect())
 }
 
 /// Charts, verdict, and the whole history of the first seed of each cell and of each seed that violates something.
-fn write_all(family: &Family, runs: &[SeedRun], verdicts: &[CellVerdict], seeds: &std::ops::Range<u64>, out: &Path) -> anyhow::Result<Written> {
+fn write_all(
+    family: &Family,
+    runs: &[SeedRun],
+    verdicts: &[CellVerdict],
+    seeds: &std::ops::Range<u64>,
+    out: &Path,
+) -> anyhow::Result<Written> {
     let mut written = Written::default();
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
     let single = runs.len() == 1;
@@ -189,7 +206,8 @@ fn write_all(family: &Family, runs: &[SeedRun], verdicts: &[CellVerdict], seeds:
         runs: runs.iter().filter(|run| run.cell == index).map(|run| &run.outcome).collect(),
         verdict: &verdicts[index],
     });
-    let footer = format!("{} · seeds {}..{} · hikyaku {}", family.name, seeds.start, seeds.end, env!("CARGO_PKG_VERSION"));
+    let footer =
+        format!("{} · seeds {}..{} · hikyaku {}", family.name, seeds.start, seeds.end, env!("CARGO_PKG_VERSION"));
     written.figures = figures(&reports.collect::<Vec<_>>(), &footer);
     for figure in &written.figures {
         write(&out.join(format!("{}.svg", figure.stem)), figure.svg.as_bytes())?;
@@ -229,14 +247,16 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
         Ok(BufWriter::new(fs::File::create(&path).with_context(|| format!("failed to write {}", path.display()))?))
     };
     let mut lines = export::JsonLines::new(export::Names::of(plan), file("history.jsonl")?);
-    let mut rows = export::Table::new(export::Names::of(plan), file("history.csv")?).context("failed to write history.csv")?;
+    let mut rows =
+        export::Table::new(export::Names::of(plan), file("history.csv")?).context("failed to write history.csv")?;
     let mut problem: Option<std::io::Error> = None;
     let (_, report) = run_seed(plan, WaitOptions::default(), |event| {
         if problem.is_none() {
             problem = lines.write(event).and_then(|()| rows.write(event)).err();
         }
     });
-    let finished = problem.map_or(Ok(()), Err).and_then(|()| lines.finish()?.flush()).and_then(|()| rows.finish()?.flush());
+    let finished =
+        problem.map_or(Ok(()), Err).and_then(|()| lines.finish()?.flush()).and_then(|()| rows.finish()?.flush());
     finished.with_context(|| format!("failed to write the history in {}", folder.display()))?;
     Ok(report.digest)
 }
@@ -254,7 +274,9 @@ fn folder_name(id: &str) -> String {
     if id.is_empty() {
         return "run".into();
     }
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '=' | '-' | '.' | ',' | '_') { c } else { '-' }).collect()
+    id.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '=' | '-' | '.' | ',' | '_') { c } else { '-' })
+        .collect()
 }
 
 /// Raised by Ctrl-C and SIGTERM; the second one ends the process at once.
@@ -288,7 +310,8 @@ fn command_line(arguments: &RunArguments) -> String {
 }
 
 fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
-    let parsed = text.split_once("..").and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
+    let parsed =
+        text.split_once("..").and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
     match parsed {
         Some(range) if range.start < range.end => Ok(range),
         Some(_) => Err("the range is empty; it is half-open: 0..20 are twenty seeds".into()),
@@ -298,5 +321,9 @@ fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
 
 fn parse_guard(text: &str) -> Result<Guard, String> {
     let known = || Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>().join(" ");
-    Guard::ALL.iter().copied().find(|guard| guard.id() == text).ok_or_else(|| format!("no guard has this id; there are {}", known()))
+    Guard::ALL
+        .iter()
+        .copied()
+        .find(|guard| guard.id() == text)
+        .ok_or_else(|| format!("no guard has this id; there are {}", known()))
 }

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::checks::{CellExpectation, CellVerdict, Demand, Subject, Verdict};
+use crate::checks::{CellExpectation, CellVerdict, Demand, PlaceFates, Subject, Verdict, word as word_of};
 use crate::explore::SeedRun;
 use crate::report::numbers;
 use crate::report::table::{Align, Cell, Table};
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
 use crate::scenario::Family;
-use crate::scenario::plan::{Plan, ServiceMetric};
+use crate::scenario::plan::{Expectation, PlaceExpectation, Plan, ServiceMetric};
 use crate::types::Seed;
 
 use super::run::Written;
@@ -50,7 +50,10 @@ fn render(summary: &Summary) -> String {
         text += &paragraph(&reason);
     }
     if let Some((cell, seed)) = &summary.written.nondeterministic {
-        text += &paragraph(&format!("NOT DETERMINISTIC: cell `{cell}`, seed {} gave another digest when it was run again", seed.0));
+        text += &paragraph(&format!(
+            "NOT DETERMINISTIC: cell `{cell}`, seed {} gave another digest when it was run again",
+            seed.0
+        ));
     }
     for figure in summary.written.figures.iter().take(1) {
         text += &paragraph(&figure.title);
@@ -76,7 +79,8 @@ fn paragraph(sentence: &str) -> String {
 
 /// The most telling reasons, with their cell when there are several.
 fn reasons(summary: &Summary) -> Vec<String> {
-    let worst = summary.verdicts.iter().filter(|cell| cell.verdict == summary.verdict && cell.verdict != Verdict::Holds);
+    let worst =
+        summary.verdicts.iter().filter(|cell| cell.verdict == summary.verdict && cell.verdict != Verdict::Holds);
     let named = worst.flat_map(|cell| {
         cell.reasons.iter().map(move |reason| match cell.cell.as_str() {
             "" => reason.clone(),
@@ -94,8 +98,11 @@ fn reasons(summary: &Summary) -> Vec<String> {
 
 /// Recovery per headroom, when that is what the scenario asks.
 fn recovery_table(summary: &Summary) -> Option<String> {
-    let judged: Vec<(&CellVerdict, &CellExpectation)> =
-        summary.verdicts.iter().filter_map(|cell| Some((cell, cell.expectations.iter().find(|one| is_recovery(one))?))).collect();
+    let judged: Vec<(&CellVerdict, &CellExpectation)> = summary
+        .verdicts
+        .iter()
+        .filter_map(|cell| Some((cell, cell.expectations.iter().find(|one| is_recovery(one))?)))
+        .collect();
     if judged.is_empty() {
         return None;
     }
@@ -146,22 +153,32 @@ fn is_recovery(expectation: &CellExpectation) -> bool {
     matches!(expectation.subject, Subject::Service { metric: ServiceMetric::Recovery, .. })
 }
 
+/// One row for each judged place of each cell, with what became of its effects over all seeds; then the metrics.
 fn expectation_table(summary: &Summary) -> String {
     let mut table = Table::new(&[
         ("cell", Align::Left),
         ("what", Align::Left),
         ("expected", Align::Left),
-        ("seen in", Align::Right),
+        ("measured", Align::Left),
+        ("seen in", Align::Left),
         ("verdict", Align::Left),
     ]);
     for (index, cell) in summary.verdicts.iter().enumerate() {
         let plan = summary.family.cells[index].plan(Seed(summary.seeds.start));
-        for expectation in &cell.expectations {
+        let runs: Vec<&SeedRun> = summary.runs.iter().filter(|run| run.cell == index).collect();
+        for expectation in &plan.expectations {
+            let Expectation::Place(expected) = expectation else { continue };
+            table.push(place_row(&plan, cell, expected, &runs));
+        }
+        let metrics = cell.expectations.iter().filter(|one| matches!(one.subject, Subject::Service { .. }));
+        for expectation in metrics {
+            let mean = expectation.statistics.as_ref().and_then(|statistics| statistics.mean);
             table.push(vec![
                 Cell::from(&cell.cell),
-                Cell::from(subject(&plan, &expectation.subject)),
+                Cell::from(&expectation.name),
                 Cell::from(demand(&expectation.demand)),
-                Cell::from(format!("{} of {}", numbers::count(expectation.seen_in), numbers::count(expectation.of))),
+                Cell::from(mean.map_or("no value".into(), |mean| format!("mean {mean:.4}"))),
+                Cell::from(format!("{} of {} seeds", expectation.seen_in, expectation.of)),
                 verdict_cell(expectation.verdict),
             ]);
         }
@@ -169,28 +186,50 @@ fn expectation_table(summary: &Summary) -> String {
     table.render(2)
 }
 
-fn subject(plan: &Plan, subject: &Subject) -> String {
-    match subject {
-        Subject::Place { place, promise } => format!("{} {}", plan.places[place.0 as usize].name, kebab(promise)),
-        Subject::Service { service, metric } => format!("{} {}", plan.services[service.0 as usize].name, kebab(metric)),
+fn place_row(plan: &Plan, cell: &CellVerdict, expected: &PlaceExpectation, runs: &[&SeedRun]) -> Vec<Cell> {
+    let fates = || runs.iter().filter_map(|run| run.outcome.places.iter().find(|fates| fates.place == expected.place));
+    let bad = |fates: &PlaceFates| fates.lost + fates.repeated_harmful + fates.stale + fates.phantoms;
+    let counts = [
+        ("lost", fates().map(|fates| fates.lost).sum::<u64>()),
+        ("repeated", fates().map(|fates| fates.repeated_harmful).sum()),
+        ("repeated harmlessly", fates().map(|fates| fates.repeated_harmless).sum()),
+        ("stale", fates().map(|fates| fates.stale).sum()),
+        ("phantom", fates().map(|fates| fates.phantoms).sum()),
+        ("pending", fates().map(|fates| fates.pending).sum()),
+        ("parked", fates().map(|fates| fates.parked).sum()),
+        ("out of order", fates().map(|fates| fates.reordered).sum()),
+    ];
+    let owed: u64 = fates().map(|fates| fates.expected).sum();
+    let said = counts.iter().filter(|(_, count)| 0 < *count);
+    let said: Vec<String> = said.map(|(what, count)| format!("{} {what}", numbers::count(*count))).collect();
+    let measured = match said.is_empty() {
+        true => format!("all {} applied once", numbers::count(owed)),
+        false => format!("{} of {}", said.join(", "), numbers::count(owed)),
+    };
+    let mut wanted = expected.text.clone();
+    if let Some(boundary) = &expected.blame {
+        wanted += &format!(", blame {}", word_of(boundary));
     }
+    let shown = fates().filter(|fates| 0 < bad(fates)).count();
+    let of_place =
+        |one: &&CellExpectation| matches!(one.subject, Subject::Place { place, .. } if place == expected.place);
+    let verdict = cell.expectations.iter().filter(of_place).map(|one| one.verdict).max().unwrap_or_default();
+    vec![
+        Cell::from(&cell.cell),
+        Cell::from(&plan.places[expected.place.0 as usize].name),
+        Cell::from(wanted),
+        Cell::from(measured),
+        Cell::from(format!("{shown} of {} seeds", runs.len())),
+        verdict_cell(verdict),
+    ]
 }
 
 fn demand(demand: &Demand) -> String {
     match demand {
-        Demand::Fate(tolerance) => kebab(tolerance),
-        Demand::Order(order) => kebab(order),
-        Demand::Blame(boundary) => format!("blame {}", kebab(boundary)),
+        Demand::Fate(tolerance) => word_of(tolerance),
+        Demand::Order(order) => word_of(order),
+        Demand::Blame(boundary) => format!("blame {}", word_of(boundary)),
         Demand::Bounds(bounds) => bounds.iter().map(|bound| bound.text.clone()).collect::<Vec<_>>().join(", "),
-    }
-}
-
-/// The word of the language for a value of the plan.
-fn kebab(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
     }
 }
 
@@ -212,7 +251,11 @@ fn footer(summary: &Summary) -> String {
     text += &format!("  {}  {:032x} (first run)\n", paint(Tone::Muted, "digest"), digest);
     let files = summary.written.figures.iter().map(|figure| figure.stem).collect::<Vec<_>>();
     for path in summary.written.paths.iter().take(REASONS) {
-        text += &format!("  {}  {}/history.jsonl .csv plan.toml\n", paint(Tone::Muted, "story "), escaped(&path.display().to_string()));
+        text += &format!(
+            "  {}  {}/history.jsonl .csv plan.toml\n",
+            paint(Tone::Muted, "story "),
+            escaped(&path.display().to_string())
+        );
     }
     let folder = escaped(&summary.out.display().to_string());
     for stem in files {

@@ -62,7 +62,8 @@ fn is_chosen(id: &str, prefixes: &[String]) -> bool {
 fn print(compared: &[Compared]) -> Exit {
     let right = |heading| (heading, Align::Right);
     let left = |heading| (heading, Align::Left);
-    let columns = [left("case"), left("metric"), right("expected"), right("got"), left("tolerance"), right("z"), left("verdict")];
+    let columns =
+        [left("case"), left("metric"), right("expected"), right("got"), left("tolerance"), right("z"), left("verdict")];
     let mut table = Table::new(&columns);
     let (mut failed, mut inexpressible) = (0, 0);
     for one in compared {
@@ -71,7 +72,8 @@ fn print(compared: &[Compared]) -> Exit {
             CompareResult::Judged { got, passes, z } => {
                 failed += u32::from(!passes);
                 let z = z.map_or(String::new(), |z| format!("{z:.2}"));
-                let verdict = if *passes { Cell::new(Tone::Holds, "passes") } else { Cell::new(Tone::Violated, "FAILS") };
+                let verdict =
+                    if *passes { Cell::new(Tone::Holds, "passes") } else { Cell::new(Tone::Violated, "FAILS") };
                 (significant(*got), z, verdict)
             }
             CompareResult::NotExpressible(why) => {
@@ -92,7 +94,10 @@ fn print(compared: &[Compared]) -> Exit {
     }
     anstream::print!("{}", table.render(0));
     let judged = compared.iter().filter(|one| matches!(one.result, CompareResult::Judged { .. })).count();
-    anstream::println!("{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible", judged as u32 - failed);
+    anstream::println!(
+        "{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible",
+        judged as u32 - failed
+    );
     match (failed, inexpressible) {
         (0, 0) => Exit::Holds,
         (0, _) => Exit::Vacuous,

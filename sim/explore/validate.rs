@@ -68,7 +68,11 @@ pub struct Compared {
 
 #[derive(Clone, Debug)]
 pub enum CompareResult {
-    Judged { got: f64, passes: bool, z: Option<f64> },
+    Judged {
+        got: f64,
+        passes: bool,
+        z: Option<f64>,
+    },
     NotExpressible(String),
     /// Printed beside, not judged.
     Reference,
@@ -181,17 +185,19 @@ fn unknown_model(case: &Case) -> String {
 /// Runs a case and compares every expected metric.
 pub fn run_case(case: &Case, service_factor: f64, jobs: usize) -> Vec<Compared> {
     let not_expressible = |why: String| {
-        let all = case.expected.iter().map(|expected| compared(case, expected, CompareResult::NotExpressible(why.clone())));
+        let all =
+            case.expected.iter().map(|expected| compared(case, expected, CompareResult::NotExpressible(why.clone())));
         all.collect::<Vec<_>>()
     };
     let text = match scenario_of(case, service_factor) {
         Ok(text) => text,
         Err(why) => return not_expressible(why),
     };
-    let family = match scenario::parse(&case.id, &text, &[], &|_, parent| Err(format!("a case has no parent `{parent}`"))) {
-        Ok(family) => family,
-        Err(problems) => return not_expressible(problems.short()),
-    };
+    let family =
+        match scenario::parse(&case.id, &text, &[], &|_, parent| Err(format!("a case has no parent `{parent}`"))) {
+            Ok(family) => family,
+            Err(problems) => return not_expressible(problems.short()),
+        };
     let options = WaitOptions { warmup_fraction: case.number("warmup_fraction").unwrap_or(0.0) };
     let runs = run_family(&family, family.seeds.clone(), jobs, options, &AtomicBool::new(false), |_| {});
     let compare = |expected: &ExpectedMetric| match expected.kind.as_deref() {
@@ -225,7 +231,9 @@ fn measure(metric: &str, runs: &[SeedRun]) -> Result<f64, String> {
         consuming_of(&run.outcome)
     }
     let recoveries = || -> Result<Vec<f64>, String> {
-        runs.iter().map(|run| recovery(consuming(run)?).ok_or_else(|| format!("seed {} never recovered", run.seed.0))).collect()
+        runs.iter()
+            .map(|run| recovery(consuming(run)?).ok_or_else(|| format!("seed {} never recovered", run.seed.0)))
+            .collect()
     };
     let over_runs = |of: fn(&ConsumingMetrics) -> f64| -> Result<f64, String> {
         let values: Result<Vec<f64>, String> = runs.iter().map(|run| consuming(run).map(of)).collect();

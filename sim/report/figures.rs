@@ -1,7 +1,9 @@
 //! From outcomes to charts: which charts a scenario gets, and the numbers in them. The first figure is the front page.
 
-use crate::checks::{CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, RecoveryTime, RunOutcome, ServiceMetrics, Subject};
-use crate::scenario::plan::{FaultAction, NodeKind, Plan, ServiceMetric, ServicePlan, Target};
+use crate::checks::{
+    CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, RecoveryTime, RunOutcome, ServiceMetrics, Subject,
+};
+use crate::scenario::plan::{Expectation, FaultAction, NodeKind, Plan, ServiceMetric, ServicePlan, Target};
 use crate::types::*;
 
 use super::charts::Figure;
@@ -26,14 +28,24 @@ pub struct CellReport<'a> {
 /// The charts of a family, front page first.
 pub fn figures(cells: &[CellReport], footer: &str) -> Vec<Figure> {
     let mut figures = Vec::new();
-    figures.extend(recovery_chart(cells, footer).map(|chart| chart.draw()));
-    figures.extend(backlog_chart(cells, footer).map(|chart| chart.draw()));
-    figures.extend(outcomes_chart(cells, footer).map(|chart| chart.draw()));
+    let recovery = recovery_chart(cells, footer).map(|chart| chart.draw());
+    let backlog = backlog_chart(cells, footer).map(|chart| chart.draw());
+    let outcomes = outcomes_chart(cells, footer).map(|chart| chart.draw());
+    // A scenario that asks about time shows time first; any other what became of the effects.
+    match cells.iter().any(asks_about_time) {
+        true => figures.extend(recovery.into_iter().chain(backlog).chain(outcomes)),
+        false => figures.extend(outcomes.into_iter().chain(backlog).chain(recovery)),
+    }
     let wanted = cells.first().and_then(|cell| cell.plan.chart.as_deref());
     if let Some(front) = figures.iter().position(|figure| Some(figure.stem) == wanted) {
         figures.swap(0, front);
     }
     figures
+}
+
+fn asks_about_time(cell: &CellReport) -> bool {
+    let expectations = cell.plan.expectations.iter();
+    expectations.clone().any(|expectation| matches!(expectation, Expectation::Service { .. }))
 }
 
 /// Recovery at each headroom, when the cells differ in it.
@@ -80,7 +92,12 @@ pub fn backlog_chart(cells: &[CellReport], footer: &str) -> Option<BacklogChart>
         let headroom = cell.plan.services[service.id.0 as usize].headroom_thousandths.map(|it| it as f64 / 1000.0);
         let start = metrics.backlog.start.as_seconds();
         let step = metrics.backlog.step.as_seconds();
-        let points = metrics.backlog.unprocessed.iter().enumerate().map(|(index, count)| (start + index as f64 * step, *count as f64));
+        let points = metrics
+            .backlog
+            .unprocessed
+            .iter()
+            .enumerate()
+            .map(|(index, count)| (start + index as f64 * step, *count as f64));
         let horizon = first.plan.duration.as_seconds();
         series.push(BacklogSeries {
             label: label(cell),
@@ -158,8 +175,11 @@ fn recovered(metrics: &ConsumingMetrics) -> Option<f64> {
 }
 
 fn theory(cell: &CellReport, service: ServiceId) -> Option<f64> {
-    let mut judged = cell.verdict.expectations.iter().filter(|expectation| matches!(expectation.demand, Demand::Bounds(_)));
-    judged.find(|expectation| expectation.subject == (Subject::Service { service, metric: ServiceMetric::Recovery }))?.theory
+    let mut judged =
+        cell.verdict.expectations.iter().filter(|expectation| matches!(expectation.demand, Demand::Bounds(_)));
+    judged
+        .find(|expectation| expectation.subject == (Subject::Service { service, metric: ServiceMetric::Recovery }))?
+        .theory
 }
 
 /// What a measured value says to a person.
@@ -174,7 +194,8 @@ pub fn measured(value: &Measured) -> String {
 
 fn subject(plan: &Plan, service: &ServicePlan) -> String {
     let crate::scenario::plan::Trigger::Consume(consume) = &service.trigger else { return service.name.clone() };
-    let partitions = consume.topics.iter().map(|topic| u64::from(plan.topics[topic.0 as usize].settings.partitions)).sum();
+    let partitions =
+        consume.topics.iter().map(|topic| u64::from(plan.topics[topic.0 as usize].settings.partitions)).sum();
     let instances = numbers::counted(service.instances.len() as u64, "consumer");
     format!("{}, {}, {instances}", service.name, numbers::counted(partitions, "partition"))
 }
@@ -203,12 +224,20 @@ fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
 /// One colour code for faults in every chart.
 pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
     let hits_store = |target: &Target| match target {
-        Target::Node(node) => plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. })),
+        Target::Node(node) => {
+            plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. }))
+        }
         _ => false,
     };
     match action {
-        FaultAction::Crash(target) | FaultAction::Pause(target) | FaultAction::Slow { target, .. } if hits_store(target) => FaultKind::Downstream,
-        FaultAction::Crash(_) | FaultAction::LosePower(_) | FaultAction::Wipe(_) | FaultAction::Restart { .. } => FaultKind::Crash,
+        FaultAction::Crash(target) | FaultAction::Pause(target) | FaultAction::Slow { target, .. }
+            if hits_store(target) =>
+        {
+            FaultKind::Downstream
+        }
+        FaultAction::Crash(_) | FaultAction::LosePower(_) | FaultAction::Wipe(_) | FaultAction::Restart { .. } => {
+            FaultKind::Crash
+        }
         FaultAction::Pause(_) | FaultAction::Slow { .. } => FaultKind::Pause,
         FaultAction::StallDisk(_) | FaultAction::SlowDisk { .. } | FaultAction::FailDisk(_) => FaultKind::Disk,
         FaultAction::Cut(_)

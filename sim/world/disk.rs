@@ -112,7 +112,9 @@ impl Disk {
     /// The operation is done: the page cache has it.
     pub fn apply(&mut self, operation: StorageOperation, now: Time) {
         match operation {
-            StorageOperation::Append { partition, batch } => self.partitions.entry(partition).or_default().append(batch, now, self.settings.write_back),
+            StorageOperation::Append { partition, batch } => {
+                self.partitions.entry(partition).or_default().append(batch, now, self.settings.write_back)
+            }
             StorageOperation::Truncate { partition, to } => self.partitions.entry(partition).or_default().truncate(to),
             StorageOperation::StartAt { partition, to } => self.partitions.entry(partition).or_default().start_at(to),
             StorageOperation::Checkpoint { high_watermarks } => {

@@ -113,7 +113,11 @@ impl<O: FnMut(&Event)> World<O> {
                 let peers = all.into_iter().filter(|node| !nodes.contains(node)).collect();
                 (nodes, peers)
             }
-            FaultAction::Cut(link) | FaultAction::Reset(link) | FaultAction::Delay { link, .. } | FaultAction::Drop { link, .. } | FaultAction::Throttle { link, .. } => {
+            FaultAction::Cut(link)
+            | FaultAction::Reset(link)
+            | FaultAction::Delay { link, .. }
+            | FaultAction::Drop { link, .. }
+            | FaultAction::Throttle { link, .. } => {
                 let mut from = self.roles.resolve(&link.from, oneself, &all, &mut draw);
                 let mut to = self.roles.resolve(&link.to, oneself, &all, &mut draw);
                 if link.from == Target::Rest {
@@ -128,7 +132,9 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
                 (self.roles.resolve(&Target::Coordinator(*group), oneself, &all, &mut draw), Vec::new())
             }
-            FaultAction::EnforceRetention(_) => (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new()),
+            FaultAction::EnforceRetention(_) => {
+                (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new())
+            }
         }
     }
 
@@ -183,11 +189,15 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::Drop { link, rate } => {
                 let rate = (turn == Turn::Begin).then_some(*rate);
-                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.drop_share(from, to, fault, rate));
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
+                    network.drop_share(from, to, fault, rate)
+                });
             }
             FaultAction::Throttle { link, bytes_per_second } => {
                 let rate = (turn == Turn::Begin).then_some(*bytes_per_second);
-                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.throttle(from, to, fault, rate));
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
+                    network.throttle(from, to, fault, rate)
+                });
             }
             FaultAction::Reset(link) if turn == Turn::Begin => self.reset(&nodes, &peers, link),
             FaultAction::Reset(_) => {}
@@ -197,11 +207,20 @@ impl<O: FnMut(&Event)> World<O> {
                 nodes.iter().for_each(|node| self.nodes[node.0 as usize].skew += signed);
             }
             FaultAction::HoldMetadata(_) => self.command(&nodes, Command::HoldMetadata(turn == Turn::Begin)),
-            FaultAction::ElectPreferred(topic) if turn == Turn::Begin => self.command(&nodes, Command::ElectPreferred(*topic)),
+            FaultAction::ElectPreferred(topic) if turn == Turn::Begin => {
+                self.command(&nodes, Command::ElectPreferred(*topic))
+            }
             FaultAction::Rebalance(group) if turn == Turn::Begin => self.command(&nodes, Command::Rebalance(*group)),
-            FaultAction::ExpireOffsets(group) if turn == Turn::Begin => self.command(&nodes, Command::ExpireOffsets(*group)),
-            FaultAction::EnforceRetention(topic) if turn == Turn::Begin => self.command(&nodes, Command::EnforceRetention(*topic)),
-            FaultAction::ElectPreferred(_) | FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) | FaultAction::EnforceRetention(_) => {}
+            FaultAction::ExpireOffsets(group) if turn == Turn::Begin => {
+                self.command(&nodes, Command::ExpireOffsets(*group))
+            }
+            FaultAction::EnforceRetention(topic) if turn == Turn::Begin => {
+                self.command(&nodes, Command::EnforceRetention(*topic))
+            }
+            FaultAction::ElectPreferred(_)
+            | FaultAction::Rebalance(_)
+            | FaultAction::ExpireOffsets(_)
+            | FaultAction::EnforceRetention(_) => {}
         }
     }
 
@@ -235,7 +254,14 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    fn cut(&mut self, nodes: &[NodeId], peers: &[NodeId], both_ways: bool, kind: Option<request::RequestKind>, turn: Turn) {
+    fn cut(
+        &mut self,
+        nodes: &[NodeId],
+        peers: &[NodeId],
+        both_ways: bool,
+        kind: Option<request::RequestKind>,
+        turn: Turn,
+    ) {
         self.on_links(nodes, peers, both_ways, |network, from, to| match turn {
             Turn::Begin => network.cut(from, to, kind),
             Turn::End => network.heal(from, to, kind),
@@ -252,7 +278,13 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    fn on_links(&mut self, nodes: &[NodeId], peers: &[NodeId], both_ways: bool, mut change: impl FnMut(&mut super::network::Network, NodeId, NodeId)) {
+    fn on_links(
+        &mut self,
+        nodes: &[NodeId],
+        peers: &[NodeId],
+        both_ways: bool,
+        mut change: impl FnMut(&mut super::network::Network, NodeId, NodeId),
+    ) {
         for from in nodes {
             for to in peers.iter().filter(|to| *to != from) {
                 change(&mut self.network, *from, *to);

@@ -50,7 +50,9 @@ impl Armed {
         let oneself = match state {
             FaultState::Step { side, service, step } => Some(at_step(*side, *service, *step, node, note, plan)?),
             FaultState::Rebalance(group) => match note {
-                Note::GroupChanged { group: other, state: GroupState::PreparingRebalance, .. } if other == group => None,
+                Note::GroupChanged { group: other, state: GroupState::PreparingRebalance, .. } if other == group => {
+                    None
+                }
                 _ => return None,
             },
             FaultState::LeaderChange(selector) => match note {
@@ -130,7 +132,14 @@ fn counts(ordinal: &Ordinal, occurrence: u64) -> bool {
 }
 
 /// The instance that stands at the point, when the note says that one does.
-fn at_step(side: Side, service: ServiceId, selector: StepSelector, node: NodeId, note: &Note, plan: &Plan) -> Option<NodeId> {
+fn at_step(
+    side: Side,
+    service: ServiceId,
+    selector: StepSelector,
+    node: NodeId,
+    note: &Note,
+    plan: &Plan,
+) -> Option<NodeId> {
     let steps = &plan.services[service.0 as usize].steps;
     let chosen = |step: u16| match selector {
         StepSelector::Index(index) => index == step,
@@ -139,21 +148,38 @@ fn at_step(side: Side, service: ServiceId, selector: StepSelector, node: NodeId,
         StepSelector::Poll => false,
         StepSelector::Effect => has_judged_effect(&steps[step as usize].action, plan),
     };
-    let by_consumer = |kind: StepSelector| selector == kind && plan.services[service.0 as usize].instances.contains(&node);
+    let by_consumer =
+        |kind: StepSelector| selector == kind && plan.services[service.0 as usize].instances.contains(&node);
     match (side, note) {
-        (Side::Before, Note::StepReached { service: other, step, .. }) if *other == service && chosen(*step) => Some(node),
+        (Side::Before, Note::StepReached { service: other, step, .. }) if *other == service && chosen(*step) => {
+            Some(node)
+        }
         (Side::After, Note::StepDone { service: other, step, .. }) if *other == service && chosen(*step) => Some(node),
-        (Side::Inside, Note::StepExecuted { service: other, step, caller, .. }) if *other == service && chosen(*step) => Some(*caller),
+        (Side::Inside, Note::StepExecuted { service: other, step, caller, .. })
+            if *other == service && chosen(*step) =>
+        {
+            Some(*caller)
+        }
         (Side::After, Note::Polled { .. }) if by_consumer(StepSelector::Poll) => Some(node),
         // Automatic commits are no step of the list.
-        (Side::Before, Note::CommitSent { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => Some(node),
-        (Side::After, Note::CommitAnswered { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => Some(node),
-        (Side::Inside, Note::OffsetCommitted { by, .. }) if plan.services[service.0 as usize].instances.contains(by) => {
-            let commits = |(index, step): (usize, &StepPlan)| matches!(step.action, Action::Commit { .. }) && chosen(index as u16);
+        (Side::Before, Note::CommitSent { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => {
+            Some(node)
+        }
+        (Side::After, Note::CommitAnswered { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => {
+            Some(node)
+        }
+        (Side::Inside, Note::OffsetCommitted { by, .. })
+            if plan.services[service.0 as usize].instances.contains(by) =>
+        {
+            let commits = |(index, step): (usize, &StepPlan)| {
+                matches!(step.action, Action::Commit { .. }) && chosen(index as u16)
+            };
             let meant = selector == StepSelector::Commit || steps.iter().enumerate().any(commits);
             meant.then_some(*by)
         }
-        (Side::Inside, Note::ProduceAnswered { partition, to, .. }) if plan.services[service.0 as usize].instances.contains(to) => {
+        (Side::Inside, Note::ProduceAnswered { partition, to, .. })
+            if plan.services[service.0 as usize].instances.contains(to) =>
+        {
             let publishes = |(index, step): (usize, &StepPlan)| {
                 matches!(step.action, Action::Publish { topic, .. } if topic == partition.topic) && chosen(index as u16)
             };
@@ -169,13 +195,16 @@ fn commits_by_step(steps: &[StepPlan]) -> bool {
 
 fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
     let judged = |place: PlaceId| {
-        plan.expectations.iter().any(|expectation| matches!(expectation, Expectation::Place(expected) if expected.place == place))
+        plan.expectations
+            .iter()
+            .any(|expectation| matches!(expectation, Expectation::Place(expected) if expected.place == place))
     };
     match action {
         Action::Store { operations, .. } => operations.iter().any(|operation| match operation {
-            StoreStep::Insert { table, .. } | StoreStep::InsertIfAbsent { table, .. } | StoreStep::Upsert { table, .. } | StoreStep::Add { table, .. } => {
-                judged(*table)
-            }
+            StoreStep::Insert { table, .. }
+            | StoreStep::InsertIfAbsent { table, .. }
+            | StoreStep::Upsert { table, .. }
+            | StoreStep::Add { table, .. } => judged(*table),
             StoreStep::Check { .. } => false,
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),

@@ -4,16 +4,16 @@
 //! I/O from one ordered heap; links and disks are pure models; a fault comes through one door. Each run lives in a
 //! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
 
-mod queue;
 mod alarms;
-mod network;
 mod disk;
-mod process;
-mod echo;
-mod roles;
-mod faults;
 mod door;
+mod echo;
+mod faults;
+mod network;
+mod process;
 mod pump;
+mod queue;
+mod roles;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -14,7 +14,10 @@ use super::echo::Echo;
 /// The machines of one process. Killing it is dropping this.
 pub enum Process {
     /// A broker, a controller, or both in one process.
-    Kafka { broker: Option<Box<Broker>>, controller: Option<Box<Controller>> },
+    Kafka {
+        broker: Option<Box<Broker>>,
+        controller: Option<Box<Controller>>,
+    },
     Service(Box<Service>),
     Store(Box<Store>),
     Callers(Box<Callers>),
@@ -29,11 +32,16 @@ impl Process {
         match kind {
             NodeKind::Broker => Process::Kafka {
                 broker: Some(Box::new(Broker::new(broker_config(plan, node, guards)))),
-                controller: plan.cluster.controllers.contains(&node).then(|| Box::new(Controller::new(controller_config(plan, node, guards)))),
+                controller: plan
+                    .cluster
+                    .controllers
+                    .contains(&node)
+                    .then(|| Box::new(Controller::new(controller_config(plan, node, guards)))),
             },
-            NodeKind::Controller => {
-                Process::Kafka { broker: None, controller: Some(Box::new(Controller::new(controller_config(plan, node, guards)))) }
-            }
+            NodeKind::Controller => Process::Kafka {
+                broker: None,
+                controller: Some(Box::new(Controller::new(controller_config(plan, node, guards)))),
+            },
             NodeKind::Instance { .. } => Process::Service(Box::new(Service::new(plan.clone(), node, guards))),
             NodeKind::Store { store } => Process::Store(Box::new(Store::new(plan.clone(), store))),
             NodeKind::Callers { service } => Process::Callers(Box::new(Callers::new(plan.clone(), service))),
@@ -68,7 +76,12 @@ impl Process {
     }
 }
 
-fn handle_kafka(broker: &mut Option<Box<Broker>>, controller: &mut Option<Box<Controller>>, input: Input, step: &mut Step) {
+fn handle_kafka(
+    broker: &mut Option<Box<Broker>>,
+    controller: &mut Option<Box<Controller>>,
+    input: Input,
+    step: &mut Step,
+) {
     let for_controller = match &input {
         Input::Started { .. } | Input::Timeout | Input::StorageFailed => {
             if let Some(controller) = controller {

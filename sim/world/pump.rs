@@ -52,24 +52,54 @@ pub struct World<O> {
 /// Something that will happen.
 pub(super) enum Scheduled {
     Deliver(Transit),
-    Retransmit { connection: ConnectionId, to_server: bool },
-    SetupTimeout { connection: ConnectionId },
+    Retransmit {
+        connection: ConnectionId,
+        to_server: bool,
+    },
+    SetupTimeout {
+        connection: ConnectionId,
+    },
     /// A fault whose time has come.
-    Fire { fault: FaultId, oneself: Option<NodeId> },
-    Heal { active: usize },
-    Repeat { active: usize },
+    Fire {
+        fault: FaultId,
+        oneself: Option<NodeId>,
+    },
+    Heal {
+        active: usize,
+    },
+    Repeat {
+        active: usize,
+    },
     /// One reason for a process to be down is over.
-    Up { node: NodeId },
+    Up {
+        node: NodeId,
+    },
     /// An operator's word to a process.
-    Command { node: NodeId, command: Command },
+    Command {
+        node: NodeId,
+        command: Command,
+    },
     /// An operator stops a process in order; it stays down for a while.
-    Stop { node: NodeId, stay_down: Duration },
+    Stop {
+        node: NodeId,
+        stay_down: Duration,
+    },
     /// A client learns that its connection was reset.
-    Disconnect { client: NodeId, channel: Channel, server: NodeId },
+    Disconnect {
+        client: NodeId,
+        channel: Channel,
+        server: NodeId,
+    },
     /// The next of a rolling restart.
-    Roll { active: usize, next: usize },
+    Roll {
+        active: usize,
+        next: usize,
+    },
     /// A clean stop has taken too long.
-    StopNow { node: NodeId, incarnation: Incarnation },
+    StopNow {
+        node: NodeId,
+        incarnation: Incarnation,
+    },
     LoadStart,
     EndLoad,
     QuietCheck,
@@ -137,7 +167,8 @@ impl<O: FnMut(&Event)> World<O> {
 
     fn empty(plan: Arc<Plan>, observer: O) -> World<O> {
         let count = plan.nodes.iter().map(|node| node.id.0 as usize + 1).max().unwrap_or(1).max(3);
-        let is_store = |id: NodeId| plan.nodes.iter().any(|node| node.id == id && matches!(node.kind, NodeKind::Store { .. }));
+        let is_store =
+            |id: NodeId| plan.nodes.iter().any(|node| node.id == id && matches!(node.kind, NodeKind::Store { .. }));
         let network = Network::new(&plan.network, count, is_store, plan.seed.keyed("network"));
         let nodes = (0..count).map(|index| Node::new(NodeId(index as u16), &plan)).collect();
         let armed: Vec<Armed> = plan.faults.iter().cloned().map(Armed::new).collect();
@@ -238,7 +269,9 @@ impl<O: FnMut(&Event)> World<O> {
             Scheduled::Up { node } => self.one_reason_less(node),
             Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
             Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
-            Scheduled::Disconnect { client, channel, server } => self.step(client, Input::Disconnected { channel, peer: server }),
+            Scheduled::Disconnect { client, channel, server } => {
+                self.step(client, Input::Disconnected { channel, peer: server })
+            }
             Scheduled::Roll { active, next } => self.roll(active, next),
             Scheduled::StopNow { node, incarnation } => {
                 let stuck = &self.nodes[node.0 as usize];
@@ -260,7 +293,11 @@ impl<O: FnMut(&Event)> World<O> {
     fn deliver(&mut self, transit: Transit) {
         let nodes = &self.nodes;
         let (connection, to_server) = (transit.connection, transit.to_server);
-        self.digest.words([self.now.0, 1 << 62 | u64::from(connection.0) << 1 | u64::from(to_server), u64::from(transit.sequence)]);
+        self.digest.words([
+            self.now.0,
+            1 << 62 | u64::from(connection.0) << 1 | u64::from(to_server),
+            u64::from(transit.sequence),
+        ]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
                 self.messages += u64::from(to != from.peer);
@@ -277,7 +314,9 @@ impl<O: FnMut(&Event)> World<O> {
                 let offered = self.network.refuse(self.now, connection);
                 self.offered(connection, false, offered);
             }
-            Arrival::Dropped { to, kind, response } => self.record(WORLD, Happening::MessageDropped { to, kind, response }),
+            Arrival::Dropped { to, kind, response } => {
+                self.record(WORLD, Happening::MessageDropped { to, kind, response })
+            }
         }
     }
 
@@ -298,7 +337,9 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn offered_resets(&mut self, resets: Vec<Offered>) {
         for offered in resets {
             match offered {
-                Offered::Arrives(at, transit) => self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit)),
+                Offered::Arrives(at, transit) => {
+                    self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit))
+                }
                 // A reset that cannot get through now is found out by whoever sends next.
                 Offered::Held(_) | Offered::Dropped(_) => {}
             }
@@ -550,9 +591,8 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn restart_time(&self, id: NodeId) -> Duration {
         match self.nodes[id.0 as usize].kind {
             Some(NodeKind::Instance { service, .. }) => self.plan.services[service.0 as usize].restart,
-            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. }) | None => {
-                self.plan.cluster.restart
-            }
+            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
+            | None => self.plan.cluster.restart,
         }
     }
 
@@ -608,7 +648,13 @@ fn timer_alarm(node: NodeId) -> usize {
 
 impl Node {
     fn new(id: NodeId, plan: &Plan) -> Node {
-        let settings = plan.disk.on.iter().rev().find(|(node, _)| *node == id).map_or(plan.disk.default, |(_, settings)| *settings);
+        let settings = plan
+            .disk
+            .on
+            .iter()
+            .rev()
+            .find(|(node, _)| *node == id)
+            .map_or(plan.disk.default, |(_, settings)| *settings);
         Node {
             kind: None,
             process: None,

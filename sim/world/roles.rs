@@ -116,7 +116,10 @@ impl Roles {
 
     /// Whether nothing is left to do anywhere.
     pub fn quiet(&self) -> bool {
-        self.unsettled == 0 && self.open.iter().all(|open| *open == OpenWork::default()) && self.groups_ready() && self.lag_total() == 0
+        self.unsettled == 0
+            && self.open.iter().all(|open| *open == OpenWork::default())
+            && self.groups_ready()
+            && self.lag_total() == 0
     }
 
     /// Records of all topics that a group has not been handed yet.
@@ -125,7 +128,13 @@ impl Roles {
         partitions.map(|(group, partition)| self.lag_of(group, partition)).sum()
     }
 
-    pub fn resolve(&self, target: &Target, oneself: Option<NodeId>, all: &[NodeId], draw: &mut impl Random) -> Vec<NodeId> {
+    pub fn resolve(
+        &self,
+        target: &Target,
+        oneself: Option<NodeId>,
+        all: &[NodeId],
+        draw: &mut impl Random,
+    ) -> Vec<NodeId> {
         match target {
             Target::Node(node) => vec![*node],
             Target::Nodes(nodes) => nodes.clone(),
@@ -145,7 +154,8 @@ impl Roles {
                 self.partitions.get(&partition).and_then(|state| state.leader).into_iter().collect()
             }
             Target::Owner { partition, group } => {
-                let owners = self.owners.iter().filter(|((other, owned), _)| other == group && selects(*partition, *owned));
+                let owners =
+                    self.owners.iter().filter(|((other, owned), _)| other == group && selects(*partition, *owned));
                 let owners: Vec<NodeId> = owners.map(|(_, owner)| *owner).collect();
                 if partition.partition.is_none() { pick(owners, 1, draw) } else { owners }
             }
@@ -158,9 +168,18 @@ impl Roles {
         }
     }
 
-    fn of_partition(&self, selector: PartitionSelector, draw: &mut impl Random, role: impl Fn(&PartitionState) -> Vec<NodeId>) -> Vec<NodeId> {
-        let matching: Vec<&PartitionState> =
-            self.partitions.iter().filter(|(partition, _)| selects(selector, **partition)).map(|(_, state)| state).collect();
+    fn of_partition(
+        &self,
+        selector: PartitionSelector,
+        draw: &mut impl Random,
+        role: impl Fn(&PartitionState) -> Vec<NodeId>,
+    ) -> Vec<NodeId> {
+        let matching: Vec<&PartitionState> = self
+            .partitions
+            .iter()
+            .filter(|(partition, _)| selects(selector, **partition))
+            .map(|(_, state)| state)
+            .collect();
         match matching.len() {
             0 => Vec::new(),
             count => role(matching[draw.below(count as u64) as usize]),

@@ -102,7 +102,10 @@ pub fn shop() -> Plan {
                     caller_backoff: Duration::from_secs(1),
                 }),
                 steps: vec![
-                    step("publish orders", Action::Publish { topic: TopicId(0), producer: 0, wait: true, key: PublishKey::Key }),
+                    step(
+                        "publish orders",
+                        Action::Publish { topic: TopicId(0), producer: 0, wait: true, key: PublishKey::Key },
+                    ),
                     step("respond ok", Action::Respond),
                 ],
                 ladder: vec![Rung::Refuse],

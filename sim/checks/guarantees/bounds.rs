@@ -26,6 +26,7 @@ pub fn judge(
     let (verdict, why) =
         decided.fold((Verdict::Holds, String::new()), |worst, next| if worst.0 < next.0 { next } else { worst });
     ExpectationResult {
+        name: String::new(),
         subject: Subject::Service { service, metric },
         demand: Demand::Bounds(bounds.to_vec()),
         measured,

@@ -79,6 +79,7 @@ fn result(
 ) -> ExpectationResult {
     let evidence = judged.fates.evidence.iter().filter(|item| kinds.contains(&item.kind));
     ExpectationResult {
+        name: String::new(),
         subject: Subject::Place { place: judged.expectation.place, promise },
         demand,
         measured,

@@ -74,6 +74,7 @@ fn measured(bound: Bound, value: Measured, theory: Option<TheoryValue>, before: 
     let mut outcome = run(&plan(Billing::Insert), 0, false);
     let subject = Subject::Service { service: BILLING, metric: ServiceMetric::Recovery };
     outcome.expectations = vec![ExpectationResult {
+        name: String::new(),
         subject,
         demand: Demand::Bounds(vec![bound]),
         measured: value,

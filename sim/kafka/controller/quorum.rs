@@ -187,6 +187,9 @@ impl Quorum {
         }
         match response {
             Response::Vote { epoch, leader, granted } => {
+                // Whoever grants a pre-vote has not heard of its leader either: following that one again would make two
+                // voters call each other back for as long as the leader is silent.
+                let leader = leader.filter(|_| !granted);
                 if !self.learn_epoch(epoch, leader, step) && epoch == self.epoch {
                     self.handle_ballot(from, correlation, granted, step);
                 }

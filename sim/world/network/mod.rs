@@ -126,13 +126,31 @@ pub enum Offered {
 /// What to do with a message that arrives.
 #[derive(Debug)]
 pub enum Arrival {
-    Request { to: NodeId, from: ReplyTo, request: Request },
-    Response { to: NodeId, channel: Channel, from: NodeId, correlation: Correlation, response: Response },
-    Disconnected { to: NodeId, channel: Channel, peer: NodeId },
+    Request {
+        to: NodeId,
+        from: ReplyTo,
+        request: Request,
+    },
+    Response {
+        to: NodeId,
+        channel: Channel,
+        from: NodeId,
+        correlation: Correlation,
+        response: Response,
+    },
+    Disconnected {
+        to: NodeId,
+        channel: Channel,
+        peer: NodeId,
+    },
     Held(Option<Time>),
     /// Nobody listens: tell the client with [`Network::refuse`].
     Refused(ConnectionId),
-    Dropped { to: NodeId, kind: RequestKind, response: bool },
+    Dropped {
+        to: NodeId,
+        kind: RequestKind,
+        response: bool,
+    },
 }
 
 impl Network {
@@ -164,12 +182,24 @@ impl Network {
         self.nodes as u32 + transit.link
     }
 
-    pub fn send_request(&mut self, now: Time, from: NodeId, channel: Channel, to: NodeId, correlation: Correlation, request: Request) -> (ConnectionId, Offered) {
+    pub fn send_request(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        channel: Channel,
+        to: NodeId,
+        correlation: Correlation,
+        request: Request,
+    ) -> (ConnectionId, Offered) {
         let id = self.connection(now, from, channel, to);
         let kind = request.kind();
         let link = self.link_index(from, to);
         let identity = match kind {
-            RequestKind::Produce | RequestKind::Fetch | RequestKind::Call | RequestKind::Store | RequestKind::OffsetCommit => request.identity(),
+            RequestKind::Produce
+            | RequestKind::Fetch
+            | RequestKind::Call
+            | RequestKind::Store
+            | RequestKind::OffsetCommit => request.identity(),
             _ => {
                 self.links[link].sent += 1;
                 combine(kind as u64, self.links[link].sent)
@@ -199,7 +229,11 @@ impl Network {
         let sequence = connection.to_client.next_sequence();
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let transit = Transit { connection: to.connection, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        let parcel = Parcel { identity: !identity, size: response.size().0, payload: Payload::Response(to.correlation, response) };
+        let parcel = Parcel {
+            identity: !identity,
+            size: response.size().0,
+            payload: Payload::Response(to.correlation, response),
+        };
         self.offer(now, transit, parcel)
     }
 
@@ -218,7 +252,8 @@ impl Network {
         let (client, server, channel) = (connection.client, connection.server, connection.channel);
         let presence = server_is(server);
         // While nobody has answered the handshake yet, it is tried again.
-        let unheard = transit.to_server && presence == Presence::Silent && !connection.established && !connection.server_gone;
+        let unheard =
+            transit.to_server && presence == Presence::Silent && !connection.established && !connection.server_gone;
         let direction = connection.direction(transit.to_server);
         if unheard || !direction.stuck.is_empty() || self.links[transit.link as usize].blocks(transit.kind) {
             let parcel = self.take_parcel(transit.parcel);
@@ -331,11 +366,18 @@ impl Network {
     /// When the handshake of a connection must be over, if it is a new one.
     pub fn setup_deadline(&self, id: ConnectionId) -> Option<Time> {
         let connection = &self.connections[id.0 as usize];
-        (!connection.established && connection.to_server.sent == 1).then(|| connection.opened + CONNECTION_SETUP_TIMEOUT)
+        (!connection.established && connection.to_server.sent == 1)
+            .then(|| connection.opened + CONNECTION_SETUP_TIMEOUT)
     }
 
     /// Breaks every connection between two nodes (either may be the client). Returns whom to tell.
-    pub fn reset(&mut self, now: Time, a: NodeId, b: NodeId, kind: Option<RequestKind>) -> Vec<(NodeId, Channel, NodeId)> {
+    pub fn reset(
+        &mut self,
+        now: Time,
+        a: NodeId,
+        b: NodeId,
+        kind: Option<RequestKind>,
+    ) -> Vec<(NodeId, Channel, NodeId)> {
         let mut told = Vec::new();
         for (client, server) in [(a, b), (b, a)] {
             let open = self.open[client.0 as usize * self.nodes + server.0 as usize].clone();
@@ -484,7 +526,11 @@ impl Network {
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let kind = RequestKind::Metadata;
         let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        self.offer(now, transit, Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset })
+        self.offer(
+            now,
+            transit,
+            Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset },
+        )
     }
 
     /// The client will not hear of this connection again. False when it knew already.

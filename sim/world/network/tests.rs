@@ -160,7 +160,10 @@ fn a_dead_process_refuses_and_a_dead_machine_is_silent() {
 
     let (connection, offered) = send(&mut network, back, 2);
     let (at, transit) = arrival(offered);
-    assert!(matches!(network.arrive(at, transit, |_| Presence::Silent), Arrival::Held(Some(_))), "the handshake is tried again");
+    assert!(
+        matches!(network.arrive(at, transit, |_| Presence::Silent), Arrival::Held(Some(_))),
+        "the handshake is tried again"
+    );
     assert_eq!(network.setup_timed_out(connection), Some((CLIENT, CHANNEL, SERVER)));
 }
 
@@ -192,7 +195,8 @@ fn a_draw_belongs_to_its_message_and_not_to_what_was_sent_before() {
 #[test]
 fn an_override_counts_for_its_direction_only() {
     let slow = link("100ms");
-    let plan = NetworkPlan { default: link("1ms"), between: vec![LinkOverride { from: CLIENT, to: SERVER, link: slow }] };
+    let plan =
+        NetworkPlan { default: link("1ms"), between: vec![LinkOverride { from: CLIENT, to: SERVER, link: slow }] };
     let mut network = Network::new(&plan, 4, |_| false, Seed(7).keyed("network"));
     let there = arrival(send(&mut network, Time(0), 1).1).0;
     let back = arrival(network.send_request(Time(0), SERVER, CHANNEL, CLIENT, Correlation(1), call(1)).1).0;

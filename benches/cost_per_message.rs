@@ -84,7 +84,8 @@ fn cpu_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("the kernel's accounting of this process");
     let (_, behind_name) = stat.rsplit_once(')').expect("a name in parentheses");
     // Fields 14 and 15 of proc(5), utime and stime; the text begins with field 3.
-    let ticks = behind_name.split_whitespace().skip(11).take(2).map(|word| word.parse::<u64>().expect("a number of ticks"));
+    let ticks =
+        behind_name.split_whitespace().skip(11).take(2).map(|word| word.parse::<u64>().expect("a number of ticks"));
     ticks.sum::<u64>() as f64 * 1e7
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::checks::{CellVerdict, Coverage, RunOutcome, Verdict, WaitOptions, judge_cell, judge_family};
-use crate::explore::{SeedRun, run_family, run_seed};
+use crate::explore::{SeedRun, in_parallel, run_family, run_seed};
 use crate::history::export;
 use crate::report::charts::Figure;
 use crate::report::figures::{CellReport, figures};
@@ -102,17 +102,11 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let total = family.cells.len() as u64 * (seeds.end - seeds.start);
     let mut progress = Progress::new(total, "run");
     let mut violated = 0;
-    let runs = run_family(
-        &family,
-        seeds.clone(),
-        arguments.jobs.unwrap_or_else(jobs_default),
-        WaitOptions::default(),
-        &stop,
-        |run| {
-            violated += u64::from(run.outcome.verdict == Verdict::Violated);
-            progress.advance(1, &if violated == 0 { String::new() } else { format!("{violated} violated") });
-        },
-    );
+    let jobs = arguments.jobs.unwrap_or_else(jobs_default);
+    let runs = run_family(&family, seeds.clone(), jobs, WaitOptions::default(), &stop, |run| {
+        violated += u64::from(run.outcome.verdict == Verdict::Violated);
+        progress.advance(1, &if violated == 0 { String::new() } else { format!("{violated} violated") });
+    });
     progress.finish();
     let interrupted = (runs.len() as u64) < total;
     if runs.is_empty() {
@@ -121,7 +115,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let coverage = if seeds == own_seeds && !interrupted { Coverage::AllSeeds } else { Coverage::SomeSeeds };
     let verdicts = judge(&family, &runs, coverage);
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(&family.name));
-    let written = write_all(&family, &runs, &verdicts, &seeds, &out)?;
+    let written = write_all(&family, &runs, &verdicts, &seeds, &out, jobs)?;
     let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
     match arguments.format {
         Format::Json => {
@@ -176,27 +170,30 @@ fn write_all(
     verdicts: &[CellVerdict],
     seeds: &std::ops::Range<u64>,
     out: &Path,
+    jobs: usize,
 ) -> anyhow::Result<Written> {
     let mut written = Written::default();
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
-    let single = runs.len() == 1;
-    let mut recorded = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        let first_of_cell = index == 0 || runs[index - 1].cell != run.cell;
-        if !first_of_cell && run.outcome.verdict != Verdict::Violated {
-            continue;
+    let recorded: Vec<usize> = (0..runs.len())
+        .filter(|index| {
+            let first_of_cell = *index == 0 || runs[index - 1].cell != runs[*index].cell;
+            first_of_cell || runs[*index].outcome.verdict == Verdict::Violated
+        })
+        .collect();
+    let folder_of = |run: &SeedRun| match runs.len() {
+        1 => out.to_path_buf(),
+        _ => out.join(folder_name(&family.cells[run.cell].id)).join(format!("seed-{}", run.seed.0)),
+    };
+    let digests = in_parallel(recorded.len(), jobs, |number| {
+        let run = &runs[recorded[number]];
+        record(&family.cells[run.cell].plan(run.seed), &folder_of(run))
+    });
+    for (index, digest) in recorded.iter().zip(digests) {
+        let run = &runs[*index];
+        if digest? != run.report.digest {
+            written.nondeterministic.get_or_insert((family.cells[run.cell].id.clone(), run.seed));
         }
-        let cell = &family.cells[run.cell];
-        let folder = match single {
-            true => out.to_path_buf(),
-            false => out.join(folder_name(&cell.id)).join(format!("seed-{}", run.seed.0)),
-        };
-        let digest = record(&cell.plan(run.seed), &folder)?;
-        if digest != run.report.digest {
-            written.nondeterministic.get_or_insert((cell.id.clone(), run.seed));
-        }
-        recorded.push(index);
-        written.paths.push(folder);
+        written.paths.push(folder_of(run));
     }
     let plans: Vec<Plan> = family.cells.iter().map(|cell| cell.plan(Seed(seeds.start))).collect();
     let reports = family.cells.iter().enumerate().map(|(index, cell)| CellReport {

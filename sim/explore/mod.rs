@@ -3,4 +3,4 @@
 pub mod runs;
 pub mod validate;
 
-pub use runs::{SeedRun, run_family, run_seed};
+pub use runs::{SeedRun, in_parallel, run_family, run_seed};

@@ -44,30 +44,41 @@ pub fn run_family(
     mut done: impl FnMut(&SeedRun),
 ) -> Vec<SeedRun> {
     let per_cell = (seeds.end - seeds.start) as usize;
-    let total = family.cells.len() * per_cell;
-    let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
-    let mut runs: Vec<SeedRun> = std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, total.max(1)) {
-            let (sender, next) = (sender.clone(), &next);
-            let seeds = seeds.clone();
-            scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if total <= number {
-                        break;
-                    }
-                    let (cell, seed) = (number / per_cell, Seed(seeds.start + (number % per_cell) as u64));
-                    let (outcome, report) = run_seed(&family.cells[cell].plan(seed), options, |_| {});
-                    if sender.send(SeedRun { cell, seed, outcome, report }).is_err() {
-                        break;
-                    }
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            in_parallel(family.cells.len() * per_cell, jobs, |number| {
+                if stop.load(Ordering::Relaxed) {
+                    return;
                 }
+                let (cell, seed) = (number / per_cell, Seed(seeds.start + (number % per_cell) as u64));
+                let (outcome, report) = run_seed(&family.cells[cell].plan(seed), options, |_| {});
+                // Nobody listens any more only when the whole process ends.
+                let _ = sender.send(SeedRun { cell, seed, outcome, report });
             });
-        }
-        drop(sender);
-        receiver.iter().inspect(|run| done(run)).collect()
+        });
+        let mut runs: Vec<SeedRun> = receiver.iter().inspect(|run| done(run)).collect();
+        runs.sort_by_key(|run| (run.cell, run.seed));
+        runs
+    })
+}
+
+/// Does `count` numbered pieces of work on `jobs` threads; the results stand in the order of the numbers.
+pub fn in_parallel<T: Send>(count: usize, jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let mut results: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let worker = || {
+            let numbers =
+                std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < count));
+            numbers.map(|number| (number, work(number))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..jobs.clamp(1, count.max(1))).map(|_| scope.spawn(worker)).collect();
+        let joined = workers.into_iter().flat_map(|worker| match worker.join() {
+            Ok(results) => results,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
     });
-    runs.sort_by_key(|run| (run.cell, run.seed));
-    runs
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }

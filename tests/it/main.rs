@@ -1,3 +1,5 @@
 //! The one integration binary.
 
+mod common;
+mod digests;
 mod tidy;

@@ -1,7 +1,9 @@
 //! Small cases of queueing theory, through a real topic and a real consumer: what comes out is the closed form, and a
 //! service that is 5 % slower than it says is found out. `hikyaku validate` runs the full set of `tests/queueing.json`.
 
-use hikyaku::explore::validate::{Case, CaseFile, CompareResult, Compared, run_case};
+use hikyaku::explore::validate::{CASES as ALL_CASES, Case, CaseFile, CompareResult, Compared, run_case, scenario_of};
+
+use crate::common::parse;
 
 const CASES: &str = include_str!("../data/queueing_small.json");
 
@@ -48,4 +50,17 @@ fn a_random_backlog_drains_with_the_mean_and_spread_of_theory() {
 #[test]
 fn waiting_with_constant_service_is_pollaczek_and_khinchins() {
     holds_and_a_slower_service_does_not("M/D/1 wait", &["mean_wait_in_queue"]);
+}
+
+/// A case that has a scenario must have a valid one: otherwise it would only be called not expressible.
+#[test]
+fn every_case_that_becomes_a_scenario_becomes_a_valid_one() {
+    let file: CaseFile = serde_json::from_str(ALL_CASES).expect("the cases are JSON");
+    let scenarios: Vec<(&Case, String)> =
+        file.cases.iter().filter_map(|case| Some((case, scenario_of(case, 1.0).ok()?))).collect();
+    assert!(scenarios.len() >= 13, "{} of {} cases have a scenario", scenarios.len(), file.cases.len());
+    for (case, text) in scenarios {
+        let family = parse(&case.id, &text);
+        assert!(family.warnings.is_empty(), "{}: {}", case.id, family.warnings.short());
+    }
 }

@@ -305,10 +305,11 @@ impl Interpreter {
             return false;
         }
         // A first record that did not commit leaves its part to the next one.
-        if self.flows.running() == 0 && self.intake.waiting() == 0 {
-            if let Some(arrival) = self.held.pop_front() {
-                self.intake.push(arrival);
-            }
+        if self.flows.running() == 0
+            && self.intake.waiting() == 0
+            && let Some(arrival) = self.held.pop_front()
+        {
+            self.intake.push(arrival);
         }
         let Some(arrival) = self.intake.pop() else { return false };
         if let Some(source) = arrival.source {
@@ -424,10 +425,11 @@ impl Interpreter {
     pub(super) fn remove_flow(&mut self, id: FlowId) -> Flow {
         let flow = self.flows.remove(id);
         self.intake.release(flow.message.key);
-        if let Some(source) = flow.source {
-            if self.uncommitted_batch == Some(source.batch) && self.held.is_empty() {
-                self.uncommitted_batch = None;
-            }
+        if let Some(source) = flow.source
+            && self.uncommitted_batch == Some(source.batch)
+            && self.held.is_empty()
+        {
+            self.uncommitted_batch = None;
         }
         flow
     }

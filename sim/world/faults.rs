@@ -105,7 +105,7 @@ impl Armed {
             FaultState::Fired(_) | FaultState::Healed(_) => return None,
         };
         self.occurrences += 1;
-        counts(ordinal, self.occurrences).then(|| Met { fault: self.plan.id, delay: *delay, oneself })
+        counts(ordinal, self.occurrences).then_some(Met { fault: self.plan.id, delay: *delay, oneself })
     }
 
     /// Looks at another fault's firing or healing.
@@ -120,7 +120,7 @@ impl Armed {
             return None;
         }
         self.occurrences += 1;
-        counts(ordinal, self.occurrences).then(|| Met { fault: self.plan.id, delay: *delay, oneself: None })
+        counts(ordinal, self.occurrences).then_some(Met { fault: self.plan.id, delay: *delay, oneself: None })
     }
 }
 

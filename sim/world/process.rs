@@ -7,6 +7,7 @@ use crate::kafka::controller::{Controller, ControllerConfig};
 use crate::scenario::plan::{NodeKind, Plan};
 use crate::service::{Callers, Service, Store};
 use crate::types::request::RequestKind;
+use crate::types::storage::StorageImage;
 use crate::types::*;
 
 use super::echo::Echo;
@@ -83,9 +84,24 @@ fn handle_kafka(
     step: &mut Step,
 ) {
     let for_controller = match &input {
-        Input::Started { .. } | Input::Timeout | Input::StorageFailed => {
+        Input::Started { image, incarnation } => {
             if let Some(controller) = controller {
-                controller.handle(input.clone(), step);
+                // The logs of partitions are long, and the controller has no use for them.
+                let quorum_log = image.quorum_log.clone();
+                let image = StorageImage { quorum_log, quorum_state: image.quorum_state, ..StorageImage::default() };
+                controller.handle(Input::Started { image: Box::new(image), incarnation: *incarnation }, step);
+            }
+            false
+        }
+        Input::Timeout => {
+            if let Some(controller) = controller {
+                controller.handle(Input::Timeout, step);
+            }
+            false
+        }
+        Input::StorageFailed => {
+            if let Some(controller) = controller {
+                controller.handle(Input::StorageFailed, step);
             }
             false
         }

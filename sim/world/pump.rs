@@ -293,11 +293,8 @@ impl<O: FnMut(&Event)> World<O> {
     fn deliver(&mut self, transit: Transit) {
         let nodes = &self.nodes;
         let (connection, to_server) = (transit.connection, transit.to_server);
-        self.digest.words([
-            self.now.0,
-            1 << 62 | u64::from(connection.0) << 1 | u64::from(to_server),
-            u64::from(transit.sequence),
-        ]);
+        let mark = if to_server { Mark::DeliverRequest } else { Mark::DeliverResponse };
+        self.digest.words([mark.at(self.now), pair(connection.0, transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
                 self.messages += u64::from(to != from.peer);
@@ -388,7 +385,7 @@ impl<O: FnMut(&Event)> World<O> {
         let deadline = node.stretch(deadline, self.now);
         if deadline != node.timer {
             node.timer = deadline;
-            self.digest.words([self.now.0, 2 << 62 | u64::from(id.0), deadline.0]);
+            self.digest.words([Mark::Deadline.at(self.now), u64::from(id.0), deadline.0]);
             self.alarms.set(timer_alarm(id), deadline);
         }
         self.perform(id, outbox);
@@ -439,10 +436,17 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
+    #[inline]
     fn perform_one(&mut self, id: NodeId, output: Output) {
         match output {
             Output::Note(note) => self.note(id, note),
-            Output::Effect(Effect::Send { channel, to, correlation, request }) => {
+            Output::Effect(effect) => self.perform_effect(id, effect),
+        }
+    }
+
+    fn perform_effect(&mut self, id: NodeId, effect: Effect) {
+        match effect {
+            Effect::Send { channel, to, correlation, request } => {
                 let (connection, offered) = self.network.send_request(self.now, id, channel, to, correlation, request);
                 if let Some(deadline) = self.network.setup_deadline(connection) {
                     self.queue.push(deadline, 0, Scheduled::SetupTimeout { connection });
@@ -450,14 +454,14 @@ impl<O: FnMut(&Event)> World<O> {
                 self.digest_offer(connection, &offered);
                 self.offered(connection, true, offered);
             }
-            Output::Effect(Effect::Reply { to, response }) => {
+            Effect::Reply { to, response } => {
                 let offered = self.network.send_response(self.now, to, response);
                 self.digest_offer(to.connection, &offered);
                 self.offered(to.connection, false, offered);
             }
-            Output::Effect(Effect::Close { channel, to }) => self.network.close(id, channel, to),
-            Output::Effect(Effect::Storage(operation)) => self.store(id, operation),
-            Output::Effect(Effect::Exit { clean }) => {
+            Effect::Close { channel, to } => self.network.close(id, channel, to),
+            Effect::Storage(operation) => self.store(id, operation),
+            Effect::Exit { clean } => {
                 let stay_down = self.nodes[id.0 as usize].stopping.take().unwrap_or_else(|| self.restart_time(id));
                 self.kill(id, if clean { StopReason::Clean } else { StopReason::Own });
                 self.keep_down(id, stay_down);
@@ -467,15 +471,15 @@ impl<O: FnMut(&Event)> World<O> {
 
     fn digest_offer(&mut self, connection: ConnectionId, offered: &Offered) {
         let (arrival, sequence) = match offered {
-            Offered::Arrives(at, transit) => (at.0, u64::from(transit.sequence)),
-            Offered::Held(at) => (at.map_or(1, |at| at.0), u64::MAX),
-            Offered::Dropped(_) => (0, u64::MAX),
+            Offered::Arrives(at, transit) => (at.0, transit.sequence),
+            Offered::Held(at) => (at.map_or(1, |at| at.0), u32::MAX),
+            Offered::Dropped(_) => (0, u32::MAX),
         };
-        self.digest.words([self.now.0, 3 << 62 | u64::from(connection.0), arrival, sequence]);
+        self.digest.words([Mark::Send.at(self.now), pair(connection.0, sequence), arrival]);
     }
 
     fn store(&mut self, id: NodeId, operation: StorageOperation) {
-        self.digest.words([self.now.0, 4 << 60 | u64::from(id.0)]);
+        self.digest.words([Mark::Storage.at(self.now), u64::from(id.0)]);
         let node = &mut self.nodes[id.0 as usize];
         if node.disk.failing {
             node.pending.clear();
@@ -486,16 +490,23 @@ impl<O: FnMut(&Event)> World<O> {
         self.nodes[id.0 as usize].disk.apply(operation, self.now);
     }
 
+    #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        let mut met: Vec<Met> = Vec::new();
-        if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
-            for armed in &mut self.armed {
-                met.extend(armed.observe(id, &note, &self.plan, &self.roles));
-            }
-        }
+        let met = if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
+            self.watch(id, &note)
+        } else {
+            Vec::new()
+        };
         self.roles.observe(id, &note);
         self.record(id, Happening::Note(note));
-        self.trigger(met);
+        if !met.is_empty() {
+            self.trigger(met);
+        }
+    }
+
+    /// The triggers that this note meets.
+    fn watch(&mut self, id: NodeId, note: &Note) -> Vec<Met> {
+        self.armed.iter_mut().filter_map(|armed| armed.observe(id, note, &self.plan, &self.roles)).collect()
     }
 
     pub(super) fn trigger(&mut self, met: Vec<Met>) {
@@ -508,10 +519,13 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
+    /// The number of an event is its place, which the digest knows.
+    #[inline]
     pub(super) fn record(&mut self, node: NodeId, what: Happening) {
         let event = Event { time: self.now, number: self.events, node, what };
         self.events += 1;
-        event.hash(&mut self.digest);
+        self.digest.words([Mark::Event.at(self.now), u64::from(node.0)]);
+        event.what.hash(&mut self.digest);
         (self.observer)(&event);
     }
 
@@ -636,6 +650,28 @@ impl<O: FnMut(&Event)> World<O> {
         }
         self.queue.push(self.now + QUIET_CHECK, 0, Scheduled::QuietCheck);
     }
+}
+
+/// What the next words of the digest are about.
+#[derive(Clone, Copy)]
+enum Mark {
+    DeliverRequest,
+    DeliverResponse,
+    Deadline,
+    Send,
+    Storage,
+    Event,
+}
+
+impl Mark {
+    /// In one word with the time: no run comes near 2^60 ns.
+    fn at(self, now: Time) -> u64 {
+        (self as u64) << 60 | now.0
+    }
+}
+
+fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 fn disk_alarm(node: NodeId) -> usize {

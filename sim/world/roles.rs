@@ -87,10 +87,8 @@ impl Roles {
             }
             Note::Abandoned { count, .. } => open.flows -= i64::from(*count),
             Note::FlowStarted { source: None, attempt: 1, .. } => open.flows += 1,
-            Note::RungReached { service, rung, .. } => {
-                if self.refusing.contains(&(*service, *rung)) {
-                    open.flows -= 1;
-                }
+            Note::RungReached { service, rung, .. } if self.refusing.contains(&(*service, *rung)) => {
+                open.flows -= 1;
             }
             Note::FlowDone { .. } => open.flows -= 1,
             Note::Sent { .. } => open.sends += 1,

@@ -119,7 +119,7 @@ fn files_and_lines_stay_short() {
             problems.push(format!("{}: {lines} lines; split it by noun", file.display()));
         }
         for (number, line) in text.lines().enumerate() {
-            if LINE_WIDTH_MAX < line.chars().count() {
+            if LINE_WIDTH_MAX < line.chars().count() && !is_text_for_people(line) {
                 problems.push(format!(
                     "{}:{}: line of {} characters",
                     file.display(),
@@ -130,6 +130,11 @@ fn files_and_lines_stay_short() {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// A sentence in quotes is not folded: it is searched for as a whole.
+fn is_text_for_people(line: &str) -> bool {
+    line.split('"').skip(1).step_by(2).any(|quoted| 60 < quoted.chars().count())
 }
 
 #[test]
@@ -152,7 +157,7 @@ fn only_the_library_root_asks_for_the_flag() {
 
 /// The file without its comments and without its unit tests.
 fn code_of(file: &Path) -> String {
-    if file.file_name().is_some_and(|name| name.to_string_lossy().contains("test")) {
+    if file.components().any(|part| part.as_os_str().to_string_lossy().starts_with("test")) {
         return String::new();
     }
     code_in(&fs::read_to_string(file).unwrap())

@@ -200,10 +200,10 @@ impl Consumer {
             ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::RequestTimedOut => {
                 self.forget_coordinator(None, step);
             }
-            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
-                if self.membership.identity() == Some(sent_as) {
-                    self.reset_generation(error);
-                }
+            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration
+                if self.membership.identity() == Some(sent_as) =>
+            {
+                self.reset_generation(error);
             }
             ErrorCode::RebalanceInProgress => self.want_rejoin(),
             _ => {}

@@ -182,10 +182,10 @@ impl Consumer {
                     self.want_rejoin();
                 }
             }
-            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
-                if self.membership.identity() == Some(sent_as) {
-                    self.reset_generation(error);
-                }
+            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration
+                if self.membership.identity() == Some(sent_as) =>
+            {
+                self.reset_generation(error);
             }
             ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable => self.forget_coordinator(None, step),
             _ => {}

@@ -38,7 +38,7 @@ fn random_script(seed: Seed) -> String {
         let name = format!("c{}", rng.below(3) + 1);
         let node = rng.below(2) + 1;
         let command = match rng.below(14) {
-            0 | 1 | 2 => format!("append {} {}", rng.below(3), rng.below(5) + 1),
+            0..=2 => format!("append {} {}", rng.below(3), rng.below(5) + 1),
             3 | 4 => format!("advance {}ms", rng.below(3000)),
             5 => format!("advance {}s", rng.below(70)),
             6 => format!("freeze {name}"),

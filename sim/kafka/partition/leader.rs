@@ -87,6 +87,7 @@ impl Leader {
         leader
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the role borrows the replica and the image of its broker")]
     pub fn produce(
         &mut self,
         replica: &mut Replica,

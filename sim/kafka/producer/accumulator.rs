@@ -134,8 +134,7 @@ impl Accumulator {
         let id = BatchId(self.created);
         self.created += 1;
         self.used += bytes.max(self.batch_size).max(1);
-        let mut records = Vec::with_capacity(1);
-        records.push(record);
+        let records = vec![record];
         self.batches.insert(
             id,
             Batch {

@@ -190,7 +190,6 @@ impl Builder<'_> {
     }
 
     /// `None` when the verb is no store step; inside, `None` when something is wrong with it.
-    #[expect(clippy::type_complexity, reason = "read once, above")]
     fn read_store_step(&self, phrase: &Phrase) -> Option<(Option<u16>, Option<StoreStep>, String)> {
         if !["insert", "insert-if-absent", "check", "upsert", "add"].contains(&phrase.verb.name) {
             return None;

@@ -51,6 +51,7 @@ fn hostile_texts_are_answered_quickly() {
     for text in
         [deep_tables, deep_lists, deep_keys, many_keys, many_services, many_cells, deep_words, deep_target, diamonds]
     {
+        #[expect(clippy::disallowed_methods, reason = "how long reading takes is what is tested")]
         let start = std::time::Instant::now();
         if let Err(diagnostics) = read(&text) {
             assert!(diagnostics.render(false).len() < 4 << 20);

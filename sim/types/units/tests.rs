@@ -1,3 +1,5 @@
+//! Units as people write them, right and wrong.
+
 use super::*;
 
 /// What a wrong value is answered with: problem and cure as one line.

@@ -39,10 +39,10 @@ fn without_flush_random_faults_take_something_back() {
 
 fn storm(seed: u64, guards: Guards) {
     let mut random = Seed(seed).stream("chaos");
-    let voters = if seed % 3 == 0 { 5 } else { 3 };
+    let voters = if seed.is_multiple_of(3) { 5 } else { 3 };
     let settings = BrokerSettings { eligible_leader_replicas_version: (seed / 2 % 2) as u16, ..Default::default() };
     let mut driver = Driver::default();
-    driver.start(voters, 3, settings, guards, seed % 2 == 0);
+    driver.start(voters, 3, settings, guards, seed.is_multiple_of(2));
     let mut history = History::default();
     for _ in 0..40 {
         hurt(&mut driver, voters, &mut random);

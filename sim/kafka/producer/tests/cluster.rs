@@ -438,7 +438,7 @@ fn append(log: &mut Vec<RecordBatch>, mut batch: RecordBatch) -> (ErrorCode, Off
         if let Some(known) = own().find(|known| known.producer == Some(stamp)) {
             return (ErrorCode::None, known.base_offset);
         }
-        if let Some((last, Some(sequence))) = own().last().map(|last| (last.producer, last.last_sequence())) {
+        if let Some((last, Some(sequence))) = own().next_back().map(|last| (last.producer, last.last_sequence())) {
             let epoch = last.map(|last| last.epoch).unwrap_or_default();
             let follows = if epoch < stamp.epoch { Sequence(0) } else { sequence.plus(1) };
             if stamp.epoch < epoch {

@@ -107,11 +107,11 @@ pub fn scenario_of(case: &Case, service_factor: f64) -> Result<String, String> {
          [cluster]\nbrokers = 1\n\
          [network]\nlatency = \"0s\"\n\
          [disk]\nwrite = \"0s\"\nflush = \"0s\"\n\
-         [topic.work]\npartitions = {partitions}\nretention = \"forever\"\n\
+         [topic.tasks]\npartitions = {partitions}\nretention = \"forever\"\n\
          [store.results]\ntables = [\"done\"]\nlatency = \"0s\"\ntimeout = \"24h\"\n\
          [service.source]\non = \"requests\"\nrate = \"{rate}/s\"\narrivals = \"{arrivals}\"\nkeys = \"unique\"\nlinger = \"0s\"\n\
-         steps = [\"publish work\", \"respond ok\"]\n\
-         [service.worker]\non = \"consume work\"\nauto-offset-reset = \"earliest\"\ninstances = {consumers}\n\
+         steps = [\"publish tasks\", \"respond ok\"]\n\
+         [service.worker]\non = \"consume tasks\"\nauto-offset-reset = \"earliest\"\ninstances = {consumers}\n\
          max-poll-interval = \"24h\"\n\
          steps = [\"add results.done\", \"work {work}{service}\", \"commit-async every 5s\"]\n",
         id = case.id,

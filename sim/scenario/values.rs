@@ -435,7 +435,7 @@ pub fn spread(text: &str) -> UnitResult<Spread> {
     spaced.parse::<Spread>().map_err(|error| (printable(&error.problem), error.cure.map(|cure| printable(&cure))))
 }
 
-/// A decimal number in thousandths of `unit`, exact. At most 15 digits before the point.
+/// A decimal number in units of its last of `places`, exact. At most 15 digits before the point.
 fn decimal(text: &str, places: u32) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -484,8 +484,8 @@ fn rate(text: &str) -> Option<Duration> {
             None => (number, 1),
         },
     };
-    let thousandths = u128::from(decimal(number.trim_end(), 3)?) * scale;
-    let nanos = (unit_nanos * 1_000 + thousandths / 2).checked_div(thousandths)?;
+    let millionths = u128::from(decimal(number.trim_end(), 6)?) * scale;
+    let nanos = (unit_nanos * 1_000_000 + millionths / 2).checked_div(millionths)?;
     u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration)
 }
 

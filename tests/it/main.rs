@@ -1,3 +1,10 @@
 //! The one integration binary.
 
+mod ablations;
+mod bad_input;
+mod common;
+mod digests;
+mod nondeterminism;
+mod promises;
+mod queueing;
 mod tidy;

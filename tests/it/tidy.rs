@@ -83,20 +83,25 @@ fn every_room_is_in_the_table_of_layers() {
 fn simulated_rooms_call_nothing_that_differs_between_runs() {
     let mut problems = Vec::new();
     for room in ["types", "theory", "kafka", "scenario", "service", "history", "world", "checks", "report"] {
-        let banned =
-            BANNED.iter().chain(if matches!(room, "kafka" | "service" | "types") { BANNED_IN_MACHINES } else { &[] });
         for file in source_files(&Path::new("sim").join(room)) {
-            let code = code_of(&file);
-            for (text, why) in banned.clone() {
-                for (number, line) in code.lines().enumerate() {
-                    if line.contains(text) && !exempt(&file, text) {
-                        problems.push(format!("{}:{}: `{text}`: {why}", file.display(), number + 1));
-                    }
-                }
-            }
+            problems.extend(banned_text_in(room, &file, &code_of(&file)));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// What must not stand in the code of a file of this room: one problem for each text and line.
+pub fn banned_text_in(room: &str, file: &Path, code: &str) -> Vec<String> {
+    let machines = if matches!(room, "kafka" | "service" | "types") { BANNED_IN_MACHINES } else { &[] };
+    let mut problems = Vec::new();
+    for (text, why) in BANNED.iter().chain(machines) {
+        for (number, line) in code.lines().enumerate() {
+            if line.contains(text) && !exempt(file, text) {
+                problems.push(format!("{}:{}: `{text}`: {why}", file.display(), number + 1));
+            }
+        }
+    }
+    problems
 }
 
 /// The progress display of a terminal is the one place of the report that sees real time.
@@ -152,11 +157,14 @@ fn only_the_library_root_asks_for_the_flag() {
 
 /// The file without its comments and without its unit tests.
 fn code_of(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap();
-    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
     if file.components().any(|part| part.as_os_str().to_string_lossy().starts_with("test")) {
         return String::new();
     }
+    code_in(&fs::read_to_string(file).unwrap())
+}
+
+pub fn code_in(text: &str) -> String {
+    let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
     let code = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
     code.collect::<Vec<_>>().join("\n")
 }

@@ -44,8 +44,10 @@ pub fn figures(cells: &[CellReport], footer: &str) -> Vec<Figure> {
 }
 
 fn asks_about_time(cell: &CellReport) -> bool {
-    let expectations = cell.plan.expectations.iter();
-    expectations.clone().any(|expectation| matches!(expectation, Expectation::Service { .. }))
+    cell.plan.expectations.iter().any(|expectation| {
+        let Expectation::Service { metric, .. } = expectation else { return false };
+        matches!(metric, ServiceMetric::Recovery | ServiceMetric::LagMax | ServiceMetric::AgeMax)
+    })
 }
 
 /// Recovery at each headroom, when the cells differ in it.
@@ -202,7 +204,7 @@ fn subject(plan: &Plan, service: &ServicePlan) -> String {
 
 fn label(cell: &CellReport) -> String {
     match cell.axes {
-        [] => "this run".into(),
+        [] => cell.plan.scenario.replace('_', " "),
         [(_, value)] => value.replace('x', "×"),
         _ => cell.id.to_string(),
     }

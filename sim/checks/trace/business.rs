@@ -283,8 +283,8 @@ impl Trace {
         }
     }
 
-    /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is its producer's retry; two sends are its
-    /// application's, which repeated its steps or was called again.
+    /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is
+    /// its producer's retry; two sends are its application's, which repeated its steps or was called again.
     pub fn why_two_records(
         &self,
         event: EventId,

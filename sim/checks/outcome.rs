@@ -447,7 +447,7 @@ pub struct ConsumingMetrics {
     pub sojourn_nanoseconds: u128,
     /// Mean number of unprocessed records between the end of warm-up and the end of the load phase.
     pub mean_in_system: f64,
-    /// Records that waited longer than [`DELAYED_FROM`] to be through.
+    /// Records that waited longer than [`DELAYED_FROM`] for their flow to start.
     pub delayed: u64,
     /// Highest count of unprocessed records of the group. Kafka: records-lag-max, by processed position.
     pub lag_max: u64,
@@ -458,8 +458,8 @@ pub struct ConsumingMetrics {
     pub effective_headroom: Option<f64>,
 }
 
-/// A record that took longer than this from visible to through counts as delayed.
-pub const DELAYED_FROM: Duration = Duration::from_millis(100);
+/// A record that waited longer than this from visible to the start of its flow counts as delayed: more than a fetch.
+pub const DELAYED_FROM: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -152,6 +152,7 @@ impl ServiceProgress {
             && from <= visible
         {
             self.waits.add(now.since(visible));
+            self.delayed += u64::from(DELAYED_FROM < now.since(visible));
         }
         false
     }
@@ -167,7 +168,6 @@ impl ServiceProgress {
         let visible = progress.visible_since(offset.0).unwrap_or(now);
         if from <= visible {
             self.sojourns.add(now.since(visible));
-            self.delayed += u64::from(DELAYED_FROM < now.since(visible));
         }
         self.remove(partition, visible, now);
     }

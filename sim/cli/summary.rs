@@ -58,6 +58,9 @@ fn render(summary: &Summary) -> String {
     for figure in summary.written.figures.iter().take(1) {
         text += &paragraph(&figure.title);
     }
+    for example in examples(summary) {
+        text += &paragraph(&format!("for example {example}"));
+    }
     text += "\n";
     text += &recovery_table(summary).unwrap_or_else(|| expectation_table(summary));
     text += &footer(summary);
@@ -94,6 +97,24 @@ fn reasons(summary: &Summary) -> Vec<String> {
         named.push(format!("… and {more} more in verdict.json"));
     }
     named
+}
+
+/// How many stories of single events stand on the screen.
+const EXAMPLES: usize = 2;
+
+/// What happened to single events, with whose promise broke; the rest of their stories is in verdict.json.
+fn examples(summary: &Summary) -> Vec<String> {
+    let expectations = summary.verdicts.iter().flat_map(|cell| &cell.expectations);
+    let blamed = expectations.filter_map(|one| one.example.as_ref().filter(|example| example.blame.is_some()));
+    let mut told: Vec<String> = Vec::new();
+    for example in blamed {
+        let boundary = example.blame.as_ref().map(|blame| word_of(&blame.boundary)).unwrap_or_default();
+        let sentence = format!("{} (promise of: {boundary})", example.message);
+        if told.len() < EXAMPLES && !told.contains(&sentence) {
+            told.push(sentence);
+        }
+    }
+    told
 }
 
 /// Recovery per headroom, when that is what the scenario asks.

@@ -109,7 +109,11 @@ impl OutcomesChart {
         for row in &self.rows {
             assert!(row.cells.len() == self.columns.len(), "a row has one cell for each column");
         }
-        let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
+        let subject = match self.subject.chars().last() {
+            None => String::new(),
+            Some('.' | '?' | '!') => format!("{} ", self.subject),
+            Some(_) => format!("{}. ", self.subject),
+        };
         let subtitle = format!(
             "{subject}Rows: {}; columns: where the effect lands. Counts of {}; ≤ is the upper end of the 95 % interval",
             self.rows_are, self.unit

@@ -135,7 +135,7 @@ fn files_and_lines_stay_short() {
 /// Sentences in quotes are not folded, they are searched for as a whole; a row of a table in a comment has no fold.
 fn is_text_for_people(line: &str) -> bool {
     let quoted: usize = line.split('"').skip(1).step_by(2).map(|quoted| quoted.chars().count()).sum();
-    60 < quoted || line.trim_start().starts_with("//! |")
+    40 < quoted || line.trim_start().starts_with("//! |")
 }
 
 #[test]

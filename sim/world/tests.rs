@@ -164,28 +164,17 @@ struct Counts {
     accepted: u64,
     booked: u64,
     crashes: u64,
-    dump: Vec<String>,
 }
 
 fn count(plan: &Plan) -> (Counts, RunReport) {
     let mut counts = Counts::default();
-    let dump = std::env::var("DUMP").is_ok();
-    let report = run(plan, |event| {
-        if dump {
-            counts.dump.push(format!("{} {} {:?}", event.time, event.node, event.what));
-        }
-        match &event.what {
-            Happening::Note(Note::Arrived { .. }) => counts.arrived += 1,
-            Happening::Note(Note::CallerSettled { outcome: CallerOutcome::Accepted, .. }) => counts.accepted += 1,
-            Happening::Note(Note::EffectApplied { .. }) => counts.booked += 1,
-            Happening::Stopped { why: StopReason::Crash } => counts.crashes += 1,
-            _ => {}
-        }
+    let report = run(plan, |event| match &event.what {
+        Happening::Note(Note::Arrived { .. }) => counts.arrived += 1,
+        Happening::Note(Note::CallerSettled { outcome: CallerOutcome::Accepted, .. }) => counts.accepted += 1,
+        Happening::Note(Note::EffectApplied { .. }) => counts.booked += 1,
+        Happening::Stopped { why: StopReason::Crash } => counts.crashes += 1,
+        _ => {}
     });
-    if dump {
-        std::fs::write("/tmp/dump.txt", counts.dump.join("\n")).unwrap();
-        counts.dump.clear();
-    }
     (counts, report)
 }
 

@@ -204,7 +204,7 @@ fn subject(plan: &Plan, service: &ServicePlan) -> String {
 
 fn label(cell: &CellReport) -> String {
     match cell.axes {
-        [] => cell.plan.scenario.replace('_', " "),
+        [] => "this scenario".into(),
         [(_, value)] => value.replace('x', "×"),
         _ => cell.id.to_string(),
     }

@@ -342,25 +342,7 @@ fn check_namespace(tree: &Table, problems: &Problems) {
 }
 
 fn is_reserved(name: &str) -> bool {
-    const ROLES: &[&str] = &[
-        "leader",
-        "follower",
-        "followers",
-        "replicas",
-        "broker",
-        "brokers",
-        "rack",
-        "controller",
-        "controllers",
-        "coordinator",
-        "transaction-coordinator",
-        "instance",
-        "owner",
-        "self",
-        "callers",
-        "rest",
-        "any",
-        "each",
+    const KEYWORDS: &[&str] = &[
         "none",
         "before",
         "after",
@@ -379,7 +361,8 @@ fn is_reserved(name: &str) -> bool {
         "never",
     ];
     let words = [&STEPS, &RUNGS, &FAULTS];
-    ROLES.contains(&name)
+    target::ROLES.contains(&name)
+        || KEYWORDS.contains(&name)
         || super::keys::LATER_RUN_METRICS.contains(&name)
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))

@@ -46,7 +46,8 @@ pub fn take_apart(text: Text) -> Option<Call> {
     Some(Call { name: text.part(0, open).trimmed(), arguments: Some(arguments) })
 }
 
-const ROLES: [&str; 18] = [
+/// Words that name a target of a fault; no thing of a scenario may be called so.
+pub const ROLES: [&str; 18] = [
     "leader",
     "follower",
     "followers",

@@ -103,10 +103,14 @@ pub fn backlog_chart(cells: &[CellReport], footer: &str) -> Option<BacklogChart>
         let horizon = first.plan.duration.as_seconds();
         series.push(BacklogSeries {
             label: label(cell),
-            headroom: headroom.filter(|_| cells.len() > 1),
+            headroom,
             points: points.filter(|(time, _)| 0.0 <= *time && *time <= horizon).collect(),
             cleared_at: recovered(metrics).and_then(|after| Some(healed? + after)),
         });
+    }
+    // Cells that share their headroom differ in something else: that is what their lines are named after.
+    if series.windows(2).all(|pair| pair[0].headroom == pair[1].headroom) {
+        series.iter_mut().for_each(|series| series.headroom = None);
     }
     if series.iter().all(|series| series.points.iter().all(|(_, count)| *count < 2.0)) {
         return None;

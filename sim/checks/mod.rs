@@ -6,7 +6,7 @@
 //!
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
 //! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
-//! file for each claim), `judge`, `cell`.
+//! file for each claim), `judge`, `signature`, `cell`.
 
 pub mod outcome;
 
@@ -24,6 +24,7 @@ mod metrics;
 mod progress;
 mod responsibility;
 mod routes;
+mod signature;
 mod trace;
 
 #[cfg(test)]
@@ -33,3 +34,4 @@ pub use cell::{Coverage, judge_cell, judge_family};
 pub use judge::{Judge, word};
 pub use outcome::*;
 pub use progress::WaitOptions;
+pub use signature::{Broken, Signature};

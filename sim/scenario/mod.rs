@@ -61,6 +61,15 @@ pub struct Cell {
 }
 
 impl Family {
+    /// Tells two families apart that would run differently: everything that is run, by which streams, of which version.
+    pub fn fingerprint(&self) -> u128 {
+        let mut text = format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), plan::STREAM_VERSION, self.seeds);
+        for cell in &self.cells {
+            text += &cell.fingerprint_text();
+        }
+        xxhash_rust::xxh3::xxh3_128(text.as_bytes())
+    }
+
     /// Makes mutants of all cells: the queue without these guards.
     pub fn switch_off(&mut self, guards: &[Guard]) {
         self.cells.iter_mut().for_each(|cell| cell.plan.guards_off.extend(guards));
@@ -68,6 +77,11 @@ impl Family {
 }
 
 impl Cell {
+    /// Everything that a plan of this cell depends on beside its seed.
+    fn fingerprint_text(&self) -> String {
+        format!("{:?} {:?}", self.plan, self.draws)
+    }
+
     /// The plan of one run. Occurrences at `any` are drawn for each fault by its name, so that taking a fault out leaves
     /// the others as they were.
     pub fn plan(&self, seed: Seed) -> Plan {

@@ -562,6 +562,41 @@ pub enum FaultAction {
     EnforceRetention(TopicId),
 }
 
+/// What kind of thing goes wrong: what `[chaos]` switches on and off, and what a sweep reports as reached or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultFamily {
+    Process,
+    Power,
+    Disk,
+    Network,
+    Clock,
+    Cluster,
+    Group,
+    Store,
+    Endpoint,
+    Load,
+    Poison,
+    Redelivery,
+}
+
+impl FaultFamily {
+    pub const ALL: [FaultFamily; 12] = [
+        FaultFamily::Process,
+        FaultFamily::Power,
+        FaultFamily::Disk,
+        FaultFamily::Network,
+        FaultFamily::Clock,
+        FaultFamily::Cluster,
+        FaultFamily::Group,
+        FaultFamily::Store,
+        FaultFamily::Endpoint,
+        FaultFamily::Load,
+        FaultFamily::Poison,
+        FaultFamily::Redelivery,
+    ];
+}
+
 // --- expectations ---
 
 /// What must hold of one place, service or of the run.

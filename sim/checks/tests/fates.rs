@@ -504,3 +504,33 @@ fn an_outcome_can_be_written_and_read_back() {
     let text = serde_json::to_string(&outcome).unwrap();
     assert_eq!(serde_json::from_str::<RunOutcome>(&text).unwrap(), outcome);
 }
+
+// --- signatures ---
+
+#[test]
+fn a_signature_names_promise_boundary_and_cause_and_no_text() {
+    let at = |millis: u64, events: u64| {
+        let mut story = Story::new(&plan(Billing::Insert));
+        for number in 0..events {
+            story
+                .at(millis + number)
+                .arrived(message(number, 0, 1 + number as u32))
+                .settled(number, CallerOutcome::Accepted);
+        }
+        story.at(millis + 10).stopped(SHOP_1, StopReason::Crash);
+        Signature::all(&story.ends(true))
+    };
+    let texts: Vec<String> = at(1000, 1).iter().map(Signature::to_string).collect();
+    assert_eq!(texts, ["db.invoices loss · caller · crashed"]);
+    assert_eq!(at(1000, 1), at(5000, 3), "when and how many do not matter");
+    let holds = Story::new(&plan(Billing::Insert)).ends(true);
+    assert_eq!(Signature::all(&holds), []);
+}
+
+#[test]
+fn a_broken_machine_comes_before_a_broken_promise_and_is_known_by_its_place() {
+    let mut story = Story::new(&plan(Billing::Insert));
+    story.at(1000).happen(B1, Happening::Panicked { message: "offset 17 of 12 (sim/kafka/log/mod.rs:12)".to_string() });
+    let first = Signature::all(&story.cut_off()).remove(0);
+    assert_eq!(first.broken, Broken::Machine("sim/kafka/log/mod.rs:12".to_string()));
+}

@@ -2,9 +2,12 @@
 
 mod check;
 mod exit;
+mod merge;
 mod run;
 mod summary;
+mod sweep;
 mod validate;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -24,6 +27,13 @@ struct Arguments {
 enum Command {
     /// Run a scenario over its cells and seeds, judge it, and write what happened.
     Run(run::RunArguments),
+    /// Run all cells and seeds of many scenarios in worker processes; failures are grouped, written at once, and can be replayed.
+    Sweep(sweep::SweepArguments),
+    /// Join the shards of a sweep into the files of the whole.
+    Merge(merge::MergeArguments),
+    /// A process of a sweep.
+    #[command(hide = true)]
+    Worker,
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -52,6 +62,14 @@ enum Format {
     Json,
 }
 
+/// Of sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SweepFormat {
+    Human,
+    Json,
+    Github,
+}
+
 /// Runs the command line and returns its exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -64,6 +82,9 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Worker => worker::worker(),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::explore::sweep::{Merged, merge as merge_shards, write_whole};
@@ -30,7 +30,12 @@ pub struct MergeArguments {
 
 pub fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {
     let out = arguments.out.as_ref().unwrap_or(&arguments.folder);
-    std::fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
+    if out != &arguments.folder {
+        std::fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
+    }
+    if !arguments.folder.is_dir() {
+        bail!("{} is no folder; give the one that the shards were written to", arguments.folder.display());
+    }
     let mut merged = None;
     let runs = out.join("runs.csv");
     let written = write_whole(&runs, |file| {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
-use crate::checks::Verdict;
 use crate::checks::sweep::{
     Listed, ListedCell, ListedScenario, Regression, RunEnd, RunRecord, Slice, SweepJudge, SweepList, SweepVerdict,
     token,
@@ -213,27 +212,26 @@ fn conclude(
     let mut notes = Vec::new();
     let resume = resume_command(out, slice);
     match ended {
-        Ended::Interrupted => notes.push(format!("interrupted; go on with: {resume}")),
-        Ended::TimeIsUp => notes.push(format!("incomplete, the time is up; go on with: {resume}")),
+        Ended::Interrupted => notes.push(("interrupted; go on with".to_string(), Some(resume))),
+        Ended::TimeIsUp => notes.push(("incomplete, the time is up; go on with".to_string(), Some(resume))),
         Ended::Done if slice != Slice::WHOLE => {
-            notes.push(format!(
-                "shard {} of {}; the whole is told by: hikyaku merge {}",
-                slice.index,
-                slice.of,
-                shown(out)
-            ));
+            let told = format!("shard {} of {}; all together are told by", slice.index, slice.of);
+            notes.push((told, Some(format!("hikyaku merge {}", commands::quoted(&shown(out))))));
         }
         Ended::Done => {}
     }
-    notes.extend(differences(&verdict, &list, families));
+    notes.extend(differences(&verdict, &list, families).into_iter().map(|sentence| (sentence, None)));
     print(&verdict, arguments.format, &Circumstances { speed: Some(speed), notes, files })?;
-    let exit = match (ended, slice) {
-        (Ended::Interrupted, _) => return Ok(Exit::Interrupted),
-        // What a shard cannot prove alone is decided when all are there.
-        (_, slice) if slice != Slice::WHOLE && verdict.verdict != Verdict::Violated => Exit::Holds,
-        (..) => exit_of(&verdict),
-    };
-    Ok(if ended == Ended::TimeIsUp { exit.max(Exit::Incomplete) } else { exit })
+    let mut exit = exit_of(&verdict);
+    // What a shard cannot prove alone is decided when all are there.
+    if slice != Slice::WHOLE && exit == Exit::Vacuous {
+        exit = Exit::Holds;
+    }
+    Ok(match ended {
+        Ended::Done => exit,
+        Ended::TimeIsUp => exit.max(Exit::Incomplete),
+        Ended::Interrupted => Exit::Interrupted,
+    })
 }
 
 pub fn exit_of(verdict: &SweepVerdict) -> Exit {

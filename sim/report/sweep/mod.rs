@@ -68,6 +68,7 @@ pub fn self_check(sweep: &SweepVerdict) -> String {
     let same = check.done - check.differing.len() as u64;
     let runs = numbers::counted(check.selected, "run");
     match check.differing.is_empty() {
+        true if check.done == 0 => "no run was done twice".to_string(),
         true if check.done == check.selected => format!("{runs} done twice in another process, all the same"),
         true => format!("{same} of {runs} done twice in another process, all the same"),
         false => format!("NOT DETERMINISTIC: {same} of {} gave the same twice", numbers::counted(check.done, "run")),

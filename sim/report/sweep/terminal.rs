@@ -11,8 +11,8 @@ use crate::report::terminal::{Tone, escaped, paint, wrapped};
 pub struct Circumstances {
     /// Runs done by this process, and how long it took. Nothing for a merge.
     pub speed: Option<(u64, f64)>,
-    /// Sentences that stand below the verdict: interrupted, incomplete.
-    pub notes: Vec<String>,
+    /// What stands below the verdict: a sentence, and the command that it leads to.
+    pub notes: Vec<(String, Option<String>)>,
     /// Paths of what was written.
     pub files: Vec<String>,
 }
@@ -29,8 +29,10 @@ pub fn render(sweep: &SweepVerdict, circumstances: &Circumstances) -> String {
         text += &format!(" · {} failed", numbers::count(sweep.failed));
     }
     text += "\n";
-    for note in &circumstances.notes {
+    for (note, command) in &circumstances.notes {
         text += &paragraph(note, 2);
+        // A command is copied: it is not folded.
+        text += &command.as_ref().map_or(String::new(), |command| format!("    {}\n", escaped(command)));
     }
     if let Some(number) = sweep.stopped_behind {
         text += &paragraph(&format!("stopped behind run {number}: as many failures as were asked for"), 2);

@@ -16,9 +16,11 @@ mod lower;
 pub mod plan;
 mod schema;
 mod sentence;
+mod steps;
 mod tree;
 mod values;
 mod vocabulary;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ pub use codes::{codes, explain_code};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity, printable};
 pub use document::Loader;
 pub use schema::schema;
+pub use write::write_fault;
 
 use diagnostics::Problems;
 use lower::{Lowered, OrdinalDraw};

@@ -8,12 +8,14 @@
 mod codes;
 pub mod diagnostics;
 mod document;
+mod draft;
 mod family;
 mod fields;
 mod grid;
 mod keys;
 mod lower;
 pub mod plan;
+mod print;
 mod schema;
 mod sentence;
 mod tree;
@@ -30,6 +32,7 @@ use crate::types::{Guard, Random, Seed};
 pub use codes::{codes, explain_code};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity, printable};
 pub use document::Loader;
+pub use draft::{Draft, drafts, drafts_of};
 pub use schema::schema;
 
 use diagnostics::Problems;

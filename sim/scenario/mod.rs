@@ -18,9 +18,12 @@ pub mod plan;
 mod print;
 mod schema;
 mod sentence;
+pub mod sound;
+mod steps;
 mod tree;
 mod values;
 mod vocabulary;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,7 @@ pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity, printable};
 pub use document::Loader;
 pub use draft::{Draft, drafts, drafts_of};
 pub use schema::schema;
+pub use write::write_fault;
 
 use diagnostics::Problems;
 use lower::{Lowered, OrdinalDraw};

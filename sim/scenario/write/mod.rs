@@ -1,0 +1,5 @@
+//! From plans back to the language: what was drawn, resolved or taken out, as a person would have written it.
+
+mod fault;
+
+pub use fault::write_fault;

@@ -64,8 +64,6 @@ pub struct Builder<'a> {
     pub absent: Vec<String>,
     /// Where each service is defined, by its number.
     pub service_places: Vec<Place>,
-    /// For each service and step of its plan: verb and place name (`insert`, `db.orders`), for points of faults.
-    pub step_names: Vec<Vec<Vec<(&'static str, String)>>>,
     /// Services whose bare `work` waits for its time: (service, step, exponential, place).
     pub bare_work: Vec<(usize, usize, bool, Place)>,
     pub draws: Vec<OrdinalDraw>,
@@ -114,23 +112,29 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         expectations: Vec::new(),
         floors: Vec::new(),
     };
-    let mut builder = Builder {
-        problems,
-        plan,
-        axes,
-        racks: Vec::new(),
-        absent,
-        service_places: Vec::new(),
-        step_names: Vec::new(),
-        bare_work: Vec::new(),
-        draws: Vec::new(),
-        judged: Vec::new(),
-        rates: Vec::new(),
-        next: Vec::new(),
-    };
+    let mut builder = Builder::new(plan, axes, problems);
+    builder.absent = absent;
     builder.build(&top);
     let Builder { plan, draws, judged, .. } = builder;
     Some(Lowered { plan, draws, seeds, header, judged })
+}
+
+impl<'a> Builder<'a> {
+    fn new(plan: Plan, axes: &'a [Axis], problems: &'a Problems) -> Builder<'a> {
+        Builder {
+            problems,
+            plan,
+            axes,
+            racks: Vec::new(),
+            absent: Vec::new(),
+            service_places: Vec::new(),
+            bare_work: Vec::new(),
+            draws: Vec::new(),
+            judged: Vec::new(),
+            rates: Vec::new(),
+            next: Vec::new(),
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -367,4 +371,21 @@ fn is_reserved(name: &str) -> bool {
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))
         || FAULTS.common.iter().any(|key| key.name == name)
+}
+
+/// Reads these sentences as the faults of a plan that exists.
+#[cfg(test)]
+pub fn reread_faults(plan: &Plan, faults: &[(String, String)]) -> Result<Vec<FaultPlan>, super::Diagnostics> {
+    let problems = Problems::default();
+    let lines: Vec<String> = faults.iter().map(|(name, sentence)| format!("{name} = {sentence:?}")).collect();
+    let text = format!("[fault]\n{}\n", lines.join("\n"));
+    let tree = super::tree::parse(0, &text, &problems);
+    let top = Fields::new(&tree, "the top level".into(), Place::default(), TOP.iter().copied(), &problems);
+    let plan = Plan { faults: Vec::new(), ..plan.clone() };
+    let mut builder = Builder::new(plan, &[], &problems);
+    builder.follow_events();
+    builder.read_faults(&top);
+    let faults = builder.plan.faults;
+    let source = super::diagnostics::Source { name: "faults".into(), text };
+    if problems.errors() > 0 { Err(problems.into_diagnostics(vec![source])) } else { Ok(faults) }
 }

@@ -259,7 +259,7 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("part");
     fs::write(&temporary, content)
         .and_then(|()| fs::rename(&temporary, path))
@@ -316,7 +316,7 @@ fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     }
 }
 
-fn parse_guard(text: &str) -> Result<Guard, String> {
+pub fn parse_guard(text: &str) -> Result<Guard, String> {
     let known = || Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>().join(" ");
     Guard::ALL
         .iter()

@@ -67,7 +67,7 @@ fn render(summary: &Summary) -> String {
     text
 }
 
-fn word(verdict: Verdict) -> String {
+pub fn word(verdict: Verdict) -> String {
     match verdict {
         Verdict::Holds => paint(Tone::Holds, "HOLDS"),
         Verdict::Violated => paint(Tone::Violated, "VIOLATED"),

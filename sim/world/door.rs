@@ -10,7 +10,7 @@ use super::faults::Active;
 use super::pump::{Scheduled, World};
 
 /// Between two restarts of a rolling restart, so that the first is back in its in-sync sets.
-const ROLLING_PAUSE: Duration = Duration::from_secs(10);
+pub const ROLLING_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether a fault begins or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

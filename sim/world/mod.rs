@@ -24,6 +24,7 @@ use crate::history::Event;
 use crate::scenario::plan::Plan;
 use crate::types::Time;
 
+pub use door::ROLLING_PAUSE;
 use pump::World;
 
 /// What a run says of itself beside its history.

@@ -135,23 +135,22 @@ impl Leader {
         }
     }
 
-    /// Reads first and counts then: the high watermark in the answer is the one before this fetch.
+    /// Counts what a fetch tells of a follower. The high watermark in its answer is the one before this, as in Kafka.
     pub fn handle_follower_fetch(
         &mut self,
         replica: &mut Replica,
         question: &FetchPartition,
         from: FetchReplica,
-        budget: ByteCount,
         image: &ClusterImage,
         step: &mut Step,
-    ) -> FetchedPartition {
+    ) {
         let leader_end = replica.log.end_offset();
-        let answer = self.read_as_follower(replica, question, from, budget, image);
-        if answer.error != ErrorCode::None || answer.diverging.is_some() {
-            return answer;
+        let reads = self.check_follower_fetch(replica, question, from, image) == Ok(None);
+        if !reads || !replica.holds(question.fetch_offset) {
+            return;
         }
         let remote = self.remotes.iter_mut().find(|remote| remote.broker == from.broker);
-        let remote = remote.expect("a fetch was read for an assigned replica");
+        let remote = remote.expect("a fetch was checked for an assigned replica");
         let before = remote.log_end_offset;
         remote.handle_fetch(from, question.fetch_offset, leader_end, step.time());
         let remote = *remote;
@@ -159,7 +158,18 @@ impl Leader {
         if before != remote.log_end_offset {
             self.maybe_advance(replica, image, step);
         }
-        answer
+    }
+
+    /// The follower stands at the end of this log, and its own log is the same up to there.
+    pub fn has_nothing_for(
+        &self,
+        replica: &Replica,
+        question: &FetchPartition,
+        from: FetchReplica,
+        image: &ClusterImage,
+    ) -> bool {
+        question.fetch_offset == replica.log.end_offset()
+            && self.check_follower_fetch(replica, question, from, image) == Ok(None)
     }
 
     pub fn read_as_follower(

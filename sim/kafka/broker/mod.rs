@@ -23,7 +23,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::kafka::group::{AppendToken, Coordinator, CoordinatorConfig};
-use crate::kafka::partition::{AckTicket, FinishedAck, Partition, PartitionSettings, Produced};
+use crate::kafka::partition::{AckTicket, FinishedAck, FollowerReader, Partition, PartitionSettings, Produced};
 use crate::types::metadata::{BrokerRegistration, ClusterImage};
 use crate::types::request::*;
 use crate::types::settings::{Acks, BrokerSettings, TopicSettings};

@@ -89,9 +89,9 @@ impl Broker {
 
     fn handle_fetch(&mut self, from: ReplyTo, fetch: FetchRequest, step: &mut Step) {
         let may_wait = 0 < fetch.min_bytes.0 && !fetch.max_wait.is_zero() && !fetch.partitions.is_empty();
-        let answer = self.answer_to(&fetch, may_wait);
+        let answer = if may_wait && self.finds_nothing(&fetch) { None } else { self.answer_to(&fetch, may_wait) };
         if let Some(replica) = fetch.replica {
-            self.count_follower(&fetch.partitions, replica, step);
+            self.count_follower(&fetch.partitions, answer.as_deref(), replica, step);
         }
         match answer {
             Some(partitions) => step.reply(from, Response::Fetch(FetchResponse { partitions })),
@@ -105,9 +105,17 @@ impl Broker {
     }
 
     /// What a follower tells with its fetch is counted after the read; acknowledgements leave before its answer does.
-    fn count_follower(&mut self, questions: &[FetchPartition], replica: FetchReplica, step: &mut Step) {
-        for question in questions {
-            if let Some(place) = self.places.get(question.partition) {
+    /// A fetch that waits was refused nowhere.
+    fn count_follower(
+        &mut self,
+        questions: &[FetchPartition],
+        answer: Option<&[FetchedPartition]>,
+        replica: FetchReplica,
+        step: &mut Step,
+    ) {
+        for (index, question) in questions.iter().enumerate() {
+            let is_read = answer.is_none_or(|partitions| partitions[index].is_read());
+            if let Some(place) = self.places.get(question.partition).filter(|_| is_read) {
                 self.slots[place].partition.handle_follower_fetch(question, replica, &self.image, step);
             }
         }
@@ -163,16 +171,14 @@ impl Broker {
 
     /// What each partition of a fetch gives now. `None`: too little for one that may wait.
     fn answer_to(&self, fetch: &FetchRequest, waits: bool) -> Option<Vec<FetchedPartition>> {
-        if waits && self.finds_nothing(fetch) {
-            return None;
-        }
+        let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
         let mut answered = Answered::default();
         let mut partitions = Vec::with_capacity(fetch.partitions.len());
         for question in &fetch.partitions {
             let budget = answered.rest(fetch.max_bytes);
-            let fetched = match (self.places.get(question.partition), fetch.replica) {
-                (Some(place), Some(replica)) => {
-                    self.slots[place].partition.read_as_follower(question, replica, budget, &self.image)
+            let fetched = match (self.places.get(question.partition), follower) {
+                (Some(place), Some(follower)) => {
+                    self.slots[place].partition.read_as_follower(question, follower, budget)
                 }
                 (Some(place), None) => self.slots[place].partition.read_as_consumer(question, budget),
                 (None, _) => self.refuse_absent(question),
@@ -184,11 +190,12 @@ impl Broker {
     }
 
     /// Whether no partition has anything to say to a fetch. Most fetches begin so, and it is cheaper to know than to
-    /// read. Kafka: DelayedFetch.tryComplete.
+    /// read.
     fn finds_nothing(&self, fetch: &FetchRequest) -> bool {
+        let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
         fetch.partitions.iter().all(|question| {
             let place = self.places.get(question.partition);
-            place.is_some_and(|place| self.slots[place].partition.has_nothing_for(question, fetch.replica, &self.image))
+            place.is_some_and(|place| self.slots[place].partition.has_nothing_for(question, follower))
         })
     }
 
@@ -315,7 +322,7 @@ struct Answered {
 impl Answered {
     fn count(&mut self, fetched: &FetchedPartition) {
         self.bytes += fetched.batches.iter().map(|batch| batch.records.size().0.max(1)).sum::<u64>();
-        self.urgent |= fetched.error != ErrorCode::None || fetched.diverging.is_some();
+        self.urgent |= !fetched.is_read();
     }
 
     fn rest(&self, max_bytes: ByteCount) -> ByteCount {

@@ -90,6 +90,14 @@ pub struct FinishedAck {
     pub base_offset: Offset,
 }
 
+/// A follower as a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerReader {
+    broker: NodeId,
+    /// It has registered anew since it sent this. KIP-903.
+    is_stale: bool,
+}
+
 /// A change of the in-sync set to ask the controller for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -108,6 +116,14 @@ pub struct Stirred {
     pub role: bool,
     pub acks: Vec<FinishedAck>,
     pub proposal: Option<Proposal>,
+}
+
+impl FollowerReader {
+    pub fn new(replica: FetchReplica, image: &ClusterImage) -> FollowerReader {
+        let known = image.brokers.get(&replica.broker);
+        let is_stale = known.is_some_and(|known| replica.broker_epoch < known.broker_epoch);
+        FollowerReader { broker: replica.broker, is_stale }
+    }
 }
 
 impl Partition {
@@ -173,7 +189,7 @@ impl Partition {
         }
     }
 
-    /// A follower's fetch has arrived: counts what it says about the follower. What it gets is read before.
+    /// A follower's fetch has arrived and was read without an error: counts what it says about the follower.
     pub fn handle_follower_fetch(
         &mut self,
         question: &FetchPartition,
@@ -187,11 +203,11 @@ impl Partition {
     }
 
     /// Whether a fetch would get no record, no error and no divergence. `from` is absent for a consumer.
-    pub fn has_nothing_for(&self, question: &FetchPartition, from: Option<FetchReplica>, image: &ClusterImage) -> bool {
+    pub fn has_nothing_for(&self, question: &FetchPartition, from: Option<FollowerReader>) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let replica = &self.replica;
         match from {
-            Some(from) => leader.has_nothing_for(replica, question, from, image),
+            Some(from) => leader.has_nothing_for(replica, question, from),
             None => {
                 replica.holds(question.fetch_offset)
                     && replica.high_watermark <= question.fetch_offset
@@ -204,12 +220,11 @@ impl Partition {
     pub fn read_as_follower(
         &self,
         question: &FetchPartition,
-        from: FetchReplica,
+        from: FollowerReader,
         budget: ByteCount,
-        image: &ClusterImage,
     ) -> FetchedPartition {
         match &self.role {
-            Role::Leader(leader) => leader.read_as_follower(&self.replica, question, from, budget, image),
+            Role::Leader(leader) => leader.read_as_follower(&self.replica, question, from, budget),
             Role::Follower(_) | Role::Offline => self.replica.refuse(question, ErrorCode::NotLeaderOrFollower),
         }
     }

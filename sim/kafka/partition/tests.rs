@@ -276,8 +276,10 @@ impl Cluster {
         let replica = FetchReplica { broker: from, broker_epoch };
         let budget = ByteCount(1 << 20);
         let fetched = self.step(leader, |partition, image, step| {
-            let fetched = partition.read_as_follower(&question, replica, budget, image);
-            partition.handle_follower_fetch(&question, replica, image, step);
+            let fetched = partition.read_as_follower(&question, FollowerReader::new(replica, image), budget);
+            if fetched.is_read() {
+                partition.handle_follower_fetch(&question, replica, image, step);
+            }
             fetched
         });
         if holds {

@@ -152,6 +152,7 @@ impl StatesReached {
             | Happening::Paused
             | Happening::Resumed
             | Happening::FaultFired { .. }
+            | Happening::FaultRefused { .. }
             | Happening::FaultHealed { .. }
             | Happening::LoadEnded
             | Happening::Ended { .. }
@@ -288,6 +289,7 @@ impl StatesReached {
             | Happening::Paused
             | Happening::Resumed
             | Happening::FaultFired { .. }
+            | Happening::FaultRefused { .. }
             | Happening::FaultHealed { .. }
             | Happening::LoadEnded
             | Happening::Ended { .. }

@@ -3,7 +3,9 @@
 mod check;
 mod exit;
 mod merge;
+mod replay;
 mod run;
+mod shrink;
 mod summary;
 mod sweep;
 mod validate;
@@ -34,6 +36,10 @@ enum Command {
     /// A process of a sweep.
     #[command(hide = true)]
     Worker,
+    /// Run a recorded failure again, from its plan or its token, and compare.
+    Replay(replay::ReplayArguments),
+    /// Make a failing run into the smallest scenario that fails in the same way.
+    Shrink(shrink::ShrinkArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -85,6 +91,8 @@ pub fn main() -> std::process::ExitCode {
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Worker => worker::worker(),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -1,6 +1,8 @@
 //! Many runs of one scenario: over cells and seeds, in parallel, in an order that does not depend on the threads.
 
+pub mod replay;
 pub mod runs;
+pub mod shrink;
 pub mod sweep;
 pub mod validate;
 

@@ -46,7 +46,12 @@ pub fn first_difference(plan: &Plan) -> Option<Difference> {
 
 fn told(plan: &Plan, event: Option<Event>) -> String {
     let Some(event) = event else { return "nothing: the history ends before".to_string() };
-    let mut lines = export::JsonLines::new(export::Names::of(plan), Vec::new());
-    let written = lines.write(&event).and_then(|()| lines.finish());
-    written.map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).trim_end().to_string())
+    let written = export::Recorder::new(export::Names::of(plan), Vec::new(), std::io::sink()).and_then(|mut recorder| {
+        recorder.write(&event)?;
+        recorder.finish()
+    });
+    match written {
+        Ok((line, _)) => String::from_utf8_lossy(&line).trim_end().to_string(),
+        Err(error) => error.to_string(),
+    }
 }

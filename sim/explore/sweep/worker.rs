@@ -15,7 +15,7 @@ use crate::checks::sweep::{Broke, BrokenRun, JudgedRun, ListedScenario, RunEnd, 
 use crate::checks::{Signature, StatesReached, WaitOptions};
 use crate::explore::run_seed;
 use crate::history::{Event, Happening};
-use crate::scenario::plan::{FaultAction, FaultFamily, FaultPlan, Plan};
+use crate::scenario::plan::{FaultFamily, Plan};
 use crate::scenario::{self, Family};
 use crate::types::FaultId;
 
@@ -191,28 +191,6 @@ impl<'a> Watch<'a> {
 
 fn families_of(fired: &[FaultId], plan: &Plan) -> Vec<FaultFamily> {
     let faults = plan.faults.iter().filter(|fault| fired.contains(&fault.id));
-    let families: std::collections::BTreeSet<FaultFamily> = faults.map(family_of).collect();
+    let families: std::collections::BTreeSet<FaultFamily> = faults.map(|fault| fault.family(plan)).collect();
     families.into_iter().collect()
-}
-
-/// By what is done.
-fn family_of(fault: &FaultPlan) -> FaultFamily {
-    match &fault.action {
-        FaultAction::Crash(_) | FaultAction::Pause(_) | FaultAction::Slow { .. } | FaultAction::Restart { .. } => {
-            FaultFamily::Process
-        }
-        FaultAction::LosePower(_) | FaultAction::Wipe(_) => FaultFamily::Power,
-        FaultAction::StallDisk(_) | FaultAction::SlowDisk { .. } | FaultAction::FailDisk(_) => FaultFamily::Disk,
-        FaultAction::Cut(_)
-        | FaultAction::Isolate(_)
-        | FaultAction::Delay { .. }
-        | FaultAction::Drop { .. }
-        | FaultAction::Throttle { .. }
-        | FaultAction::Reset(_) => FaultFamily::Network,
-        FaultAction::Skew { .. } => FaultFamily::Clock,
-        FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred(_) | FaultAction::EnforceRetention(_) => {
-            FaultFamily::Cluster
-        }
-        FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
-    }
 }

@@ -46,10 +46,11 @@ pub fn first_difference(plan: &Plan) -> Option<Difference> {
 
 fn told(plan: &Plan, event: Option<Event>) -> String {
     let Some(event) = event else { return "nothing: the history ends before".to_string() };
-    let written = export::Recorder::new(export::Names::of(plan), Vec::new(), std::io::sink()).and_then(|mut recorder| {
-        recorder.write(&event)?;
-        recorder.finish()
-    });
+    let written =
+        export::Recorder::new(export::Names::of(plan), Vec::new(), std::io::sink()).and_then(|mut recorder| {
+            recorder.write(&event)?;
+            recorder.finish()
+        });
     match written {
         Ok((line, _)) => String::from_utf8_lossy(&line).trim_end().to_string(),
         Err(error) => error.to_string(),

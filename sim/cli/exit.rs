@@ -25,7 +25,7 @@ Exit codes:
     2  wrong usage, or a scenario that is not valid
     3  proved nothing: a floor was missed, nothing was expected, or the verdict is unknown
     4  not deterministic: the same plan and seed gave another digest
-    5  incomplete
+    5  incomplete: shards are missing, the disk is full, or the time is up before everything that must be run was
    70  internal error: a machine broke one of its own invariants
   130  interrupted; what was done is written";
 

@@ -51,9 +51,12 @@ pub struct SweepArguments {
     #[arg(long, value_name = "slice:i/n", value_parser = parse_slice, env = "HIKYAKU_PARTITION", help_heading = "What is run")]
     partition: Option<Slice>,
 
-    /// Begin no run after this long, as 90s, 10m or 1h; what was not run makes the sweep incomplete.
+    /// Begin no run after this long, as 90s, 10m or 1h. What was run by then is judged.
     #[arg(long, value_name = "D", value_parser = parse_time, env = "HIKYAKU_TIME", help_heading = "When it ends")]
     time: Option<Duration>,
+    /// Out of time before everything was run is exit code 5, not the verdict of what was run.
+    #[arg(long, env = "HIKYAKU_REQUIRE_COMPLETE", help_heading = "When it ends")]
+    require_complete: bool,
     /// Stop behind the N-th failure in the order of the list. Shards do not stop; `merge` makes the cut.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), env = "HIKYAKU_MAX_FAILURES", help_heading = "When it ends")]
     max_failures: Option<u64>,
@@ -229,9 +232,15 @@ fn conclude(
     }
     Ok(match ended {
         Ended::Done => exit,
-        Ended::TimeIsUp => exit.max(Exit::Incomplete),
+        Ended::TimeIsUp if arguments.require_complete || leaves_cells_out(&verdict) => exit.max(Exit::Incomplete),
+        Ended::TimeIsUp => exit,
         Ended::Interrupted => Exit::Interrupted,
     })
+}
+
+/// Of some cell no run was done at all.
+fn leaves_cells_out(verdict: &SweepVerdict) -> bool {
+    verdict.scenarios.iter().flat_map(|scenario| &scenario.cells).any(|cell| cell.runs == 0)
 }
 
 pub fn exit_of(verdict: &SweepVerdict) -> Exit {

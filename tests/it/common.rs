@@ -48,12 +48,19 @@ pub fn hikyaku(arguments: &[&str]) -> Output {
 }
 
 pub fn hikyaku_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    command(arguments, environment).stdin(Stdio::null()).output().expect("the built binary starts")
+}
+
+pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
-    for name in ["HIKYAKU_SEED", "HIKYAKU_SEEDS", "HIKYAKU_OUT", "HIKYAKU_JOBS", "CLICOLOR_FORCE"] {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("HIKYAKU_") || text.starts_with("GITHUB_") || text == "CLICOLOR_FORCE" {
+            command.env_remove(&name);
+        }
     }
     command.args(arguments).envs(environment.iter().copied()).current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.stdin(Stdio::null()).output().expect("the built binary starts")
+    command
 }
 
 pub fn stdout(output: &Output) -> String {

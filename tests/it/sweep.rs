@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Scratch, hikyaku, stderr, stdout};
+use crate::common::{Scratch, command, hikyaku, stderr, stdout};
 
 const TINY: &str = "tests/data/sweep_tiny.toml";
 /// Everything that must not depend on who ran what when.
@@ -23,8 +23,7 @@ fn resume(out: &str) -> Output {
 }
 
 fn started(arguments: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let mut command = command(arguments, &[]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the built binary starts")
 }
 
@@ -199,7 +198,8 @@ fn a_sweep_that_was_not_finished_is_not_overwritten_and_a_changed_scenario_is_no
     let scratch = Scratch::new("sweep-unfinished");
     let scenario = scratch.write("tiny.toml", fs::read_to_string(TINY).unwrap());
     let out = scratch.path("out");
-    let first = hikyaku(&["sweep", &scenario, "--out", &out, "--time", "1ms", "--cell", "commit=none"]);
+    let first =
+        hikyaku(&["sweep", &scenario, "--out", &out, "--time", "1ms", "--require-complete", "--cell", "commit=none"]);
     assert_eq!(first.status.code(), Some(5), "{}{}", stdout(&first), stderr(&first));
     assert!(stdout(&first).contains("    hikyaku sweep --resume --out"), "{}", stdout(&first));
     let again = hikyaku(&["sweep", &scenario, "--out", &out]);

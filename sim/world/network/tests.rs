@@ -211,7 +211,9 @@ fn a_client_that_only_waits_learns_of_a_death_behind_a_cut_link() {
     assert_eq!(through(&mut network, arrival(first)), Some(1));
     network.cut(SERVER, CLIENT, None);
     let mut said = network.process_died(Time(5_000_000), SERVER, false);
-    let Some((of, Offered::Held(Some(at)))) = said.pop() else { panic!("the end of the connection waits for the link") };
+    let Some((of, Offered::Held(Some(at)))) = said.pop() else {
+        panic!("the end of the connection waits for the link")
+    };
     assert_eq!(of, id);
     network.heal(SERVER, CLIENT, None);
     let (at, transit) = arrival(network.retransmit(at, id, false).remove(0));

@@ -24,16 +24,22 @@ use super::check::scenario_files;
 use super::run::{jobs_default, parse_guard, parse_seeds, stop_on_interrupt};
 use super::{Exit, SweepFormat};
 
+// Headings of the help.
+const WHAT: &str = "What is run";
+const WHEN: &str = "When it ends";
+const HOW: &str = "How it is run";
+const RESULTS: &str = "What comes out";
+
 #[derive(Debug, Args)]
 pub struct SweepArguments {
     /// Scenario files or folders; folders are searched with all below them.
     paths: Vec<PathBuf>,
 
     /// Seeds A up to but not including B, or random:N for N seeds in a row from a drawn one [default: those of each scenario].
-    #[arg(long, value_name = "A..B|random:N", value_parser = parse_choice, env = "HIKYAKU_SEEDS", help_heading = "What is run")]
+    #[arg(long, value_name = "A..B|random:N", value_parser = parse_choice, env = "HIKYAKU_SEEDS", help_heading = WHAT)]
     seeds: Option<SeedChoice>,
     /// Only this cell, as `hikyaku list` names it; again for several.
-    #[arg(long, value_name = "ID", env = "HIKYAKU_CELL", value_delimiter = ';', help_heading = "What is run")]
+    #[arg(long, value_name = "ID", env = "HIKYAKU_CELL", value_delimiter = ';', help_heading = WHAT)]
     cell: Vec<String>,
     /// Lay this key over the files, as `service.shop.acks=1`.
     #[arg(
@@ -41,34 +47,34 @@ pub struct SweepArguments {
         value_name = "KEY=VALUE",
         env = "HIKYAKU_SET",
         value_delimiter = ';',
-        help_heading = "What is run"
+        help_heading = WHAT
     )]
     sets: Vec<String>,
     /// Switch a guard of the queue off, to see that a check bites.
-    #[arg(long, value_name = "ID", value_parser = parse_guard, env = "HIKYAKU_WITHOUT_GUARD", value_delimiter = ',', help_heading = "What is run")]
+    #[arg(long, value_name = "ID", value_parser = parse_guard, env = "HIKYAKU_WITHOUT_GUARD", value_delimiter = ',', help_heading = WHAT)]
     without_guard: Vec<Guard>,
     /// Run every n-th run of the list, the i-th of n shards; `hikyaku merge` joins them.
-    #[arg(long, value_name = "slice:i/n", value_parser = parse_slice, env = "HIKYAKU_PARTITION", help_heading = "What is run")]
+    #[arg(long, value_name = "slice:i/n", value_parser = parse_slice, env = "HIKYAKU_PARTITION", help_heading = WHAT)]
     partition: Option<Slice>,
 
     /// Begin no run after this long, as 90s, 10m or 1h. What was run by then is judged.
-    #[arg(long, value_name = "D", value_parser = parse_time, env = "HIKYAKU_TIME", help_heading = "When it ends")]
+    #[arg(long, value_name = "D", value_parser = parse_time, env = "HIKYAKU_TIME", help_heading = WHEN)]
     time: Option<Duration>,
     /// Out of time before everything was run is exit code 5, not the verdict of what was run.
-    #[arg(long, env = "HIKYAKU_REQUIRE_COMPLETE", help_heading = "When it ends")]
+    #[arg(long, env = "HIKYAKU_REQUIRE_COMPLETE", help_heading = WHEN)]
     require_complete: bool,
     /// Stop behind the N-th failure in the order of the list. Shards do not stop; `merge` makes the cut.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), env = "HIKYAKU_MAX_FAILURES", help_heading = "When it ends")]
-    max_failures: Option<u64>,
+    #[arg(long, value_name = "N", env = "HIKYAKU_MAX_FAILURES", help_heading = WHEN)]
+    max_failures: Option<std::num::NonZeroU64>,
     /// Go on with the sweep in --out where it was interrupted.
-    #[arg(long, env = "HIKYAKU_RESUME", help_heading = "When it ends")]
+    #[arg(long, env = "HIKYAKU_RESUME", help_heading = WHEN)]
     resume: bool,
 
     /// Worker processes [default: one for each core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), env = "HIKYAKU_JOBS", help_heading = "How it is run")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), env = "HIKYAKU_JOBS", help_heading = HOW)]
     jobs: Option<u64>,
     /// Give a run up whose simulated time has stood still for this long.
-    #[arg(long, value_name = "D", value_parser = parse_time, default_value = "60s", env = "HIKYAKU_RUN_TIME", help_heading = "How it is run")]
+    #[arg(long, value_name = "D", value_parser = parse_time, default_value = "60s", env = "HIKYAKU_RUN_TIME", help_heading = HOW)]
     run_time: Duration,
     /// Give a run up after so many events at one simulated instant.
     #[arg(
@@ -76,7 +82,7 @@ pub struct SweepArguments {
         value_name = "N",
         default_value_t = 5_000_000,
         env = "HIKYAKU_RUN_EVENTS",
-        help_heading = "How it is run"
+        help_heading = HOW
     )]
     run_events: u64,
     /// Give a run up whose worker takes more memory, in MiB. On Linux; other systems do not tell.
@@ -85,7 +91,7 @@ pub struct SweepArguments {
         value_name = "MIB",
         default_value_t = 2048,
         env = "HIKYAKU_RUN_MEMORY",
-        help_heading = "How it is run"
+        help_heading = HOW
     )]
     run_memory: u64,
 
@@ -95,14 +101,14 @@ pub struct SweepArguments {
         value_name = "DIR",
         default_value = "reports/sweep",
         env = "HIKYAKU_OUT",
-        help_heading = "What comes out"
+        help_heading = RESULTS
     )]
     out: PathBuf,
     /// Write JUnit XML here, one case for each cell.
-    #[arg(long, value_name = "FILE", env = "HIKYAKU_JUNIT", help_heading = "What comes out")]
+    #[arg(long, value_name = "FILE", env = "HIKYAKU_JUNIT", help_heading = RESULTS)]
     junit: Option<PathBuf>,
     /// What standard output gets; `github` is human with annotations.
-    #[arg(long, value_enum, env = "HIKYAKU_FORMAT", help_heading = "What comes out")]
+    #[arg(long, value_enum, env = "HIKYAKU_FORMAT", help_heading = RESULTS)]
     format: Option<SweepFormat>,
 }
 
@@ -402,7 +408,7 @@ fn list_of(arguments: &SweepArguments) -> anyhow::Result<Result<SweepList, Exit>
         stream_version: STREAM_VERSION,
         sets: arguments.sets.clone(),
         guards_off: arguments.without_guard.clone(),
-        max_failures: arguments.max_failures,
+        max_failures: arguments.max_failures.map(u64::from),
         scenarios,
         regressions,
         flags,

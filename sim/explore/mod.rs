@@ -3,6 +3,7 @@
 pub mod replay;
 pub mod runs;
 pub mod shrink;
+pub mod sweep;
 pub mod validate;
 
 pub use runs::{SeedRun, in_parallel, run_family, run_seed};

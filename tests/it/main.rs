@@ -8,4 +8,5 @@ mod digests;
 mod nondeterminism;
 mod promises;
 mod queueing;
+mod sweep;
 mod tidy;

@@ -72,9 +72,10 @@ pub fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
             shown(&path),
             format!("{verdict:?}").to_lowercase()
         ),
-        Err(NotShrunk::NotConcrete(signature)) => bail!(
-            "the run fails ({signature}), but no form of it with explicit faults fails in the same way; replay it instead: \
+        Err(NotShrunk::NotConcrete(signature, problem)) => bail!(
+            "the run fails ({signature}), but no form of it with explicit faults fails in the same way{}; replay it instead: \
              hikyaku run {} --seed {}",
+            problem.map_or(String::new(), |problem| format!(" ({problem})")),
             shown(&path),
             plan.seed.0
         ),
@@ -171,8 +172,12 @@ fn size_line(sizes: &Sizes) -> String {
 fn story(shrunk: &Shrunk) -> Option<String> {
     let results = shrunk.failing.outcome.expectations.iter();
     let evidence = results.flat_map(|result| &result.evidence).find(|evidence| evidence.blame.is_some())?;
-    let blame = evidence.blame.as_ref().map(|blame| format!(" {}.", blame.message.trim_end_matches('.')));
-    Some(format!("{}.{}", evidence.message.trim_end_matches('.'), blame.unwrap_or_default()))
+    let told = evidence.message.trim_end_matches('.');
+    let blame = evidence.blame.as_ref().map(|blame| blame.message.trim_end_matches('.'));
+    Some(match blame.filter(|blame| !told.contains(blame)) {
+        Some(blame) => format!("{told}. {blame}."),
+        None => format!("{told}."),
+    })
 }
 
 fn header(shrunk: &Shrunk, draft: &Draft, plan: &Plan, out: &Path, arguments: &ShrinkArguments) -> Vec<String> {

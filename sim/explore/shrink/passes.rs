@@ -288,7 +288,7 @@ fn steps(failing: &Failing) -> Vec<Draft> {
 
 /// A setting less: first all of a table, then one by one. What the reader demands it keeps by refusing.
 fn settings(failing: &Failing) -> Vec<Draft> {
-    const NEEDED: [&str; 8] = ["brokers", "tables", "on", "steps", "rate", "count", "partitions", "instances"];
+    const NEEDED: [&str; 6] = ["brokers", "tables", "on", "steps", "rate", "count"];
     let draft = &failing.draft;
     let mut tables: Vec<Vec<String>> = ["cluster", "network", "disk", "client"].map(|name| vec![name.into()]).into();
     for kind in ["topic", "store", "service"] {
@@ -312,12 +312,13 @@ fn settings(failing: &Failing) -> Vec<Draft> {
     drafts
 }
 
-/// Milder faults: a milder verb, a shorter time.
+/// Milder faults: fewer nodes, a milder verb, a shorter time.
 fn weaken(failing: &Failing) -> Vec<Draft> {
     const MILDER: [(&str, &[&str]); 3] =
         [("wipe", &["pause", "crash", "lose-power"]), ("lose-power", &["pause", "crash"]), ("crash", &["pause"])];
     let mut drafts = Vec::new();
     for (name, fault) in faults(&failing.draft) {
+        drafts.extend(fault.with_one_of_all().iter().map(|one| with_fault(&failing.draft, &name, one)));
         for (verb, milder) in MILDER {
             if fault.has(verb) {
                 drafts.extend(milder.iter().map(|word| with_fault(&failing.draft, &name, &fault.replace(verb, word))));
@@ -372,6 +373,14 @@ fn timing(failing: &Failing) -> Vec<Draft> {
         }
         sooner.set_text(&["duration"], back(failing.plan.duration).to_string());
         drafts.push(sooner);
+    }
+    for (name, fault) in &all {
+        let seconds = fault.duration("at").map_or(0, |at| at.0 / SECOND);
+        for earlier in [1, seconds / 4, seconds / 2, seconds.saturating_sub(1)] {
+            if 0 < earlier && earlier < seconds {
+                drafts.push(with_fault(draft, name, &fault.with("at", Duration(earlier * SECOND).to_string())));
+            }
+        }
     }
     let text = failing.text();
     drafts.retain(|draft| draft.text(&[]) != text);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::checks::{RunOutcome, Signature, WaitOptions};
+use crate::checks::{IncidentKind, RunOutcome, Signature, WaitOptions};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::Draft;
 use crate::scenario::plan::Plan;
@@ -132,8 +132,24 @@ impl<'a> Trials<'a> {
 pub fn attempt(draft: &Draft, goal: &Goal) -> Option<Failing> {
     let plan = plan_of(draft, goal.seed, &goal.guards_off)?;
     let (outcome, report) = run_plan(&plan);
-    let fails = Signature::all(&outcome).contains(&goal.signature);
-    fails.then(|| Failing { draft: draft.clone(), plan, outcome, digest: report.digest })
+    fails_alike(&goal.signature, &outcome).then(|| Failing {
+        draft: draft.clone(),
+        plan,
+        outcome,
+        digest: report.digest,
+    })
+}
+
+/// The same promise, broken at the same boundary by the same kind of incident. That a node was merely disturbed is said of
+/// whatever disturbed it last, where nothing stopped or paused it; a run that fails without a disturbance, or with a cause
+/// that says more, fails alike.
+pub fn fails_alike(signature: &Signature, outcome: &RunOutcome) -> bool {
+    Signature::all(outcome).iter().any(|other| {
+        let weak = matches!(signature.cause, None | Some(IncidentKind::Disturbed));
+        other.broken == signature.broken
+            && other.boundary == signature.boundary
+            && (weak || other.cause == signature.cause)
+    })
 }
 
 pub fn plan_of(draft: &Draft, seed: Seed, guards_off: &[Guard]) -> Option<Plan> {

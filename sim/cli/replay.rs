@@ -212,17 +212,14 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         None => Box::new(io::empty()),
     };
     let both = Both(file("history.jsonl")?, Lockstep::new(history));
-    let mut lines = export::JsonLines::new(export::Names::of(plan), both);
-    let mut rows = export::Table::new(export::Names::of(plan), file("history.csv")?)?;
+    let mut recorder = export::Recorder::new(export::Names::of(plan), both, file("history.csv")?)
+        .context("failed to write the history")?;
     let (compares, writes) = (recorded.history.is_some(), out.is_some());
     let mut problem: Option<io::Error> = None;
     let run = catch_unwind(AssertUnwindSafe(|| {
         run_seed(plan, WaitOptions::default(), |event| {
             if problem.is_none() && (compares || writes) {
-                problem = lines.write(event).err();
-            }
-            if problem.is_none() && writes {
-                problem = rows.write(event).err();
+                problem = recorder.write(event).err();
             }
         })
     }));
@@ -230,8 +227,7 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         bail!("this plan contradicts itself and cannot be run; take the plan.toml as it was written");
     };
     problem.map_or(Ok(()), Err).context("failed to write the history")?;
-    rows.finish().context("failed to write the history")?;
-    let Both(_, lockstep) = lines.finish().context("failed to write the history")?;
+    let (Both(_, lockstep), _) = recorder.finish().context("failed to write the history")?;
     let difference = if compares { lockstep.finish().context("failed to read the recorded history")? } else { None };
     if let Some(out) = out {
         write_verdict(plan, &outcome, &report, out)?;

@@ -278,6 +278,14 @@ fn footer(summary: &Summary) -> String {
             escaped(&path.display().to_string())
         );
     }
+    if let (histories @ 1.., events) = summary.written.left {
+        let (what, them) = if histories == 1 { ("history", "it") } else { ("histories", "them") };
+        text += &format!(
+            "  {}  {histories} more {what} ({} events): --all-histories writes {them}, --set AXIS=VALUE --seed N only one\n",
+            paint(Tone::Muted, "left  "),
+            numbers::count(events)
+        );
+    }
     let folder = escaped(&summary.out.display().to_string());
     for stem in files {
         text += &format!("  {}  {folder}/{stem}.svg .png .csv\n", paint(Tone::Muted, "chart "));

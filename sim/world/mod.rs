@@ -5,6 +5,7 @@
 //! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
 
 mod alarms;
+mod budget;
 mod disk;
 mod door;
 mod echo;

@@ -3,6 +3,7 @@
 //! The passes follow what depends on what: the queue and the places, then services (who needs places and topics), then
 //! the flow of events through them (who needs all services), then faults and expectations. No pass stops at a problem.
 
+mod chaos;
 mod cluster;
 mod expect;
 mod fault;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{Duration, GroupId, NodeId, PlaceId, Seed, ServiceId, TopicId};
 
+use super::chaos::ChaosSpec;
 use super::diagnostics::{Diagnostic, Place, Problems, nearest, printable};
 use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
@@ -32,6 +34,7 @@ pub struct Lowered {
     pub plan: Plan,
     /// Ordinals that each seed draws for itself.
     pub draws: Vec<OrdinalDraw>,
+    pub chaos: Option<ChaosSpec>,
     pub seeds: std::ops::Range<u64>,
     pub header: Header,
     /// Places that are judged, and whether a step of this cell writes them.
@@ -67,6 +70,7 @@ pub struct Builder<'a> {
     /// Services whose bare `work` waits for its time: (service, step, exponential, place).
     pub bare_work: Vec<(usize, usize, bool, Place)>,
     pub draws: Vec<OrdinalDraw>,
+    pub chaos: Option<ChaosSpec>,
     pub judged: Vec<(String, Place, bool)>,
     /// Events a second that reach each service, by origin; filled by the flow pass.
     pub rates: Vec<BTreeMap<ServiceId, f64>>,
@@ -109,14 +113,15 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         places: Vec::new(),
         services: Vec::new(),
         faults: Vec::new(),
+        chaos: None,
         expectations: Vec::new(),
         floors: Vec::new(),
     };
     let mut builder = Builder::new(plan, axes, problems);
     builder.absent = absent;
     builder.build(&top);
-    let Builder { plan, draws, judged, .. } = builder;
-    Some(Lowered { plan, draws, seeds, header, judged })
+    let Builder { plan, draws, chaos, judged, .. } = builder;
+    Some(Lowered { plan, draws, chaos, seeds, header, judged })
 }
 
 impl<'a> Builder<'a> {
@@ -130,6 +135,7 @@ impl<'a> Builder<'a> {
             service_places: Vec::new(),
             bare_work: Vec::new(),
             draws: Vec::new(),
+            chaos: None,
             judged: Vec::new(),
             rates: Vec::new(),
             next: Vec::new(),
@@ -153,6 +159,7 @@ impl Builder<'_> {
         self.read_network(top);
         self.read_disk(top);
         self.read_faults(top);
+        self.read_chaos(top);
         self.read_expectations(top);
         self.read_floors(top);
     }

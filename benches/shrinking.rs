@@ -69,7 +69,8 @@ fn measure(name: &str, file: &Path, guard: Option<Guard>, starts: usize) -> u64 
             continue;
         }
         let before = cpu_seconds();
-        let limits = Limits { jobs: 1, runs: 5_000, stop: &|| SECONDS * 2.0 < cpu_seconds() - before };
+        let limits =
+            Limits { jobs: 1, runs: 5_000, keep: Vec::new(), stop: &|| SECONDS * 2.0 < cpu_seconds() - before };
         let result = shrink(&draft, &plan, &limits, &mut |_| {});
         let seconds = cpu_seconds() - before;
         found += 1;

@@ -60,7 +60,7 @@ fn shrunk(name: &str, text: &str, seed: u64, jobs: usize, runs: u64) -> Result<S
     let plan = parse(name, text).cells[0].plan(Seed(seed));
     let draft =
         scenario::drafts_of(name, text, &[]).unwrap_or_else(|problems| panic!("{}", problems.short())).remove(0);
-    shrink(&draft, &plan, &Limits { jobs, runs, stop: &|| false }, &mut |_| {})
+    shrink(&draft, &plan, &Limits { jobs, runs, keep: Vec::new(), stop: &|| false }, &mut |_| {})
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub fn shrink(draft: &Draft, plan: &Plan, limits: &Limits, told: &mut dyn FnMut(
     let Some(signature) = Signature::all(&outcome).into_iter().next() else {
         return Err(NotShrunk::Holds(outcome.verdict));
     };
-    let mut trials = Trials::new(plan.seed, plan.guards_off.clone(), signature.clone(), limits);
+    let mut trials = Trials::new(draft, plan, signature.clone(), limits);
     let candidates = concrete::forms(draft, plan, &outcome);
     let problem = candidates.first().and_then(|form| form.family().err()).map(|problems| problems.short());
     let Some((_, mut failing)) = trials.first(candidates) else {

@@ -342,13 +342,19 @@ fn timing(failing: &Failing) -> Vec<Draft> {
     let draft = &failing.draft;
     let all = faults(draft);
     let mut drafts = Vec::new();
+    let delayed = all.iter().filter(|(_, fault)| fault.delay().is_some());
+    drafts.extend(delayed.map(|(name, fault)| with_fault(draft, name, &fault.with_delay(Duration::ZERO))));
     // All at once first, then one by one.
     for unit in UNITS {
         for up in [0, 1] {
             let round = |fault: &Sentence| {
                 let rounded =
                     |length: Duration| Duration((length.0 / unit + up * u64::from(length.0 % unit != 0)) * unit);
-                ["at", "for"].iter().fold(fault.clone(), |fault, key| match fault.duration(key) {
+                let fault = match fault.delay().map(rounded) {
+                    Some(delay) if !delay.is_zero() => fault.with_delay(delay),
+                    Some(_) | None => fault.clone(),
+                };
+                ["at", "for"].iter().fold(fault, |fault, key| match fault.duration(key) {
                     Some(length) if length.0 % unit != 0 && (*key == "at" || 0 < rounded(length).0) => {
                         fault.with(key, rounded(length).to_string())
                     }

@@ -68,6 +68,18 @@ impl Sentence {
         Sentence(self.0.iter().map(|word| if word == from { to.to_string() } else { word.clone() }).collect())
     }
 
+    /// The delay behind a state: `when rebalance(stock) +2s`.
+    pub fn delay(&self) -> Option<Duration> {
+        self.0.iter().find_map(|word| word.strip_prefix('+')?.parse().ok())
+    }
+
+    /// With another delay; with none when it is zero.
+    pub fn with_delay(&self, delay: Duration) -> Sentence {
+        let is_delay = |word: &String| word.strip_prefix('+').is_some_and(|rest| rest.parse::<Duration>().is_ok());
+        let changed = self.0.iter().filter(|word| !is_delay(word) || !delay.is_zero());
+        Sentence(changed.map(|word| if is_delay(word) { format!("+{delay}") } else { word.clone() }).collect())
+    }
+
     /// For each node of a target `all(A, B)`: aimed at it alone.
     pub fn with_one_of_all(&self) -> Vec<Sentence> {
         let text = self.text();
@@ -129,6 +141,15 @@ mod tests {
         assert_eq!(changed.text(), "when 2nd after(stock.insert db.rows) pause instance(stock, 1)");
         assert_eq!(Sentence::of("when rebalance(stock) crash broker(1)").ordinal(), None);
         assert_eq!(Sentence::of("at 1s200ms for 3s crash broker(1)").duration("at"), Some(Duration(1_200_000_000)));
+    }
+
+    #[test]
+    fn a_delay_behind_a_state_can_be_changed_and_taken_away() {
+        let fault = Sentence::of("when 2nd rebalance(stock) +1s5ms for 1s crash broker(1)");
+        assert_eq!(fault.delay(), Some(Duration(1_005_000_000)));
+        let second = fault.with_delay(Duration(1_000_000_000));
+        assert_eq!(second.text(), "when 2nd rebalance(stock) +1s for 1s crash broker(1)");
+        assert_eq!(second.with_delay(Duration::ZERO).text(), "when 2nd rebalance(stock) for 1s crash broker(1)");
     }
 
     #[test]

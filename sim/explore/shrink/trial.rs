@@ -20,6 +20,8 @@ use super::{Sizes, sizes};
 pub struct Limits<'a> {
     pub jobs: usize,
     pub runs: u64,
+    /// Paths of keys that stay as they are.
+    pub keep: Vec<Vec<String>>,
     /// True when time is up.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -62,6 +64,8 @@ impl Failing {
 pub struct Trials<'a> {
     goal: Goal,
     limits: &'a Limits<'a>,
+    /// What the keys that must stay are.
+    kept: Vec<Option<String>>,
     /// Texts that do not fail in this way.
     refused: BTreeSet<u128>,
     pub runs: u64,
@@ -69,9 +73,9 @@ pub struct Trials<'a> {
 }
 
 impl<'a> Trials<'a> {
-    pub fn new(seed: Seed, guards_off: Vec<Guard>, signature: Signature, limits: &'a Limits) -> Trials<'a> {
-        let goal = Goal { seed, guards_off, signature };
-        Trials { goal, limits, refused: BTreeSet::new(), runs: 0, bound: None }
+    pub fn new(draft: &Draft, plan: &Plan, signature: Signature, limits: &'a Limits) -> Trials<'a> {
+        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature };
+        Trials { goal, limits, kept: kept(draft, limits), refused: BTreeSet::new(), runs: 0, bound: None }
     }
 
     pub fn goal(&self) -> Goal {
@@ -86,7 +90,10 @@ impl<'a> Trials<'a> {
         let mut fresh: Vec<(usize, u128)> = Vec::new();
         for (place, draft) in candidates.iter().enumerate() {
             let key = xxhash_rust::xxh3::xxh3_128(draft.text(&[]).as_bytes());
-            if !self.refused.contains(&key) && !fresh.iter().any(|(_, other)| *other == key) {
+            if kept(draft, self.limits) == self.kept
+                && !self.refused.contains(&key)
+                && !fresh.iter().any(|(_, other)| *other == key)
+            {
                 fresh.push((place, key));
             }
         }
@@ -126,6 +133,11 @@ impl<'a> Trials<'a> {
         }
         None
     }
+}
+
+fn kept(draft: &Draft, limits: &Limits) -> Vec<Option<String>> {
+    let at = |path: &Vec<String>| draft.get(&path.iter().map(String::as_str).collect::<Vec<_>>());
+    limits.keep.iter().map(at).collect()
 }
 
 /// Reads and runs a candidate; `None` when it is no scenario, or does not fail in this way.

@@ -340,7 +340,7 @@ impl<O: FnMut(&Event)> World<O> {
                 Offered::Arrives(at, transit) => {
                     self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit))
                 }
-                // A reset that cannot get through now is found out by whoever sends next.
+                // A reset that does not get through is said again to whoever sends next.
                 Offered::Held(_) | Offered::Dropped(_) => {}
             }
         }

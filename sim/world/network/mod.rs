@@ -69,6 +69,9 @@ struct Connection {
     client_gone: bool,
     /// The server process died: requests are dropped.
     server_gone: bool,
+    /// Its machine has said so, and the word is on its way. A reset is never retransmitted: one that does not get
+    /// through is said again when the client sends.
+    reset_sent: bool,
     to_server: Direction,
     to_client: Direction,
     /// Identities of the requests that were not answered yet, oldest first.
@@ -270,7 +273,8 @@ impl Network {
         match parcel.payload {
             Payload::Request(correlation, request) => {
                 if connection.server_gone {
-                    return dropped;
+                    let unsaid = !connection.reset_sent && !connection.client_gone && presence != Presence::Silent;
+                    return if unsaid { Arrival::Refused(transit.connection) } else { dropped };
                 }
                 match presence {
                     Presence::Up => {}
@@ -453,6 +457,7 @@ impl Network {
             established: false,
             client_gone: false,
             server_gone: false,
+            reset_sent: false,
             to_server: Direction::default(),
             to_client: Direction::default(),
             unanswered: VecDeque::new(),
@@ -522,9 +527,15 @@ impl Network {
 
     fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> Offered {
         let connection = &mut self.connections[id.0 as usize];
-        let sequence = connection.to_client.next_sequence();
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let kind = RequestKind::Metadata;
+        // Answers that wait for a retransmission die with the process that has sent them.
+        connection.to_client.stuck.clear();
+        connection.reset_sent = !self.links[link as usize].blocks(kind);
+        if !connection.reset_sent {
+            return Offered::Dropped(kind);
+        }
+        let sequence = connection.to_client.next_sequence();
         let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
         self.offer(
             now,

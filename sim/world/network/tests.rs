@@ -203,3 +203,20 @@ fn an_override_counts_for_its_direction_only() {
     // A handshake there and back, and then the message.
     assert_eq!((there, back), (Time(201_000_000), Time(102_000_000)));
 }
+
+#[test]
+fn a_reset_that_was_cut_off_is_said_again_to_whoever_sends() {
+    let mut network = network(link("1ms"));
+    let (id, first) = send(&mut network, Time(0), 1);
+    assert_eq!(through(&mut network, arrival(first)), Some(1));
+    network.cut(SERVER, CLIENT, None);
+    let said = network.process_died(Time(5_000_000), SERVER, false);
+    assert!(matches!(said[..], [Offered::Dropped(_)]), "{said:?}");
+    network.heal(SERVER, CLIENT, None);
+    // The process is back; its machine knows nothing of the old connection.
+    let (at, transit) = arrival(send(&mut network, Time(9_000_000), 2).1);
+    assert!(matches!(network.arrive(at, transit, |_| Presence::Up), Arrival::Refused(refused) if refused == id));
+    let (at, transit) = arrival(network.refuse(at, id));
+    let told = network.arrive(at, transit, |_| Presence::Up);
+    assert!(matches!(told, Arrival::Disconnected { to: CLIENT, peer: SERVER, .. }), "{told:?}");
+}

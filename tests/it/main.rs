@@ -8,5 +8,6 @@ mod digests;
 mod nondeterminism;
 mod promises;
 mod queueing;
+mod shrink;
 mod sweep;
 mod tidy;

@@ -19,3 +19,12 @@ pub mod service;
 pub mod theory;
 pub mod types;
 pub mod world;
+
+pub use checks::{CellVerdict, RunOutcome, Signature, Verdict};
+pub use explore::library::{Failure, Report, Scenario};
+pub use world::handlers::{
+    Consumer, Context, Error, Event, HandlerFailure, Record, Records, Request, Result, Store, Transaction,
+};
+
+/// The runtime that runs live in, in the version they need: for `hikyaku::madsim::time::sleep`, `task::spawn` and `rand`.
+pub use madsim;

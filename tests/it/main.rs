@@ -4,6 +4,7 @@ mod ablations;
 mod bad_input;
 mod common;
 mod digests;
+mod library;
 mod nondeterminism;
 mod promises;
 mod queueing;

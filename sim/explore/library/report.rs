@@ -33,6 +33,8 @@ pub struct Failure {
     pub signatures: Vec<Signature>,
     /// Why, in the scenario's names.
     pub reasons: Vec<String>,
+    /// What is known of single events that came to harm: whose promise broke, and what struck.
+    pub evidence: Vec<String>,
     /// A command that runs this seed alone and writes down its history.
     pub replay: String,
     /// Errors that handlers returned in this run: their processes were started again.
@@ -115,6 +117,7 @@ impl Report {
             seed: run.seed.0,
             signatures: Signature::all(&run.outcome),
             reasons: run.outcome.reasons.clone(),
+            evidence: evidence(&run.outcome),
             handler_failures: handled.failures.clone(),
         }
     }
@@ -163,7 +166,7 @@ impl fmt::Display for Report {
             write!(f, "\n\n{signature}: {} of {} runs", group.len(), self.runs.len())?;
             let first = group[0];
             write!(f, "\n  seed {}{}", first.seed, of_cell(&first.cell))?;
-            for reason in first.reasons.iter().take(SHOWN) {
+            for reason in first.reasons.iter().chain(&first.evidence).take(SHOWN) {
                 write!(f, "\n    {reason}")?;
             }
             if let Some(HandlerFailure { time, process, error }) = first.handler_failures.first() {
@@ -177,6 +180,15 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+fn evidence(outcome: &RunOutcome) -> Vec<String> {
+    let violated = outcome.expectations.iter().filter(|result| result.verdict == Verdict::Violated);
+    let told = violated.flat_map(|result| &result.evidence).map(|evidence| match &evidence.blame {
+        Some(blame) => format!("{}: {}", evidence.message, blame.message),
+        None => evidence.message.clone(),
+    });
+    told.collect()
 }
 
 fn of_cell(cell: &str) -> String {

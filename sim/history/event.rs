@@ -54,11 +54,14 @@ pub enum Happening {
         kind: RequestKind,
         response: bool,
     },
-    /// A machine broke one of its own invariants. The run ends here.
+    /// A machine broke one of its own invariants, or a handler panicked. The run ends here.
     Panicked {
         message: String,
     },
 }
+
+/// How the message of a panic begins that is a handler's and no machine's.
+pub const HANDLER_PANICKED: &str = "the handler of ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {

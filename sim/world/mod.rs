@@ -92,9 +92,13 @@ fn drive<O: FnMut(&Event)>(mut world: World<O>) -> RunReport {
 
 fn conclude<O: FnMut(&Event)>(outcome: std::thread::Result<()>, world: &mut World<O>) {
     if outcome.is_err() {
-        let message = PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a machine panicked".into());
-        world.record_panic(message);
+        world.record_panic(take_panic());
     }
+}
+
+/// What the last panic of this thread's run said.
+fn take_panic() -> String {
+    PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a machine panicked".into())
 }
 
 thread_local! {

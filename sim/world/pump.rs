@@ -298,7 +298,8 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Scheduled::LoadStart => assert!(
                 self.roles.groups_ready(),
-                "the cluster was not ready when the load began: a group without assignment or a partition without leader"
+                "the cluster was not ready when the load began: a group without assignment or a partition without leader (a \
+                 handler must have polled its consumer by then)"
             ),
             Scheduled::EndLoad => self.end_load(),
             Scheduled::QuietCheck => self.check_quiet(),

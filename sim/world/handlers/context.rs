@@ -148,7 +148,8 @@ impl Context {
         }
     }
 
-    /// Time since the start of the run. The load begins 20 s into it, when every group has its partitions.
+    /// Time since the start of the run, at the last event of this process. The load begins 20 s into it, when every group
+    /// has its partitions.
     pub fn now(&self) -> StdDuration {
         StdDuration::from_nanos(self.desk.now().0)
     }

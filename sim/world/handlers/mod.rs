@@ -25,6 +25,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -35,6 +36,7 @@ use madsim::time::TimeHandle;
 use super::process::Process;
 use super::pump::World;
 use crate::history::Event as HistoryEvent;
+use crate::history::event::HANDLER_PANICKED;
 use crate::scenario::plan::Plan;
 use crate::types::*;
 use seat::{Bell, End, Seat, Work, give_turn};
@@ -112,7 +114,9 @@ impl<O: FnMut(&HistoryEvent)> World<O> {
                 self.move_to(elapsed(&clock).min(next));
                 continue;
             }
-            self.happen_next();
+            self.contained(|world| {
+                world.happen_next();
+            });
         }
         // A task that is not dropped inside the runtime is never dropped at all.
         for node in &mut self.nodes {
@@ -133,11 +137,13 @@ impl<O: FnMut(&HistoryEvent)> World<O> {
             self.handlers.turns_this_instant.1 += 1;
             if TURNS_PER_INSTANT_MAX < self.handlers.turns_this_instant.1 {
                 let name = self.seated(id).map(|process| process.name().to_string()).unwrap_or_default();
-                self.give_up(format!("the handler of {name} goes on and on without letting time pass"));
+                self.give_up(format!("{HANDLER_PANICKED}{name} goes on and on without letting time pass"));
                 return;
             }
             clock.advance(std::time::Duration::from_nanos(self.now.since(elapsed(clock)).0));
-            let seat = self.seated(id).and_then(|process| process.seat.as_ref()).expect("a seat whose bell was rung");
+            let process = self.seated(id).expect("a process whose bell was rung");
+            process.desk.set_now(self.now);
+            let seat = process.seat.as_ref().expect("a bell belongs to a seat");
             let (chair, bell) = (seat.chair(), Arc::clone(&seat.bell));
             give_turn(&chair, &bell).await;
             drop((chair, bell));
@@ -166,17 +172,25 @@ impl<O: FnMut(&HistoryEvent)> World<O> {
             }
             Some(End::Panicked) => {
                 let name = process.name().to_string();
-                let message = super::PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "panic".into());
-                self.give_up(format!("the handler of {name} panicked: {message}"));
+                let message = super::take_panic();
+                self.give_up(format!("{HANDLER_PANICKED}{name} panicked: {message}"));
                 return;
             }
         }
         // What it asked for lies on the desk.
-        self.step(id, Input::Timeout);
+        self.contained(|world| world.step(id, Input::Timeout));
+    }
+
+    /// A machine's panic ends the run here: madsim would have its own say about it.
+    fn contained(&mut self, act: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| act(self))).is_err() {
+            let message = super::take_panic();
+            self.give_up(message);
+        }
     }
 
     fn give_up(&mut self, message: String) {
-        self.record_panic(message);
+        self.record_panic(message.replace('\n', " "));
         self.ended = true;
     }
 

@@ -1,8 +1,9 @@
 //! The library as its users see it, from inside this package: handlers that hold, handlers with every kind of mistake, and
 //! what they may and may not do. `tests/library` is the same from a package of its own.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hikyaku::{Context, Error, Report, Request, Result, Scenario, Verdict};
@@ -185,16 +186,51 @@ fn a_handler_that_reads_what_outlives_a_run_is_told_that_it_is_no_run_of_its_see
     assert!(report.to_string().contains("NOT DETERMINISTIC: seed 0"), "{report}");
 }
 
+/// What a clock of the runtime shows.
+fn simulated() -> Duration {
+    hikyaku::madsim::time::TimeHandle::current().elapsed()
+}
+
+#[test]
+fn what_a_handler_spawned_dies_with_its_process() {
+    // When a process of an instance started, and when something of it was last alive.
+    let lives = Arc::new(Mutex::new(BTreeMap::<(usize, Duration), Duration>::new()));
+    let told = Arc::clone(&lives);
+    let scenario = billing().handler("billing", move |context| {
+        let (lives, life) = (Arc::clone(&told), (context.instance(), simulated()));
+        async move {
+            hikyaku::madsim::task::spawn(async move {
+                loop {
+                    hikyaku::madsim::time::sleep(Duration::from_millis(10)).await;
+                    lives.lock().unwrap().insert(life, simulated());
+                }
+            });
+            careful(context).await
+        }
+    });
+    scenario.seeds(3..4).jobs(1).run().assert_holds();
+    let lives: Vec<((usize, Duration), Duration)> = lives.lock().unwrap().clone().into_iter().collect();
+    let restarts: Vec<_> = lives.windows(2).filter(|pair| pair[0].0.0 == pair[1].0.0).collect();
+    assert!(!restarts.is_empty(), "{lives:?}");
+    for pair in restarts {
+        let (last, next) = (pair[0].1, pair[1].0.1);
+        assert!(
+            last < next - Duration::from_millis(980),
+            "alive at {last:?}, though down for a second before {next:?}"
+        );
+    }
+}
+
 #[test]
 fn clocks_of_a_handler_are_the_simulated_one() {
-    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
     first_seed(move |context| {
         let told = Arc::clone(&told);
         async move {
-            let before = (context.now(), std::time::Instant::now());
+            let before = (context.now(), simulated());
             context.sleep(Duration::from_micros(10)).await;
-            let exact = (context.now() - before.0, before.1.elapsed());
+            let exact = (context.now() - before.0, simulated() - before.1);
             hikyaku::madsim::time::sleep(Duration::from_secs(3)).await;
             let spawned = hikyaku::madsim::task::spawn(async { hikyaku::madsim::rand::random::<u64>() });
             let drawn = spawned.await.map_err(Error::own)?;

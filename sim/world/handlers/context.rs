@@ -173,27 +173,14 @@ impl Context {
     fn route(&self, name: &str) -> Route {
         let service = self.service();
         let topic = self.plan.topics.iter().find(|topic| topic.name == name).map(|topic| topic.id);
-        let steps = service.steps.iter().zip(0u16..).find_map(|(step, number)| match step.action {
-            Action::Publish { topic: other, producer, key, .. } if Some(other) == topic => {
-                Some(Route { topic: other, producer, key, by: By::Step(number) })
-            }
-            Action::Publish { .. }
-            | Action::Work { .. }
-            | Action::Store { .. }
-            | Action::Commit { .. }
-            | Action::Respond => None,
+        let steps = service.steps.iter().zip(0u16..).find_map(|(step, number)| {
+            let Action::Publish { topic: other, producer, key, .. } = step.action else { return None };
+            (Some(other) == topic).then_some(Route { topic: other, producer, key, by: By::Step(number) })
         });
-        let rungs = service.ladder.iter().zip(0u16..).find_map(|(rung, number)| match *rung {
-            Rung::DeadLetter { topic: other, producer, .. } if Some(other) == topic => {
-                Some(Route { topic: other, producer, key: PublishKey::Key, by: By::Rung(number) })
-            }
-            Rung::DeadLetter { .. }
-            | Rung::Retry { .. }
-            | Rung::Block { .. }
-            | Rung::Skip
-            | Rung::Refuse
-            | Rung::Crash
-            | Rung::Close => None,
+        let rungs = service.ladder.iter().zip(0u16..).find_map(|(rung, number)| {
+            let Rung::DeadLetter { topic: other, producer, .. } = *rung else { return None };
+            let key = PublishKey::Key;
+            (Some(other) == topic).then_some(Route { topic: other, producer, key, by: By::Rung(number) })
         });
         let Some(route) = steps.or(rungs) else {
             panic!(

@@ -240,3 +240,59 @@ impl Drop for Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(desk: &Arc<Desk>) -> Call {
+        desk.call(|call| Ask::Poll { call, timeout: Duration::ZERO })
+    }
+
+    fn asked(desk: &Desk) -> CallId {
+        match desk.next_ask() {
+            Some(Ask::Poll { call, .. } | Ask::Forget(call)) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_takes_its_wish_back_and_its_answer_finds_nobody() {
+        let desk = Arc::new(Desk::default());
+        let call = poll(&desk);
+        let id = asked(&desk);
+        drop(call);
+        assert_eq!(asked(&desk), id, "forgotten");
+        assert!(matches!(desk.answer(id, Answer::Done), Some(Answer::Done)));
+    }
+
+    #[test]
+    fn records_that_nobody_reads_are_abandoned() {
+        let desk = Arc::new(Desk::default());
+        let call = poll(&desk);
+        let record = ConsumerRecord {
+            partition: TopicPartition::default(),
+            offset: Offset(7),
+            leader_epoch: LeaderEpoch(0),
+            record: Record {
+                send: SendId(1),
+                message: Message { event: EventId(1), origin: ServiceId(0), key: Key(1), version: 1, size: 1 },
+                timestamp: Time::ZERO,
+            },
+        };
+        assert!(desk.answer(asked(&desk), Answer::Records(vec![record])).is_none());
+        drop(call);
+        assert!(matches!(desk.next_ask(), Some(Ask::Abandon(1))));
+    }
+
+    #[test]
+    fn nobody_asks_anything_of_a_process_that_is_gone() {
+        let desk = Arc::new(Desk::default());
+        let early = poll(&desk);
+        desk.close();
+        desk.tell(Ask::Abandon(1));
+        let late = poll(&desk);
+        drop((early, late));
+        assert!(desk.next_ask().is_none());
+    }
+}

@@ -39,7 +39,7 @@ use crate::history::Event as HistoryEvent;
 use crate::history::event::HANDLER_PANICKED;
 use crate::scenario::plan::Plan;
 use crate::types::*;
-use seat::{Bell, End, Seat, Work, give_turn};
+use seat::{End, Seat, Work, give_turn};
 
 pub use context::{Consumer, Context, Event, Record, Records, Request};
 pub use error::{Error, Result};
@@ -230,14 +230,20 @@ impl<O: FnMut(&HistoryEvent)> World<O> {
         self.seats().find(|(_, seat)| seat.bell.is_rung()).map(|(id, _)| id)
     }
 
+    /// Paused handlers count: their timers run on.
     fn must_watch_clock(&self) -> bool {
-        let spawned = Handle::current().metrics().num_tasks();
-        let seated = self.nodes.iter().filter_map(|node| seat_of(node.process.as_ref())).count();
-        seated < spawned || self.seats().any(|(id, seat)| seat.has_foreign_wakers(self.wakers_on_desk(id, &seat.bell)))
-    }
-
-    fn wakers_on_desk(&self, id: NodeId, bell: &Arc<Bell>) -> usize {
-        self.seated(id).map_or(0, |process| process.desk.wakers_of(bell))
+        let mut seated = 0;
+        for node in &self.nodes {
+            if let Some(Process::Handler(process)) = &node.process
+                && let Some(seat) = &process.seat
+            {
+                seated += 1;
+                if seat.has_foreign_wakers(process.desk.wakers_of(&seat.bell)) {
+                    return true;
+                }
+            }
+        }
+        seated < Handle::current().metrics().num_tasks()
     }
 
     /// Seats of processes that are not paused, in the order of nodes.
@@ -249,25 +255,16 @@ impl<O: FnMut(&HistoryEvent)> World<O> {
     }
 
     fn seated(&self, id: NodeId) -> Option<&HandlerProcess> {
-        match &self.nodes[id.0 as usize].process {
-            Some(Process::Handler(process)) => Some(process),
-            _ => None,
-        }
+        if let Some(Process::Handler(process)) = &self.nodes[id.0 as usize].process { Some(process) } else { None }
     }
 
     fn seated_mut(&mut self, id: NodeId) -> Option<&mut HandlerProcess> {
-        match &mut self.nodes[id.0 as usize].process {
-            Some(Process::Handler(process)) => Some(process),
-            _ => None,
-        }
+        if let Some(Process::Handler(process)) = &mut self.nodes[id.0 as usize].process { Some(process) } else { None }
     }
 }
 
 fn seat_of(process: Option<&Process>) -> Option<&Seat> {
-    match process {
-        Some(Process::Handler(process)) => process.seat.as_ref(),
-        _ => None,
-    }
+    if let Some(Process::Handler(process)) = process { process.seat.as_ref() } else { None }
 }
 
 fn elapsed(clock: &TimeHandle) -> Time {

@@ -2,7 +2,9 @@
 
 mod check;
 mod exit;
+mod replay;
 mod run;
+mod shrink;
 mod summary;
 mod validate;
 
@@ -24,6 +26,10 @@ struct Arguments {
 enum Command {
     /// Run a scenario over its cells and seeds, judge it, and write what happened.
     Run(run::RunArguments),
+    /// Run a recorded failure again, from its plan or its token, and compare.
+    Replay(replay::ReplayArguments),
+    /// Make a failing run into the smallest scenario that fails in the same way.
+    Shrink(shrink::ShrinkArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -64,6 +70,8 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

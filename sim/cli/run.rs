@@ -1,7 +1,7 @@
 //! `hikyaku run`: all cells of a scenario over its seeds, judged, with everything written that a person needs to believe it.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,14 @@ pub struct RunArguments {
     /// Switch a guard of the queue off, to see that a check bites (P11: acknowledge before replication).
     #[arg(long, value_name = "ID", value_parser = parse_guard)]
     without_guard: Vec<Guard>,
+    /// Write the history of the first seed of each cell and of each failing seed, however large they are.
+    #[arg(long)]
+    all_histories: bool,
 }
+
+/// Events that are written down without `--all-histories`: about 300 MB. Most scenarios have some ten thousand events a
+/// run and write every history one would ask for; a long one under load has more than a million in each.
+const EVENTS_RECORDED: u64 = 2_000_000;
 
 /// Everything a run came to; `verdict.json` is this.
 #[derive(Debug, serde::Serialize)]
@@ -69,7 +76,7 @@ pub struct RunLine<'a> {
     pub digest: String,
     pub verdict: Verdict,
     pub reasons: &'a [String],
-    /// The whole outcome, for recorded runs only.
+    /// The whole outcome, for runs that are worth a history.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'a RunOutcome>,
 }
@@ -115,7 +122,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let coverage = if seeds == own_seeds && !interrupted { Coverage::AllSeeds } else { Coverage::SomeSeeds };
     let verdicts = judge(&family, &runs, coverage);
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(&family.name));
-    let written = write_all(&family, &runs, &verdicts, &seeds, &out, jobs)?;
+    let most = if arguments.all_histories { u64::MAX } else { EVENTS_RECORDED };
+    let worth = |run: &SeedRun| Worth {
+        cell: run.cell,
+        failed: run.outcome.verdict == Verdict::Violated,
+        events: run.report.events,
+    };
+    let histories = choose(&runs.iter().map(worth).collect::<Vec<_>>(), most);
+    let written = write_all(&family, &runs, &verdicts, &seeds, &out, &histories, jobs)?;
     let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
     match arguments.format {
         Format::Json => {
@@ -152,6 +166,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
 pub struct Written {
     pub figures: Vec<Figure>,
     pub paths: Vec<PathBuf>,
+    /// Histories that were too much to write: how many, of how many events.
+    pub left: (u64, u64),
     /// A recorded rerun gave another digest: (cell, seed).
     pub nondeterministic: Option<(String, Seed)>,
 }
@@ -163,32 +179,71 @@ fn judge(family: &Family, runs: &[SeedRun], coverage: Coverage) -> Vec<CellVerdi
     judge_family(cells.map(|outcomes| judge_cell(&outcomes, coverage)).collect())
 }
 
-/// Charts, verdict, and the whole history of the first seed of each cell and of each seed that violates something.
+/// The runs that are worth a history, by their index.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Histories {
+    written: Vec<usize>,
+    left: Vec<usize>,
+}
+
+/// What the choice of histories turns on, for one run.
+struct Worth {
+    cell: usize,
+    failed: bool,
+    events: u64,
+}
+
+/// A failing seed of each cell, then the first seed of each cell, then the other failing seeds: each is written while all
+/// of them together stay within `most` events, and the first one in any case. Runs of one cell stand side by side.
+fn choose(runs: &[Worth], most: u64) -> Histories {
+    let mut ranked: Vec<(u8, usize)> = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        let before = || runs[..index].iter().rev().take_while(|before| before.cell == run.cell);
+        let first_of_cell = before().next().is_none();
+        match (run.failed, first_of_cell) {
+            (true, _) if !before().any(|before| before.failed) => ranked.push((0, index)),
+            (_, true) => ranked.push((1, index)),
+            (true, false) => ranked.push((2, index)),
+            (false, false) => {}
+        }
+    }
+    ranked.sort_unstable();
+    let mut histories = Histories::default();
+    let mut events = 0;
+    for (_, index) in ranked {
+        let with_this = events + runs[index].events;
+        if with_this <= most || histories.written.is_empty() {
+            events = with_this;
+            histories.written.push(index);
+        } else {
+            histories.left.push(index);
+        }
+    }
+    histories
+}
+
+/// Charts, verdict, and the chosen histories.
 fn write_all(
     family: &Family,
     runs: &[SeedRun],
     verdicts: &[CellVerdict],
     seeds: &std::ops::Range<u64>,
     out: &Path,
+    histories: &Histories,
     jobs: usize,
 ) -> anyhow::Result<Written> {
-    let mut written = Written::default();
+    let left = histories.left.iter().map(|index| runs[*index].report.events);
+    let mut written = Written { left: (left.len() as u64, left.sum()), ..Written::default() };
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
-    let recorded: Vec<usize> = (0..runs.len())
-        .filter(|index| {
-            let first_of_cell = *index == 0 || runs[index - 1].cell != runs[*index].cell;
-            first_of_cell || runs[*index].outcome.verdict == Verdict::Violated
-        })
-        .collect();
     let folder_of = |run: &SeedRun| match runs.len() {
         1 => out.to_path_buf(),
         _ => out.join(folder_name(&family.cells[run.cell].id)).join(format!("seed-{}", run.seed.0)),
     };
-    let digests = in_parallel(recorded.len(), jobs, |number| {
-        let run = &runs[recorded[number]];
+    let digests = in_parallel(histories.written.len(), jobs, |number| {
+        let run = &runs[histories.written[number]];
         record(&family.cells[run.cell].plan(run.seed), &folder_of(run))
     });
-    for (index, digest) in recorded.iter().zip(digests) {
+    for (index, digest) in histories.written.iter().zip(digests) {
         let run = &runs[*index];
         if digest? != run.report.digest {
             written.nondeterministic.get_or_insert((family.cells[run.cell].id.clone(), run.seed));
@@ -217,7 +272,7 @@ fn write_all(
         digest: format!("{:032x}", run.report.digest),
         verdict: run.outcome.verdict,
         reasons: &run.outcome.reasons,
-        outcome: recorded.contains(&index).then_some(&run.outcome),
+        outcome: (histories.written.contains(&index) || histories.left.contains(&index)).then_some(&run.outcome),
     });
     let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
     let all = Verdicts {
@@ -243,23 +298,21 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
         let path = folder.join(name);
         Ok(BufWriter::new(fs::File::create(&path).with_context(|| format!("failed to write {}", path.display()))?))
     };
-    let mut lines = export::JsonLines::new(export::Names::of(plan), file("history.jsonl")?);
-    let mut rows =
-        export::Table::new(export::Names::of(plan), file("history.csv")?).context("failed to write history.csv")?;
+    let mut recorder = export::Recorder::new(export::Names::of(plan), file("history.jsonl")?, file("history.csv")?)
+        .context("failed to write history.csv")?;
     let mut problem: Option<std::io::Error> = None;
     let (_, report) = run_seed(plan, WaitOptions::default(), |event| {
         if problem.is_none() {
-            problem = lines.write(event).and_then(|()| rows.write(event)).err();
+            problem = recorder.write(event).err();
         }
     });
-    let finished =
-        problem.map_or(Ok(()), Err).and_then(|()| lines.finish()?.flush()).and_then(|()| rows.finish()?.flush());
+    let finished = problem.map_or(Ok(()), Err).and_then(|()| recorder.finish());
     finished.with_context(|| format!("failed to write the history in {}", folder.display()))?;
     Ok(report.digest)
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("part");
     fs::write(&temporary, content)
         .and_then(|()| fs::rename(&temporary, path))
@@ -316,11 +369,43 @@ fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     }
 }
 
-fn parse_guard(text: &str) -> Result<Guard, String> {
+pub fn parse_guard(text: &str) -> Result<Guard, String> {
     let known = || Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>().join(" ");
     Guard::ALL
         .iter()
         .copied()
         .find(|guard| guard.id() == text)
         .ok_or_else(|| format!("no guard has this id; there are {}", known()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of ten events each, by cell; `!` failed.
+    fn runs(cells: &[&str]) -> Vec<Worth> {
+        let of_cell = |(cell, seeds): (usize, &&str)| {
+            seeds.chars().map(move |seed| Worth { cell, failed: seed == '!', events: 10 }).collect::<Vec<_>>()
+        };
+        cells.iter().enumerate().flat_map(of_cell).collect()
+    }
+
+    #[test]
+    fn every_cell_has_a_history_and_every_failing_seed() {
+        let chosen = choose(&runs(&["..!.!", "..", "!!"]), 60);
+        assert_eq!(chosen.written, [2, 7, 0, 5, 4, 8], "failing seed of each cell, first of each cell, other failing");
+        assert!(chosen.left.is_empty());
+    }
+
+    #[test]
+    fn what_is_too_much_is_left_and_counted() {
+        let chosen = choose(&runs(&["..!.!", "..", "!!"]), 39);
+        assert_eq!((chosen.written, chosen.left), (vec![2, 7, 0], vec![5, 4, 8]));
+    }
+
+    #[test]
+    fn one_history_is_written_whatever_its_size() {
+        let chosen = choose(&runs(&[".", "."]), 0);
+        assert_eq!((chosen.written, chosen.left), (vec![0], vec![1]));
+    }
 }

@@ -67,7 +67,7 @@ fn render(summary: &Summary) -> String {
     text
 }
 
-fn word(verdict: Verdict) -> String {
+pub fn word(verdict: Verdict) -> String {
     match verdict {
         Verdict::Holds => paint(Tone::Holds, "HOLDS"),
         Verdict::Violated => paint(Tone::Violated, "VIOLATED"),
@@ -276,6 +276,14 @@ fn footer(summary: &Summary) -> String {
             "  {}  {}/history.jsonl .csv plan.toml\n",
             paint(Tone::Muted, "story "),
             escaped(&path.display().to_string())
+        );
+    }
+    if let (histories @ 1.., events) = summary.written.left {
+        let (what, them) = if histories == 1 { ("history", "it") } else { ("histories", "them") };
+        text += &format!(
+            "  {}  {histories} more {what} ({} events): --all-histories writes {them}, --set AXIS=VALUE --seed N only one\n",
+            paint(Tone::Muted, "left  "),
+            numbers::count(events)
         );
     }
     let folder = escaped(&summary.out.display().to_string());

@@ -1,14 +1,18 @@
 //! Histories as files: one JSON object a line, and a flat table for spreadsheets.
 //!
 //! The one idea: each event is a name and a few named fields, with the names of the plan instead of numbers. The JSON
-//! lines hold all of them; the table has a column for each field people filter by and puts the rest into `more`. Both
-//! are written as the history goes by and are the same, byte for byte, for the same run.
+//! lines hold all of them; the table has a column for each field people filter by and puts the rest into `more`. An event
+//! is described once and written to both, as the history goes by; the files are the same, byte for byte, for the same run.
+//!
+//! A history is large (some 30 events for each business event and queue it passes), so a field that an event does not
+//! have is absent from its line, and nothing is padded: `seconds` is a number with as many decimals as it needs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Event, Happening};
 use crate::scenario::plan::Plan;
@@ -27,35 +31,16 @@ pub struct Names {
     steps: BTreeMap<(ServiceId, u16), String>,
 }
 
-/// Writes one JSON object for each event.
-pub struct JsonLines<W: Write> {
+/// Writes each event as a line of JSON and as a row of a table.
+pub struct Recorder<L: Write, T: Write> {
     names: Names,
-    out: W,
-}
-
-/// Writes one row of a table for each event.
-pub struct Table<W: Write> {
-    names: Names,
-    out: csv::Writer<W>,
+    lines: L,
+    table: csv::Writer<T>,
 }
 
 /// Columns of the table between `what` and `more`.
-const COLUMNS: [&str; 14] = [
-    "partition",
-    "offset",
-    "end-offset",
-    "leader-epoch",
-    "event",
-    "key",
-    "version",
-    "service",
-    "step",
-    "place",
-    "group",
-    "send",
-    "peer",
-    "outcome",
-];
+const COLUMNS: [&str; 10] =
+    ["event", "partition", "offset", "end-offset", "service", "step", "place", "group", "peer", "outcome"];
 
 impl Names {
     pub fn of(plan: &Plan) -> Names {
@@ -74,126 +59,97 @@ impl Names {
         }
     }
 
-    pub fn node(&self, node: NodeId) -> String {
-        if node == NodeId(0) {
-            return "world".to_string();
+    fn node(&self, node: NodeId) -> Cow<'_, str> {
+        match node {
+            NodeId(0) => Cow::Borrowed("world"),
+            _ => known(&self.nodes, node),
         }
-        self.nodes.get(&node).cloned().unwrap_or_else(|| node.to_string())
     }
 
-    pub fn partition(&self, partition: TopicPartition) -> String {
-        let topic = self.topics.get(&partition.topic).cloned().unwrap_or_else(|| partition.topic.to_string());
-        format!("{topic}/{}", partition.partition)
+    fn partition(&self, partition: TopicPartition) -> Cow<'_, str> {
+        Cow::Owned(format!("{}/{}", known(&self.topics, partition.topic), partition.partition))
     }
 
-    fn group(&self, group: GroupId) -> String {
-        self.groups.get(&group).cloned().unwrap_or_else(|| group.to_string())
-    }
-
-    fn service(&self, service: ServiceId) -> String {
-        self.services.get(&service).cloned().unwrap_or_else(|| service.to_string())
-    }
-
-    fn place(&self, place: PlaceId) -> String {
-        self.places.get(&place).cloned().unwrap_or_else(|| place.to_string())
-    }
-
-    fn fault(&self, fault: FaultId) -> String {
-        self.faults.get(&fault).cloned().unwrap_or_else(|| fault.to_string())
-    }
-
-    fn step(&self, service: ServiceId, step: u16) -> String {
-        self.steps.get(&(service, step)).cloned().unwrap_or_else(|| step.to_string())
+    fn step(&self, service: ServiceId, step: u16) -> Cow<'_, str> {
+        match self.steps.get(&(service, step)) {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(step.to_string()),
+        }
     }
 }
 
-impl<W: Write> JsonLines<W> {
-    pub fn new(names: Names, out: W) -> JsonLines<W> {
-        JsonLines { names, out }
-    }
-
-    pub fn write(&mut self, event: &Event) -> io::Result<()> {
-        let line = Line { event, names: &self.names, fields: describe(event, &self.names) };
-        serde_json::to_writer(&mut self.out, &line)?;
-        self.out.write_all(b"\n")
-    }
-
-    pub fn finish(mut self) -> io::Result<W> {
-        self.out.flush()?;
-        Ok(self.out)
+/// The name of a number, or the number itself when the plan has no name for it.
+fn known<Id: Ord + Copy + fmt::Display>(names: &BTreeMap<Id, String>, id: Id) -> Cow<'_, str> {
+    match names.get(&id) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(id.to_string()),
     }
 }
 
-impl<W: Write> Table<W> {
+impl<L: Write, T: Write> Recorder<L, T> {
     /// Writes the head of the table.
-    pub fn new(names: Names, out: W) -> io::Result<Table<W>> {
-        let mut out = csv::Writer::from_writer(out);
+    pub fn new(names: Names, lines: L, table: T) -> io::Result<Recorder<L, T>> {
+        let mut table = csv::Writer::from_writer(table);
         let head = ["number", "seconds", "node", "what"].into_iter().chain(COLUMNS).chain(["more"]);
-        out.write_record(head)?;
-        Ok(Table { names, out })
+        table.write_record(head)?;
+        Ok(Recorder { names, lines, table })
     }
 
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
         let Fields { what, fields } = describe(event, &self.names);
-        let mut row =
-            vec![event.number.to_string(), seconds(event.time), self.names.node(event.node), what.to_string()];
+        let node = self.names.node(event.node);
+        let seconds = seconds(event.time);
+        write!(self.lines, "{{\"number\":{},\"seconds\":{seconds},\"node\":", event.number)?;
+        serde_json::to_writer(&mut self.lines, &node)?;
+        write!(self.lines, ",\"what\":\"{what}\"")?;
+        for (name, value) in &fields {
+            write!(self.lines, ",\"{name}\":")?;
+            serde_json::to_writer(&mut self.lines, value)?;
+        }
+        self.lines.write_all(b"}\n")?;
+        for first in [event.number.to_string().as_str(), &seconds, &node, what] {
+            self.table.write_field(first)?;
+        }
         for column in COLUMNS {
-            row.push(fields.iter().find(|(name, _)| *name == column).map_or(String::new(), |(_, value)| value.text()));
+            let value = fields.iter().find(|(name, _)| *name == column);
+            self.table.write_field(value.map_or(Cow::Borrowed(""), |(_, value)| value.text()).as_bytes())?;
         }
         let more = fields.iter().filter(|(name, _)| !COLUMNS.contains(name));
-        row.push(more.map(|(name, value)| format!("{name}={}", value.text())).collect::<Vec<_>>().join(" "));
-        self.out.write_record(&row)?;
+        self.table
+            .write_field(more.map(|(name, value)| format!("{name}={}", value.text())).collect::<Vec<_>>().join(" "))?;
+        self.table.write_record(None::<&[u8]>)?;
         Ok(())
     }
 
-    pub fn finish(mut self) -> io::Result<W> {
-        self.out.flush()?;
-        self.out.into_inner().map_err(|error| io::Error::other(error.to_string()))
+    pub fn finish(mut self) -> io::Result<(L, T)> {
+        self.lines.flush()?;
+        self.table.flush()?;
+        let table = self.table.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+        Ok((self.lines, table))
     }
 }
 
-/// An event with its fields, for serialisation.
-struct Line<'a> {
-    event: &'a Event,
-    names: &'a Names,
-    fields: Fields,
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("number", &self.event.number)?;
-        map.serialize_entry("seconds", &seconds(self.event.time))?;
-        map.serialize_entry("node", &self.names.node(self.event.node))?;
-        map.serialize_entry("what", self.fields.what)?;
-        for (name, value) in &self.fields.fields {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-struct Fields {
+struct Fields<'a> {
     what: &'static str,
-    fields: Vec<(&'static str, Value)>,
+    fields: Vec<(&'static str, Value<'a>)>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Value {
-    Text(String),
+enum Value<'a> {
+    Text(Cow<'a, str>),
     Number(u64),
     Flag(bool),
-    List(Vec<String>),
+    List(Vec<Cow<'a, str>>),
 }
 
-impl Value {
-    fn text(&self) -> String {
+impl Value<'_> {
+    fn text(&self) -> Cow<'_, str> {
         match self {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Flag(flag) => flag.to_string(),
-            Value::List(items) => items.join("|"),
+            Value::Text(text) => Cow::Borrowed(text),
+            Value::Number(number) => Cow::Owned(number.to_string()),
+            Value::Flag(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Value::List(items) => Cow::Owned(items.join("|")),
         }
     }
 }
@@ -201,7 +157,7 @@ impl Value {
 /// Builds the fields of one event.
 struct Row<'a> {
     names: &'a Names,
-    fields: Fields,
+    fields: Fields<'a>,
 }
 
 impl<'a> Row<'a> {
@@ -209,9 +165,13 @@ impl<'a> Row<'a> {
         Row { names, fields: Fields { what, fields: Vec::new() } }
     }
 
-    fn put(mut self, name: &'static str, value: Value) -> Row<'a> {
+    fn put(mut self, name: &'static str, value: Value<'a>) -> Row<'a> {
         self.fields.fields.push((name, value));
         self
+    }
+
+    fn text(self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Row<'a> {
+        self.put(name, Value::Text(value.into()))
     }
 
     fn number(self, name: &'static str, value: impl Into<u64>) -> Row<'a> {
@@ -223,13 +183,12 @@ impl<'a> Row<'a> {
     }
 
     fn debug(self, name: &'static str, value: impl std::fmt::Debug) -> Row<'a> {
-        let text = kebab(&format!("{value:?}"));
-        self.put(name, Value::Text(text))
+        self.text(name, kebab(value))
     }
 
     fn partition(self, partition: TopicPartition) -> Row<'a> {
-        let text = self.names.partition(partition);
-        self.put("partition", Value::Text(text))
+        let name = self.names.partition(partition);
+        self.text("partition", name)
     }
 
     fn partitions(self, partitions: &[TopicPartition]) -> Row<'a> {
@@ -243,8 +202,8 @@ impl<'a> Row<'a> {
     }
 
     fn peer(self, node: NodeId) -> Row<'a> {
-        let text = self.names.node(node);
-        self.put("peer", Value::Text(text))
+        let name = self.names.node(node);
+        self.text("peer", name)
     }
 
     fn offset(self, offset: Offset) -> Row<'a> {
@@ -260,32 +219,32 @@ impl<'a> Row<'a> {
     }
 
     fn group(self, group: GroupId) -> Row<'a> {
-        let text = self.names.group(group);
-        self.put("group", Value::Text(text))
+        let name = known(&self.names.groups, group);
+        self.text("group", name)
     }
 
     fn service(self, service: ServiceId) -> Row<'a> {
-        let text = self.names.service(service);
-        self.put("service", Value::Text(text))
+        let name = known(&self.names.services, service);
+        self.text("service", name)
     }
 
     fn step(self, service: ServiceId, step: u16) -> Row<'a> {
-        let text = self.names.step(service, step);
-        self.service(service).put("step", Value::Text(text))
+        let name = self.names.step(service, step);
+        self.service(service).text("step", name)
     }
 
     fn place(self, place: PlaceId) -> Row<'a> {
-        let text = self.names.place(place);
-        self.put("place", Value::Text(text))
+        let name = known(&self.names.places, place);
+        self.text("place", name)
     }
 
     fn fault(self, fault: FaultId) -> Row<'a> {
-        let text = self.names.fault(fault);
-        self.put("fault", Value::Text(text))
+        let name = known(&self.names.faults, fault);
+        self.text("fault", name)
     }
 
     fn event(self, event: EventId) -> Row<'a> {
-        self.put("event", Value::Text(event.to_string()))
+        self.text("event", event.to_string())
     }
 
     fn message(self, message: &Message) -> Row<'a> {
@@ -293,18 +252,18 @@ impl<'a> Row<'a> {
     }
 
     fn send(self, send: SendId) -> Row<'a> {
-        self.put("send", Value::Text(send.to_string()))
+        self.text("send", send.to_string())
     }
 
     fn member(self, member: Option<MemberId>) -> Row<'a> {
         match member {
-            Some(member) => self.put("member", Value::Text(member.to_string())),
+            Some(member) => self.text("member", member.to_string()),
             None => self,
         }
     }
 }
 
-fn describe(event: &Event, names: &Names) -> Fields {
+fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match &event.what {
         Happening::Note(note) => return describe_note(note, names),
@@ -317,17 +276,20 @@ fn describe(event: &Event, names: &Names) -> Fields {
             row("fault-fired").fault(*fault).nodes("nodes", nodes).nodes("peers", peers)
         }
         Happening::FaultHealed { fault } => row("fault-healed").fault(*fault),
+        Happening::FaultRefused { fault, nodes, why } => {
+            row("fault-refused").fault(*fault).nodes("nodes", nodes).debug("outcome", why)
+        }
         Happening::LoadEnded => row("load-ended"),
         Happening::Ended { quiet } => row("ended").flag("quiet", *quiet),
         Happening::MessageDropped { to, kind, response } => {
             row("message-dropped").peer(*to).debug("kind", kind).flag("response", *response)
         }
-        Happening::Panicked { message } => row("panicked").put("message", Value::Text(message.clone())),
+        Happening::Panicked { message } => row("panicked").text("message", message),
     };
     row.fields
 }
 
-fn describe_note(note: &Note, names: &Names) -> Fields {
+fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match note {
         Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => row("became-leader")
@@ -343,7 +305,7 @@ fn describe_note(note: &Note, names: &Names) -> Fields {
             }
         }
         Note::BatchAppended { partition, role, batch } => {
-            let events = batch.messages().iter().map(|record| record.message.event.to_string()).collect();
+            let events = batch.messages().iter().map(|record| Cow::Owned(record.message.event.to_string())).collect();
             row("batch-appended")
                 .partition(*partition)
                 .offset(batch.base_offset)
@@ -420,7 +382,7 @@ fn describe_note(note: &Note, names: &Names) -> Fields {
 }
 
 /// Notes of groups, producers and consumers.
-fn describe_client_note(note: &Note, names: &Names) -> Fields {
+fn describe_client_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match note {
         Note::GroupChanged { group, state, generation, members } => row("group-changed")
@@ -488,7 +450,7 @@ fn describe_client_note(note: &Note, names: &Names) -> Fields {
 }
 
 /// Notes of callers, services and stores.
-fn describe_business_note(note: &Note, names: &Names) -> Fields {
+fn describe_business_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match note {
         Note::Arrived { service, message } => row("arrived").service(*service).message(message),
@@ -525,30 +487,39 @@ fn describe_business_note(note: &Note, names: &Names) -> Fields {
             .peer(*caller),
         Note::StoreAnswerLost { event } => row("store-answer-lost").event(*event),
         // Whatever is said by nobody yet described is still on its line, as it prints.
-        _ => row("note").put("more", Value::Text(format!("{note:?}"))),
+        _ => row("note").text("more", format!("{note:?}")),
     };
     row.fields
 }
 
-/// Seconds after the load began, exact in nanoseconds.
+/// Seconds after the load began, exact in nanoseconds, without zeros at the end.
 fn seconds(time: Time) -> String {
     let (sign, nanos) = match time.0.checked_sub(Time::LOAD_START.0) {
         Some(after) => ("", after),
         None => ("-", Time::LOAD_START.0 - time.0),
     };
-    format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    let text = format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// `NotLeaderOrFollower` as `not-leader-or-follower`; anything beyond letters stays.
-fn kebab(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 8);
-    for (index, letter) in name.char_indices() {
-        if letter.is_ascii_uppercase() && index > 0 && !text.ends_with([' ', '{']) {
-            text.push('-');
+fn kebab(name: impl fmt::Debug) -> String {
+    /// Takes what `Debug` prints piece by piece.
+    struct Kebab(String);
+    impl fmt::Write for Kebab {
+        fn write_str(&mut self, piece: &str) -> fmt::Result {
+            for letter in piece.chars() {
+                if letter.is_ascii_uppercase() && !self.0.is_empty() && !self.0.ends_with([' ', '{']) {
+                    self.0.push('-');
+                }
+                self.0.push(letter.to_ascii_lowercase());
+            }
+            Ok(())
         }
-        text.push(letter.to_ascii_lowercase());
     }
-    text
+    let mut text = Kebab(String::with_capacity(24));
+    fmt::write(&mut text, format_args!("{name:?}")).expect("a string takes everything");
+    text.0
 }
 
 #[cfg(test)]
@@ -577,32 +548,54 @@ mod tests {
         }
     }
 
+    fn stopped_before_the_load() -> Event {
+        let what = Happening::Stopped { why: super::super::event::StopReason::PowerLoss };
+        Event { time: Time(0), number: 43, what, ..high_watermark() }
+    }
+
+    /// Both files of these events.
+    fn recorded(events: &[Event]) -> (String, String) {
+        let mut recorder = Recorder::new(names(), Vec::new(), Vec::new()).unwrap();
+        for event in events {
+            recorder.write(event).unwrap();
+        }
+        let (lines, table) = recorder.finish().unwrap();
+        (String::from_utf8(lines).unwrap(), String::from_utf8(table).unwrap())
+    }
+
     #[test]
     fn a_line_is_one_flat_object_with_the_plans_names() {
-        let mut lines = JsonLines::new(names(), Vec::new());
-        lines.write(&high_watermark()).unwrap();
+        let (lines, _) = recorded(&[high_watermark(), stopped_before_the_load()]);
         let expected = concat!(
-            r#"{"number":42,"seconds":"0.001500000","node":"broker-1","what":"high-watermark","#,
+            r#"{"number":42,"seconds":0.0015,"node":"broker-1","what":"high-watermark","#,
             r#""partition":"orders/3","offset":17,"leader-epoch":2,"as-leader":true}"#,
+            "\n",
+            r#"{"number":43,"seconds":-20,"node":"broker-1","what":"stopped","outcome":"power-loss"}"#,
             "\n"
         );
-        assert_eq!(String::from_utf8(lines.finish().unwrap()).unwrap(), expected);
+        assert_eq!(lines, expected);
     }
 
     #[test]
     fn a_row_has_columns_to_filter_by_and_the_rest_at_the_end() {
-        let mut table = Table::new(names(), Vec::new()).unwrap();
-        table.write(&high_watermark()).unwrap();
-        let before = Event {
-            time: Time(0),
-            what: Happening::Stopped { why: super::super::event::StopReason::PowerLoss },
-            ..high_watermark()
-        };
-        table.write(&before).unwrap();
-        let text = String::from_utf8(table.finish().unwrap()).unwrap();
-        let rows: Vec<&str> = text.lines().collect();
-        assert!(rows[0].starts_with("number,seconds,node,what,partition,offset,"));
-        assert_eq!(rows[1], "42,0.001500000,broker-1,high-watermark,orders/3,17,,2,,,,,,,,,,,as-leader=true");
-        assert_eq!(rows[2], "42,-20.000000000,broker-1,stopped,,,,,,,,,,,,,,power-loss,");
+        let (_, table) = recorded(&[high_watermark(), stopped_before_the_load()]);
+        let rows: Vec<&str> = table.lines().collect();
+        assert!(rows[0].starts_with("number,seconds,node,what,event,partition,offset,"));
+        assert_eq!(rows[1], "42,0.0015,broker-1,high-watermark,,orders/3,17,,,,,,,,leader-epoch=2 as-leader=true");
+        assert_eq!(rows[2], "43,-20,broker-1,stopped,,,,,,,,,,power-loss,");
+    }
+
+    /// A name from outside may hold anything; the line stays one line that every reader of JSON takes.
+    #[test]
+    fn hostile_text_stays_inside_its_field() {
+        let message = "a\"b\\c\n,d\u{1b}[31m".to_string();
+        let event = Event { what: Happening::Panicked { message: message.clone() }, ..high_watermark() };
+        let (lines, table) = recorded(&[event]);
+        assert_eq!(lines.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert_eq!(line["message"], message.as_str());
+        assert_eq!(line["seconds"].as_f64(), Some(0.0015));
+        let rows = csv::Reader::from_reader(table.as_bytes()).records().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(rows[0].get(14), Some(format!("message={message}").as_str()));
     }
 }

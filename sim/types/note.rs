@@ -304,6 +304,27 @@ pub enum Note {
     },
 }
 
+impl Note {
+    /// Said by a caller, a service or a store about its own work; the queue knows nothing of it.
+    pub fn is_of_business(&self) -> bool {
+        matches!(
+            self,
+            Note::Arrived { .. }
+                | Note::Attempted { .. }
+                | Note::CallerSettled { .. }
+                | Note::FlowStarted { .. }
+                | Note::StepReached { .. }
+                | Note::StepDone { .. }
+                | Note::StepExecuted { .. }
+                | Note::FlowDone { .. }
+                | Note::RungReached { .. }
+                | Note::Abandoned { .. }
+                | Note::EffectApplied { .. }
+                | Note::StoreAnswerLost { .. }
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppendRole {
     Leader,

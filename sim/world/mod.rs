@@ -5,6 +5,7 @@
 //! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
 
 mod alarms;
+mod budget;
 mod disk;
 mod door;
 mod echo;
@@ -26,6 +27,7 @@ use crate::history::Event;
 use crate::scenario::plan::Plan;
 use crate::types::Time;
 
+pub use door::ROLLING_PAUSE;
 use handlers::{HandlerFailure, Handlers};
 use pump::World;
 

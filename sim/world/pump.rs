@@ -13,6 +13,7 @@ use crate::types::*;
 
 use super::RunReport;
 use super::alarms::Alarms;
+use super::budget::Losses;
 use super::disk::Disk;
 use super::echo::Echo;
 use super::faults::{Active, Armed, Met};
@@ -34,6 +35,7 @@ pub struct World<O> {
     pub(super) roles: Roles,
     pub(super) armed: Vec<Armed>,
     pub(super) active: Vec<Active>,
+    pub(super) losses: Losses,
     /// Faults whose trigger looks at notes.
     watching: bool,
     pub(super) load_ended: bool,
@@ -186,6 +188,7 @@ impl<O: FnMut(&Event)> World<O> {
             watching: armed.iter().any(|armed| armed.at().is_none()),
             armed,
             active: Vec::new(),
+            losses: Losses::default(),
             load_ended: false,
             ended: false,
             quiet: false,

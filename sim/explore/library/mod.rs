@@ -13,9 +13,11 @@
 mod report;
 
 use std::future::Future;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::replay::{Difference, Lockstep};
 use super::runs::{SeedRun, in_parallel};
 use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions, judge_cell, judge_family};
 use crate::history::{Event, export};
@@ -221,20 +223,30 @@ impl Scenario {
 
     /// Where two runs of one plan part.
     fn first_difference(&self, plan: &Plan) -> String {
-        let record = || {
-            let mut events = Vec::new();
-            self.run_plan(plan, |event| events.push(event.clone()));
-            events
-        };
-        let (one, other) = (record(), record());
-        let names = export::Names::of(plan);
-        let parting = one.iter().zip(&other).find(|(one, other)| one != other);
-        let tell = |event: &Event| format!("{} {} {:?}", event.time, names.node(event.node), event.what);
-        match parting {
-            Some((one, other)) => format!("event {}: once `{}`, then `{}`", one.number, tell(one), tell(other)),
-            None if one.len() == other.len() => "no event differs this time; only messages or the first run do".into(),
-            None => format!("one history has {} events, the other {}", one.len(), other.len()),
+        let found = self.write_history(plan, Vec::new()).and_then(|recorded| {
+            let lockstep = Lockstep::new(std::io::Cursor::new(recorded));
+            self.write_history(plan, lockstep)?.finish()
+        });
+        let told = |line: Option<String>| line.unwrap_or_else(|| "the end".into());
+        match found {
+            Ok(Some(Difference { line, recorded, replayed })) => {
+                format!("event {}: once {}, then {}", line - 1, told(recorded), told(replayed))
+            }
+            Ok(None) => "two more runs were the same".into(),
+            Err(error) => format!("its history cannot be written: {error}"),
         }
+    }
+
+    fn write_history<W: Write + Send>(&self, plan: &Plan, out: W) -> std::io::Result<W> {
+        let mut recorder = export::Recorder::new(export::Names::of(plan), out, std::io::sink())?;
+        let mut written = Ok(());
+        self.run_plan(plan, |event| {
+            if written.is_ok() {
+                written = recorder.write(event);
+            }
+        });
+        written?;
+        Ok(recorder.finish()?.0)
     }
 
     /// Writes the histories of a replay, and says where.
@@ -250,15 +262,7 @@ impl Scenario {
         let name = name.chars().map(|c| if is_plain(c) { c } else { '-' }).collect::<String>();
         let path = Path::new(REPLAYS).join(name + ".jsonl");
         std::fs::create_dir_all(REPLAYS)?;
-        let mut lines = export::JsonLines::new(export::Names::of(&plan), Vec::new());
-        let mut written = Ok(());
-        self.run_plan(&plan, |event| {
-            if written.is_ok() {
-                written = lines.write(event);
-            }
-        });
-        written?;
-        std::fs::write(&path, lines.finish()?)?;
+        std::fs::write(&path, self.write_history(&plan, Vec::new())?)?;
         Ok(path)
     }
 }

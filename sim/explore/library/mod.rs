@@ -47,7 +47,7 @@ pub use report::{Failure, Report};
 ///     rate  = "20/s"
 ///     steps = ["publish orders", "respond ok"]
 ///
-///     # The handler below is its program. The steps say what it owes.
+///     ## The handler below is its program. The steps say what it owes.
 ///     [service.billing]
 ///     on                = "consume orders"
 ///     auto-offset-reset = "earliest"
@@ -118,7 +118,9 @@ impl Scenario {
     }
 
     /// The program of a service: called for each of its processes, at each of their starts. It replaces the
-    /// interpretation of the service's `steps`; these stay, and declare which effects the service owes.
+    /// interpretation of the service's `steps`; these stay, and declare which effects the service owes. A handler may work
+    /// in any order, but points of faults (`any 2 step(billing)`) are drawn from the declared steps: declare what it does,
+    /// and no `work`, which is its own.
     ///
     /// A handler that returns `Ok` ends its process in order, one that returns an error ends it as a crash; both start
     /// again after the service's `restart`. A panic ends the run, and is a finding.

@@ -351,16 +351,10 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    /// For messages that the network sent by itself: connection and direction are in the message.
-    pub(super) fn offered_resets(&mut self, resets: Vec<Offered>) {
-        for offered in resets {
-            match offered {
-                Offered::Arrives(at, transit) => {
-                    self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit))
-                }
-                // A reset that cannot get through now is found out by whoever sends next.
-                Offered::Held(_) | Offered::Dropped(_) => {}
-            }
+    /// What the network sends by itself, to the clients of connections.
+    pub(super) fn offered_resets(&mut self, resets: Vec<(ConnectionId, Offered)>) {
+        for (connection, offered) in resets {
+            self.offered(connection, false, offered);
         }
     }
 

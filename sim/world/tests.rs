@@ -139,6 +139,7 @@ pub fn shop() -> Plan {
                 producers: Vec::new(),
             },
         ],
+        chaos: None,
         faults: Vec::new(),
         expectations: Vec::new(),
         floors: Vec::new(),

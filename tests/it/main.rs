@@ -2,6 +2,7 @@
 
 mod ablations;
 mod bad_input;
+mod chaos;
 mod common;
 mod digests;
 mod library;

@@ -140,7 +140,6 @@ pub fn shop() -> Plan {
                 producers: Vec::new(),
             },
         ],
-        chaos: None,
         faults: Vec::new(),
         expectations: Vec::new(),
         floors: Vec::new(),

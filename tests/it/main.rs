@@ -5,6 +5,7 @@ mod bad_input;
 mod chaos;
 mod common;
 mod digests;
+mod library;
 mod nondeterminism;
 mod promises;
 mod queueing;

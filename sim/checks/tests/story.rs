@@ -104,7 +104,6 @@ pub fn plan(effect: Billing) -> Plan {
             PlacePlan { id: DEAD, name: "dead".to_string(), kind: PlaceKind::Topic { topic: TopicId(1) } },
         ],
         services: vec![shop(), billing(operation)],
-        chaos: None,
         faults: Vec::new(),
         expectations: vec![Expectation::Place(exactly_once(INVOICES))],
         floors: Vec::new(),

@@ -68,7 +68,6 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         stores: vec![store],
         places: Vec::new(),
         services: vec![service],
-        chaos: None,
         faults: Vec::new(),
         expectations: Vec::new(),
         floors: Vec::new(),

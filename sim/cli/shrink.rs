@@ -33,6 +33,9 @@ pub struct ShrinkArguments {
     /// Guards that are off, as in the failing run.
     #[arg(long, value_name = "ID", value_parser = parse_guard)]
     without_guard: Vec<Guard>,
+    /// Leave this key as it is, as `cluster.brokers`: where the smaller system fails for a reason you know.
+    #[arg(long, value_name = "KEY")]
+    keep: Vec<String>,
     /// The scenario of a token or of a plan, when it is not in scenarios/.
     #[arg(long, value_name = "PATH")]
     scenario: Option<PathBuf>,
@@ -51,11 +54,18 @@ pub struct ShrinkArguments {
 }
 
 pub fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
-    let (path, draft, plan) = read(arguments)?;
+    let (file, draft, plan) = read(arguments)?;
     let started = now();
     let stop = || arguments.time.0 <= u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let jobs = arguments.jobs.unwrap_or_else(jobs_default).max(1);
-    let limits = Limits { jobs, runs: arguments.max_runs, stop: &stop };
+    let keep: Vec<Vec<String>> =
+        arguments.keep.iter().map(|path| path.split('.').map(str::to_string).collect()).collect();
+    for (path, written) in keep.iter().zip(&arguments.keep) {
+        if draft.get(&path.iter().map(String::as_str).collect::<Vec<_>>()).is_none() {
+            bail!("`--keep {}` is not a key of this cell of {}", printable(written), shown(&file));
+        }
+    }
+    let limits = Limits { jobs, runs: arguments.max_runs, keep, stop: &stop };
     let mut last = (u64::MAX, "");
     let result = shrink::shrink(&draft, &plan, &limits, &mut |step| {
         if last != (step.sizes.faults, step.pass) {
@@ -69,19 +79,20 @@ pub fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
             "seed {} of {} breaks no promise (verdict: {}); there is nothing to shrink. `hikyaku run` names the seeds that \
              fail; where the scenario expects the hazard, state the promise: --set expect.PLACE=exactly-once",
             plan.seed.0,
-            shown(&path),
+            shown(&file),
             format!("{verdict:?}").to_lowercase()
         ),
-        Err(NotShrunk::NotConcrete(signature)) => bail!(
-            "the run fails ({signature}), but no form of it with explicit faults fails in the same way; replay it instead: \
+        Err(NotShrunk::NotConcrete(signature, problem)) => bail!(
+            "the run fails ({signature}), but no form of it with explicit faults fails in the same way{}; replay it instead: \
              hikyaku run {} --seed {}",
-            shown(&path),
+            problem.map_or(String::new(), |problem| format!(" ({problem})")),
+            shown(&file),
             plan.seed.0
         ),
     };
     let name = format!("{}-seed-{}-shrunk.toml", plan.scenario, plan.seed.0);
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(name));
-    if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| path == out)) {
+    if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&file).is_ok_and(|file| file == out)) {
         bail!("{} is the scenario itself; give another --out", shown(&out));
     }
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -171,8 +182,12 @@ fn size_line(sizes: &Sizes) -> String {
 fn story(shrunk: &Shrunk) -> Option<String> {
     let results = shrunk.failing.outcome.expectations.iter();
     let evidence = results.flat_map(|result| &result.evidence).find(|evidence| evidence.blame.is_some())?;
-    let blame = evidence.blame.as_ref().map(|blame| format!(" {}.", blame.message.trim_end_matches('.')));
-    Some(format!("{}.{}", evidence.message.trim_end_matches('.'), blame.unwrap_or_default()))
+    let told = evidence.message.trim_end_matches('.');
+    let blame = evidence.blame.as_ref().map(|blame| blame.message.trim_end_matches('.'));
+    Some(match blame.filter(|blame| !told.contains(blame)) {
+        Some(blame) => format!("{told}. {blame}."),
+        None => format!("{told}."),
+    })
 }
 
 fn header(shrunk: &Shrunk, draft: &Draft, plan: &Plan, out: &Path, arguments: &ShrinkArguments) -> Vec<String> {

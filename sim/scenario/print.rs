@@ -7,6 +7,8 @@
 
 use super::tree::{Item, Table, Value};
 
+/// Keys of the top, in the order in which the language names them.
+const HEAD: [&str; 7] = ["format", "row", "about", "duration", "drain", "seeds", "chart"];
 /// Sections in the order in which the language names them.
 const SECTIONS: [&str; 13] = [
     "cluster", "network", "disk", "client", "topic", "store", "endpoint", "service", "fault", "chaos", "expect",
@@ -19,9 +21,10 @@ const WIDTH: usize = 110;
 /// The whole scenario, in TOML 1.0.
 pub fn print(tree: &Table) -> String {
     let mut text = String::new();
-    let is_plain = |key: &str| !SECTIONS.contains(&key);
-    let head: Vec<(String, String)> =
-        tree.iter().filter(|(key, _)| is_plain(key)).map(|(key, item)| (bare(key), value(item))).collect();
+    let known = HEAD.into_iter().filter(|key| tree.get(key).is_some());
+    let other = tree.keys().filter(|key| !HEAD.contains(key) && !SECTIONS.contains(key));
+    let head = known.chain(other).filter_map(|key| Some((bare(key), value(tree.get(key)?))));
+    let head: Vec<(String, String)> = head.collect();
     text += &aligned(&head);
     for section in SECTIONS {
         let Some(item) = tree.get(section) else { continue };

@@ -61,6 +61,7 @@ pub fn plan(effect: Billing) -> Plan {
         duration: Duration::from_secs(60),
         drain: Duration::from_secs(300),
         chart: None,
+        chaos: None,
         guards_off: Vec::new(),
         cluster: ClusterPlan {
             brokers: 2,
@@ -103,7 +104,6 @@ pub fn plan(effect: Billing) -> Plan {
             PlacePlan { id: DEAD, name: "dead".to_string(), kind: PlaceKind::Topic { topic: TopicId(1) } },
         ],
         services: vec![shop(), billing(operation)],
-        chaos: None,
         faults: Vec::new(),
         expectations: vec![Expectation::Place(exactly_once(INVOICES))],
         floors: Vec::new(),

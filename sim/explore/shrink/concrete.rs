@@ -14,7 +14,7 @@ use crate::world::ROLLING_PAUSE;
 /// Concrete forms of the run, the most telling first.
 pub fn forms(draft: &Draft, plan: &Plan, outcome: &RunOutcome) -> Vec<Draft> {
     let mut forms = Vec::new();
-    for aim in [Aim::Nodes, Aim::Roles] {
+    for aim in [Aim::Each, Aim::Together, Aim::Roles] {
         for wait in [Wait::States, Wait::Times] {
             let base = with_faults(draft, plan, outcome, aim, wait);
             forms.push(judged_alone(&base));
@@ -27,8 +27,10 @@ pub fn forms(draft: &Draft, plan: &Plan, outcome: &RunOutcome) -> Vec<Draft> {
 /// Who an entry is aimed at.
 #[derive(Clone, Copy, PartialEq)]
 enum Aim {
-    /// The nodes that were struck.
-    Nodes,
+    /// The nodes that were struck, each by an entry of its own.
+    Each,
+    /// The nodes that were struck, all by one entry.
+    Together,
     /// The role as it was written.
     Roles,
 }
@@ -103,9 +105,10 @@ fn entries(fault: &FaultPlan, plan: &Plan, span: &FaultSpan, number: u64, aim: A
     };
     match aim {
         Aim::Roles => vec![single(fault.action.clone())],
-        Aim::Nodes => match (&fault.action, &trigger) {
-            (FaultAction::Restart { rolling: true, .. }, _) => rolled(fault, plan, span),
-            _ => pinned(&fault.action, plan, span).into_iter().map(single).collect(),
+        Aim::Together => vec![single(aimed(&fault.action, &all_of(&span.nodes), &all_of(&span.peers)))],
+        Aim::Each => match &fault.action {
+            FaultAction::Restart { rolling: true, .. } => rolled(fault, plan, span),
+            action => one_by_one(action, plan, span).into_iter().map(single).collect(),
         },
     }
 }
@@ -136,38 +139,29 @@ fn rolled(fault: &FaultPlan, plan: &Plan, span: &FaultSpan) -> Vec<FaultPlan> {
 }
 
 /// The action aimed at each of the nodes that it struck.
-fn pinned(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultAction> {
-    let each = |make: &dyn Fn(Target) -> FaultAction| span.nodes.iter().map(|node| make(Target::Node(*node))).collect();
-    let links = |link: &LinkTarget, make: &dyn Fn(LinkTarget) -> FaultAction| {
-        let pairs = pairs(plan, &span.nodes, &span.peers).into_iter();
-        pairs.map(|(from, to)| make(LinkTarget { from, to, ..link.clone() })).collect()
-    };
+fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultAction> {
+    let nodes = || span.nodes.iter().map(|node| Target::Node(*node));
     match action {
-        FaultAction::Crash(_) => each(&FaultAction::Crash),
-        FaultAction::LosePower(_) => each(&FaultAction::LosePower),
-        FaultAction::Wipe(_) => each(&FaultAction::Wipe),
-        FaultAction::Restart { rolling, .. } => each(&|target| FaultAction::Restart { target, rolling: *rolling }),
-        FaultAction::Pause(_) => each(&FaultAction::Pause),
-        FaultAction::Slow { thousandths, .. } => {
-            each(&|target| FaultAction::Slow { target, thousandths: *thousandths })
+        FaultAction::Cut(link)
+        | FaultAction::Delay { link, .. }
+        | FaultAction::Drop { link, .. }
+        | FaultAction::Throttle { link, .. }
+        | FaultAction::Reset(link) => {
+            let pairs = pairs(plan, &span.nodes, &span.peers, link.both_ways).into_iter();
+            pairs.map(|(from, to)| aimed(action, &from, &to)).collect()
         }
-        FaultAction::StallDisk(_) => each(&FaultAction::StallDisk),
-        FaultAction::SlowDisk { thousandths, .. } => {
-            each(&|target| FaultAction::SlowDisk { target, thousandths: *thousandths })
-        }
-        FaultAction::FailDisk(_) => each(&FaultAction::FailDisk),
-        FaultAction::Isolate(_) => each(&FaultAction::Isolate),
-        FaultAction::Cut(link) => links(link, &FaultAction::Cut),
-        FaultAction::Delay { link, by } => links(link, &|link| FaultAction::Delay { link, by: *by }),
-        FaultAction::Drop { link, rate } => links(link, &|link| FaultAction::Drop { link, rate: *rate }),
-        FaultAction::Throttle { link, bytes_per_second } => {
-            links(link, &|link| FaultAction::Throttle { link, bytes_per_second: *bytes_per_second })
-        }
-        FaultAction::Reset(link) => links(link, &FaultAction::Reset),
-        FaultAction::Skew { by, forwards, .. } => {
-            each(&|target| FaultAction::Skew { target, by: *by, forwards: *forwards })
-        }
-        FaultAction::HoldMetadata(_) => each(&FaultAction::HoldMetadata),
+        FaultAction::Crash(_)
+        | FaultAction::LosePower(_)
+        | FaultAction::Wipe(_)
+        | FaultAction::Restart { .. }
+        | FaultAction::Pause(_)
+        | FaultAction::Slow { .. }
+        | FaultAction::StallDisk(_)
+        | FaultAction::SlowDisk { .. }
+        | FaultAction::FailDisk(_)
+        | FaultAction::Isolate(_)
+        | FaultAction::Skew { .. }
+        | FaultAction::HoldMetadata(_) => nodes().map(|node| aimed(action, &node, &Target::Rest)).collect(),
         FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
@@ -175,17 +169,52 @@ fn pinned(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultActio
     }
 }
 
-/// Ends of links: each node with each of its peers, or with all others at once when it was cut off from everybody.
-fn pairs(plan: &Plan, nodes: &[NodeId], peers: &[NodeId]) -> Vec<(Target, Target)> {
+/// The action with other targets; `to` is the other end of a link.
+fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
+    let mut action = action.clone();
+    match &mut action {
+        FaultAction::Crash(target)
+        | FaultAction::LosePower(target)
+        | FaultAction::Wipe(target)
+        | FaultAction::Restart { target, .. }
+        | FaultAction::Pause(target)
+        | FaultAction::Slow { target, .. }
+        | FaultAction::StallDisk(target)
+        | FaultAction::SlowDisk { target, .. }
+        | FaultAction::FailDisk(target)
+        | FaultAction::Isolate(target)
+        | FaultAction::Skew { target, .. }
+        | FaultAction::HoldMetadata(target) => *target = at.clone(),
+        FaultAction::Cut(link)
+        | FaultAction::Delay { link, .. }
+        | FaultAction::Drop { link, .. }
+        | FaultAction::Throttle { link, .. }
+        | FaultAction::Reset(link) => (link.from, link.to) = (at.clone(), to.clone()),
+        FaultAction::ElectPreferred(_)
+        | FaultAction::Rebalance(_)
+        | FaultAction::ExpireOffsets(_)
+        | FaultAction::EnforceRetention(_) => {}
+    }
+    action
+}
+
+fn all_of(nodes: &[NodeId]) -> Target {
+    match nodes {
+        [one] => Target::Node(*one),
+        _ => Target::Nodes(nodes.to_vec()),
+    }
+}
+
+/// Ends of links: each node with each of its peers, or with all others at once when it was cut off from everybody. A
+/// link both ways between two nodes stands once, whichever side they are on.
+fn pairs(plan: &Plan, nodes: &[NodeId], peers: &[NodeId], both_ways: bool) -> Vec<(Target, Target)> {
     let mut pairs = Vec::new();
-    for node in nodes {
-        let own: Vec<NodeId> = peers.iter().copied().filter(|peer| peer != node).collect();
+    for (number, node) in nodes.iter().enumerate() {
+        let done = |peer: &NodeId| both_ways && peers.contains(node) && nodes[..number].contains(peer);
+        let own: Vec<NodeId> = peers.iter().copied().filter(|peer| peer != node && !done(peer)).collect();
         let everybody = plan.nodes.iter().all(|other| other.id == *node || own.contains(&other.id));
-        let brokers = || (1..=plan.cluster.brokers).map(NodeId).filter(|broker| broker != node);
         if everybody {
             pairs.push((Target::Node(*node), Target::Rest));
-        } else if own.iter().copied().eq(brokers()) && 1 < own.len() {
-            pairs.push((Target::Node(*node), Target::Brokers));
         } else {
             pairs.extend(own.iter().map(|peer| (Target::Node(*node), Target::Node(*peer))));
         }

@@ -18,7 +18,7 @@ pub fn ddmin(trials: &mut Trials, mut failing: Failing, told: &mut dyn FnMut(&St
         let chunks: Vec<&[String]> = names.chunks(names.len().div_ceil(parts)).collect();
         let keep = |chunk: &&[String]| with_only(&failing.draft, &names, |name| chunk.contains(name));
         let drop = |chunk: &&[String]| with_only(&failing.draft, &names, |name| !chunk.contains(name));
-        let alone: Vec<Draft> = if parts < 2 { Vec::new() } else { chunks.iter().map(keep).collect() };
+        let alone: Vec<Draft> = if chunks.len() < 2 { Vec::new() } else { chunks.iter().map(keep).collect() };
         let subsets = alone.len();
         let candidates = alone.into_iter().chain(chunks.iter().map(drop)).collect();
         match trials.first(candidates) {

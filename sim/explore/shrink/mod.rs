@@ -86,8 +86,8 @@ pub enum Without {
 pub enum NotShrunk {
     /// It breaks no promise.
     Holds(Verdict),
-    /// No concrete form of it fails in the same way.
-    NotConcrete(String),
+    /// No concrete form of it fails in the same way: its signature, and what the reader says of the first form, if anything.
+    NotConcrete(String, Option<String>),
 }
 
 pub const REPETITIONS: u64 = 10;
@@ -99,10 +99,11 @@ pub fn shrink(draft: &Draft, plan: &Plan, limits: &Limits, told: &mut dyn FnMut(
     let Some(signature) = Signature::all(&outcome).into_iter().next() else {
         return Err(NotShrunk::Holds(outcome.verdict));
     };
-    let mut trials = Trials::new(plan.seed, plan.guards_off.clone(), signature.clone(), limits);
+    let mut trials = Trials::new(draft, plan, signature.clone(), limits);
     let candidates = concrete::forms(draft, plan, &outcome);
+    let problem = candidates.first().and_then(|form| form.family().err()).map(|problems| problems.short());
     let Some((_, mut failing)) = trials.first(candidates) else {
-        return Err(NotShrunk::NotConcrete(signature.to_string()));
+        return Err(NotShrunk::NotConcrete(signature.to_string(), problem));
     };
     let before = Sizes { faults: failing.sizes().faults, ..sizes(plan, &outcome) };
     told(&Step { pass: "concrete", sizes: failing.sizes(), runs: trials.runs });
@@ -129,6 +130,7 @@ pub fn shrink(draft: &Draft, plan: &Plan, limits: &Limits, told: &mut dyn FnMut(
         goal.seed = Seed(plan.seed.0.wrapping_add(1 + number as u64));
         trial::attempt(&failing.draft, &goal).is_some()
     });
+    let alike = |other: &Signature| other.broken == signature.broken && other.boundary == signature.boundary;
     Ok(Shrunk {
         after: failing.sizes(),
         without,
@@ -137,7 +139,8 @@ pub fn shrink(draft: &Draft, plan: &Plan, limits: &Limits, told: &mut dyn FnMut(
         chances: chance::chances(&failing.draft).iter().map(chance::Chance::written).collect(),
         runs: trials.runs + again.len() as u64 + others.len() as u64,
         bound: trials.bound,
-        signature,
+        // What the smallest run says of itself; its cause may say more than that of the first.
+        signature: Signature::all(&failing.outcome).into_iter().find(alike).unwrap_or(signature.clone()),
         before,
         failing,
     })
@@ -153,8 +156,8 @@ fn without_each(failing: &Failing, signature: &Signature, limits: &Limits) -> Ve
             // Nothing is left that could be run; so nothing is left that fails.
             return Without::Holds;
         };
-        let all = Signature::all(&run_plan(&plan).0);
-        match (all.contains(signature), all.is_empty()) {
+        let outcome = run_plan(&plan).0;
+        match (trial::fails_alike(signature, &outcome), Signature::all(&outcome).is_empty()) {
             (true, _) => Without::Fails,
             (false, true) => Without::Holds,
             (false, false) => Without::FailsDifferently,

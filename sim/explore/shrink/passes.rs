@@ -288,7 +288,7 @@ fn steps(failing: &Failing) -> Vec<Draft> {
 
 /// A setting less: first all of a table, then one by one. What the reader demands it keeps by refusing.
 fn settings(failing: &Failing) -> Vec<Draft> {
-    const NEEDED: [&str; 8] = ["brokers", "tables", "on", "steps", "rate", "count", "partitions", "instances"];
+    const NEEDED: [&str; 6] = ["brokers", "tables", "on", "steps", "rate", "count"];
     let draft = &failing.draft;
     let mut tables: Vec<Vec<String>> = ["cluster", "network", "disk", "client"].map(|name| vec![name.into()]).into();
     for kind in ["topic", "store", "service"] {
@@ -312,12 +312,13 @@ fn settings(failing: &Failing) -> Vec<Draft> {
     drafts
 }
 
-/// Milder faults: a milder verb, a shorter time.
+/// Milder faults: fewer nodes, a milder verb, a shorter time.
 fn weaken(failing: &Failing) -> Vec<Draft> {
     const MILDER: [(&str, &[&str]); 3] =
         [("wipe", &["pause", "crash", "lose-power"]), ("lose-power", &["pause", "crash"]), ("crash", &["pause"])];
     let mut drafts = Vec::new();
     for (name, fault) in faults(&failing.draft) {
+        drafts.extend(fault.with_one_of_all().iter().map(|one| with_fault(&failing.draft, &name, one)));
         for (verb, milder) in MILDER {
             if fault.has(verb) {
                 drafts.extend(milder.iter().map(|word| with_fault(&failing.draft, &name, &fault.replace(verb, word))));
@@ -341,13 +342,19 @@ fn timing(failing: &Failing) -> Vec<Draft> {
     let draft = &failing.draft;
     let all = faults(draft);
     let mut drafts = Vec::new();
+    let delayed = all.iter().filter(|(_, fault)| fault.delay().is_some());
+    drafts.extend(delayed.map(|(name, fault)| with_fault(draft, name, &fault.with_delay(Duration::ZERO))));
     // All at once first, then one by one.
     for unit in UNITS {
         for up in [0, 1] {
             let round = |fault: &Sentence| {
                 let rounded =
                     |length: Duration| Duration((length.0 / unit + up * u64::from(length.0 % unit != 0)) * unit);
-                ["at", "for"].iter().fold(fault.clone(), |fault, key| match fault.duration(key) {
+                let fault = match fault.delay().map(rounded) {
+                    Some(delay) if !delay.is_zero() => fault.with_delay(delay),
+                    Some(_) | None => fault.clone(),
+                };
+                ["at", "for"].iter().fold(fault, |fault, key| match fault.duration(key) {
                     Some(length) if length.0 % unit != 0 && (*key == "at" || 0 < rounded(length).0) => {
                         fault.with(key, rounded(length).to_string())
                     }
@@ -372,6 +379,14 @@ fn timing(failing: &Failing) -> Vec<Draft> {
         }
         sooner.set_text(&["duration"], back(failing.plan.duration).to_string());
         drafts.push(sooner);
+    }
+    for (name, fault) in &all {
+        let seconds = fault.duration("at").map_or(0, |at| at.0 / SECOND);
+        for earlier in [1, seconds / 4, seconds / 2, seconds.saturating_sub(1)] {
+            if 0 < earlier && earlier < seconds {
+                drafts.push(with_fault(draft, name, &fault.with("at", Duration(earlier * SECOND).to_string())));
+            }
+        }
     }
     let text = failing.text();
     drafts.retain(|draft| draft.text(&[]) != text);

@@ -68,6 +68,42 @@ impl Sentence {
         Sentence(self.0.iter().map(|word| if word == from { to.to_string() } else { word.clone() }).collect())
     }
 
+    /// The delay behind a state: `when rebalance(stock) +2s`.
+    pub fn delay(&self) -> Option<Duration> {
+        self.0.iter().find_map(|word| word.strip_prefix('+')?.parse().ok())
+    }
+
+    /// With another delay; with none when it is zero.
+    pub fn with_delay(&self, delay: Duration) -> Sentence {
+        let is_delay = |word: &String| word.strip_prefix('+').is_some_and(|rest| rest.parse::<Duration>().is_ok());
+        let changed = self.0.iter().filter(|word| !is_delay(word) || !delay.is_zero());
+        Sentence(changed.map(|word| if is_delay(word) { format!("+{delay}") } else { word.clone() }).collect())
+    }
+
+    /// For each node of a target `all(A, B)`: aimed at it alone.
+    pub fn with_one_of_all(&self) -> Vec<Sentence> {
+        let text = self.text();
+        let Some(start) = text.find("all(") else { return Vec::new() };
+        let (mut depth, mut from, mut nodes) = (0usize, start + 4, Vec::new());
+        for (at, character) in text.char_indices().skip_while(|(at, _)| *at < start + 3) {
+            match character {
+                '(' => depth += 1,
+                ',' if depth == 1 => {
+                    nodes.push(text[from..at].trim());
+                    from = at + 1;
+                }
+                ')' if depth == 1 => {
+                    nodes.push(text[from..at].trim());
+                    let alone = |node: &&str| Sentence::of(&format!("{}{node}{}", &text[..start], &text[at + 1..]));
+                    return nodes.iter().map(alone).collect();
+                }
+                ')' => depth -= 1,
+                _ => {}
+            }
+        }
+        Vec::new()
+    }
+
     pub fn has(&self, word: &str) -> bool {
         self.0.iter().any(|other| other == word)
     }
@@ -105,6 +141,23 @@ mod tests {
         assert_eq!(changed.text(), "when 2nd after(stock.insert db.rows) pause instance(stock, 1)");
         assert_eq!(Sentence::of("when rebalance(stock) crash broker(1)").ordinal(), None);
         assert_eq!(Sentence::of("at 1s200ms for 3s crash broker(1)").duration("at"), Some(Duration(1_200_000_000)));
+    }
+
+    #[test]
+    fn a_delay_behind_a_state_can_be_changed_and_taken_away() {
+        let fault = Sentence::of("when 2nd rebalance(stock) +1s5ms for 1s crash broker(1)");
+        assert_eq!(fault.delay(), Some(Duration(1_005_000_000)));
+        let second = fault.with_delay(Duration(1_000_000_000));
+        assert_eq!(second.text(), "when 2nd rebalance(stock) +1s for 1s crash broker(1)");
+        assert_eq!(second.with_delay(Duration::ZERO).text(), "when 2nd rebalance(stock) for 1s crash broker(1)");
+    }
+
+    #[test]
+    fn a_fault_at_several_nodes_is_aimed_at_each_alone() {
+        let fault = Sentence::of("at 1s for 2s cut all(broker(1), instance(stock, 2)) | db");
+        let alone: Vec<String> = fault.with_one_of_all().iter().map(Sentence::text).collect();
+        assert_eq!(alone, ["at 1s for 2s cut broker(1) | db", "at 1s for 2s cut instance(stock, 2) | db"]);
+        assert!(Sentence::of("at 1s crash broker(1)").with_one_of_all().is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::checks::{RunOutcome, Signature, WaitOptions};
+use crate::checks::{IncidentKind, RunOutcome, Signature, WaitOptions};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::Draft;
 use crate::scenario::plan::Plan;
@@ -20,6 +20,8 @@ use super::{Sizes, sizes};
 pub struct Limits<'a> {
     pub jobs: usize,
     pub runs: u64,
+    /// Paths of keys that stay as they are.
+    pub keep: Vec<Vec<String>>,
     /// True when time is up.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -62,6 +64,8 @@ impl Failing {
 pub struct Trials<'a> {
     goal: Goal,
     limits: &'a Limits<'a>,
+    /// What the keys that must stay are.
+    kept: Vec<Option<String>>,
     /// Texts that do not fail in this way.
     refused: BTreeSet<u128>,
     pub runs: u64,
@@ -69,9 +73,9 @@ pub struct Trials<'a> {
 }
 
 impl<'a> Trials<'a> {
-    pub fn new(seed: Seed, guards_off: Vec<Guard>, signature: Signature, limits: &'a Limits) -> Trials<'a> {
-        let goal = Goal { seed, guards_off, signature };
-        Trials { goal, limits, refused: BTreeSet::new(), runs: 0, bound: None }
+    pub fn new(draft: &Draft, plan: &Plan, signature: Signature, limits: &'a Limits) -> Trials<'a> {
+        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature };
+        Trials { goal, limits, kept: kept(draft, limits), refused: BTreeSet::new(), runs: 0, bound: None }
     }
 
     pub fn goal(&self) -> Goal {
@@ -86,7 +90,10 @@ impl<'a> Trials<'a> {
         let mut fresh: Vec<(usize, u128)> = Vec::new();
         for (place, draft) in candidates.iter().enumerate() {
             let key = xxhash_rust::xxh3::xxh3_128(draft.text(&[]).as_bytes());
-            if !self.refused.contains(&key) && !fresh.iter().any(|(_, other)| *other == key) {
+            if kept(draft, self.limits) == self.kept
+                && !self.refused.contains(&key)
+                && !fresh.iter().any(|(_, other)| *other == key)
+            {
                 fresh.push((place, key));
             }
         }
@@ -128,12 +135,33 @@ impl<'a> Trials<'a> {
     }
 }
 
+fn kept(draft: &Draft, limits: &Limits) -> Vec<Option<String>> {
+    let at = |path: &Vec<String>| draft.get(&path.iter().map(String::as_str).collect::<Vec<_>>());
+    limits.keep.iter().map(at).collect()
+}
+
 /// Reads and runs a candidate; `None` when it is no scenario, or does not fail in this way.
 pub fn attempt(draft: &Draft, goal: &Goal) -> Option<Failing> {
     let plan = plan_of(draft, goal.seed, &goal.guards_off)?;
     let (outcome, report) = run_plan(&plan);
-    let fails = Signature::all(&outcome).contains(&goal.signature);
-    fails.then(|| Failing { draft: draft.clone(), plan, outcome, digest: report.digest })
+    fails_alike(&goal.signature, &outcome).then(|| Failing {
+        draft: draft.clone(),
+        plan,
+        outcome,
+        digest: report.digest,
+    })
+}
+
+/// The same promise, broken at the same boundary by the same kind of incident. That a node was merely disturbed is said of
+/// whatever disturbed it last, where nothing stopped or paused it; a run that fails without a disturbance, or with a cause
+/// that says more, fails alike.
+pub fn fails_alike(signature: &Signature, outcome: &RunOutcome) -> bool {
+    Signature::all(outcome).iter().any(|other| {
+        let weak = matches!(signature.cause, None | Some(IncidentKind::Disturbed));
+        other.broken == signature.broken
+            && other.boundary == signature.boundary
+            && (weak || other.cause == signature.cause)
+    })
 }
 
 pub fn plan_of(draft: &Draft, seed: Seed, guards_off: &[Guard]) -> Option<Plan> {

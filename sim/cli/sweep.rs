@@ -474,14 +474,16 @@ fn begun(out: &Path, slice: Slice, list: SweepList) -> anyhow::Result<Journal> {
     }
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
     let journal = Journal::create(out, Header { format: FORMAT, hash: list.hash(), slice, list })?;
-    if slice == Slice::WHOLE {
-        // What a former sweep left behind would be mistaken for this one's.
-        for name in ["failures", "runs.csv", "summary.md", "sweep.json"] {
-            let path = out.join(name);
-            let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            gone.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-                .with_context(|| format!("failed to remove {}", path.display()))?;
-        }
+    // What a former sweep left behind would be mistaken for this one's.
+    let stale = match slice {
+        Slice::WHOLE => ["failures", "runs.csv", "summary.md", "sweep.json"].map(String::from).to_vec(),
+        Slice { .. } => vec![shard_name(slice)],
+    };
+    for name in stale {
+        let path = out.join(name);
+        let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        gone.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .with_context(|| format!("failed to remove {}", path.display()))?;
     }
     Ok(journal)
 }

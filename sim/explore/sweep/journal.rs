@@ -86,8 +86,13 @@ impl Journal {
     pub fn create(out: &Path, header: Header) -> Result<Journal, JournalError> {
         let path = Journal::path(out, header.slice);
         let shown = path.display().to_string();
-        if path.exists() && !Journal::open(out, header.slice)?.finished {
-            return Err(JournalError::Unfinished(shown, out.display().to_string()));
+        match Journal::open(out, header.slice) {
+            Ok(journal) if !journal.finished => {
+                return Err(JournalError::Unfinished(shown, out.display().to_string()));
+            }
+            // No file, or one without a whole header: nothing was run yet.
+            Ok(_) | Err(JournalError::Nothing(_)) => {}
+            Err(error) => return Err(error),
         }
         let open = OpenOptions::new().create(true).read(true).append(true).open(&path);
         let file = open.map_err(|error| JournalError::Write(shown.clone(), error, out.display().to_string()))?;

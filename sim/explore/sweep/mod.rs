@@ -20,6 +20,6 @@ pub use difference::{Difference, first_difference};
 pub use failures::{Failures, folder, write as write_failure};
 pub use journal::{FORMAT, Header, Journal, JournalError, write_whole};
 pub use regressions::{KeptSeed, kept_seeds};
-pub use shard::{MergeError, Merged, merge, write_shard};
+pub use shard::{MergeError, Merged, merge, shard_name, write_shard};
 pub use worker::{load, serve};
 pub use workers::WorkerCommand;

@@ -112,7 +112,8 @@ fn now() -> std::time::Instant {
 /// The cell as a draft, and the plan that fails.
 fn read(arguments: &ShrinkArguments) -> anyhow::Result<(PathBuf, Draft, Plan)> {
     let target = Path::new(&arguments.target);
-    let is_scenario = target.is_file() && target.file_name().is_some_and(|name| name != "plan.toml");
+    let is_plan = |text: String| text.starts_with("stream-version = ") || text.contains("\nstream-version = ");
+    let is_scenario = target.is_file() && !fs::read_to_string(target).is_ok_and(is_plan);
     let (path, cell, seed, guards, recorded) = if is_scenario {
         let Some(seed) = arguments.seed else {
             bail!("which seed fails? give --seed N (`hikyaku run {}` names one)", shown(target));

@@ -51,6 +51,7 @@ impl Draft {
         for name in absent {
             draft.remove(&["expect", &name]);
         }
+        draft.forget_unwritten_tables();
         for kind in ["topic", "store", "endpoint", "service", "fault"] {
             for name in draft.keys(&[kind]) {
                 draft.remove(&[kind, &name, "only"]);
@@ -124,6 +125,19 @@ impl Draft {
         table.remove(last);
         if table.is_empty() && !above.is_empty() && above[0] != "topic" {
             self.remove(above);
+        }
+    }
+
+    /// A family may judge a table that only its other cells write; alone, this cell would judge nothing there.
+    fn forget_unwritten_tables(&mut self) {
+        let services: String = self.item(&["service"]).map_or(String::new(), Item::written);
+        for store in self.keys(&["store"]) {
+            for table in self.keys(&["expect", &store]) {
+                let names = |sentence: &str| sentence.split([' ', '+']).any(|word| word == format!("{store}.{table}"));
+                if !names(&services) {
+                    self.remove(&["expect", &store, &table]);
+                }
+            }
         }
     }
 

@@ -97,7 +97,7 @@ fn queue(plan: &Plan) -> Result<(), String> {
         let fits = 1 <= settings.replication && settings.replication <= plan.cluster.brokers;
         need(fits, || format!("topic `{}` has {} replicas", planned.name, settings.replication))?;
         let partitions = settings.partitions;
-        let fits = 1 <= partitions && partitions <= MOST_PARTITIONS;
+        let fits = (1..=MOST_PARTITIONS).contains(&partitions);
         need(fits, || format!("topic `{}` has {partitions} partitions", planned.name))?;
     }
     for (index, planned) in plan.groups.iter().enumerate() {

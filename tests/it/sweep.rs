@@ -76,6 +76,8 @@ fn killed_at_any_moment_and_resumed_nothing_is_lost_or_counted_twice() {
     let rounds: u64 = std::env::var("HIKYAKU_ROUNDS").ok().map_or(3, |rounds| rounds.parse().expect("a number"));
     let scratch = Scratch::new("sweep-killed");
     let whole = scratch.path("whole");
+    // How long to wait before the kill is real time.
+    #[allow(clippy::disallowed_methods)]
     let undisturbed = Instant::now();
     assert_eq!(sweep(&whole, &["--jobs", "2"]).status.code(), Some(1));
     let (length, reference) = (undisturbed.elapsed(), files(&whole));

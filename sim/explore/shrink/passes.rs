@@ -348,8 +348,9 @@ fn timing(failing: &Failing) -> Vec<Draft> {
     for unit in UNITS {
         for up in [0, 1] {
             let round = |fault: &Sentence| {
-                let rounded =
-                    |length: Duration| Duration((length.0 / unit + up * u64::from(length.0 % unit != 0)) * unit);
+                let rounded = |length: Duration| {
+                    Duration((length.0 / unit + up * u64::from(!length.0.is_multiple_of(unit))) * unit)
+                };
                 let fault = match fault.delay().map(rounded) {
                     Some(delay) if !delay.is_zero() => fault.with_delay(delay),
                     Some(_) | None => fault.clone(),

@@ -393,7 +393,7 @@ impl Builder<'_> {
                 self.report_no_step(service, wanted);
                 None
             }
-            [ref several @ ..] => {
+            ref several => {
                 let title = format!(
                     "`{}` means several steps of `{}`",
                     wanted.text, self.plan.services[service.0 as usize].name

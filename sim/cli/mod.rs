@@ -2,11 +2,14 @@
 
 mod check;
 mod exit;
+mod merge;
 mod replay;
 mod run;
 mod shrink;
 mod summary;
+mod sweep;
 mod validate;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -26,6 +29,13 @@ struct Arguments {
 enum Command {
     /// Run a scenario over its cells and seeds, judge it, and write what happened.
     Run(run::RunArguments),
+    /// Run all cells and seeds of many scenarios in worker processes; failures are grouped, written at once, and can be replayed.
+    Sweep(sweep::SweepArguments),
+    /// Join the shards of a sweep into the files of the whole.
+    Merge(merge::MergeArguments),
+    /// A process of a sweep.
+    #[command(hide = true)]
+    Worker,
     /// Run a recorded failure again, from its plan or its token, and compare.
     Replay(replay::ReplayArguments),
     /// Make a failing run into the smallest scenario that fails in the same way.
@@ -58,6 +68,14 @@ enum Format {
     Json,
 }
 
+/// Of sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SweepFormat {
+    Human,
+    Json,
+    Github,
+}
+
 /// Runs the command line and returns its exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -70,6 +88,9 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Worker => worker::worker(),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Check(arguments) => check::check(&arguments),

@@ -330,7 +330,7 @@ fn folder_name(id: &str) -> String {
 }
 
 /// Raised by Ctrl-C and SIGTERM; the second one ends the process at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = stop.clone();
     ctrlc::set_handler(move || {
@@ -359,7 +359,7 @@ fn command_line(arguments: &RunArguments) -> String {
     text
 }
 
-fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+pub fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     let parsed =
         text.split_once("..").and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
     match parsed {

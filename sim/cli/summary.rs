@@ -92,10 +92,11 @@ fn reasons(summary: &Summary) -> Vec<String> {
         })
     });
     let mut named: Vec<String> = named.collect();
-    let more = named.len().saturating_sub(REASONS);
+    let left_out: u64 = summary.verdicts.iter().map(|cell| cell.reasons_left_out).sum();
+    let more = named.len().saturating_sub(REASONS) as u64 + left_out;
     named.truncate(REASONS);
     if 0 < more {
-        named.push(format!("… and {more} more in verdict.json"));
+        named.push(format!("… and {more} more; verdict.json has all runs"));
     }
     named
 }

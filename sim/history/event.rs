@@ -54,7 +54,7 @@ pub enum Happening {
         kind: RequestKind,
         response: bool,
     },
-    /// A machine broke one of its own invariants. The run ends here.
+    /// A machine broke one of its own invariants, or a handler panicked. The run ends here.
     Panicked {
         message: String,
     },
@@ -76,6 +76,9 @@ pub enum Refusal {
     /// Too many brokers lost power, or an in-sync set is not whole.
     Lossy,
 }
+
+/// How the message of a panic begins that is a handler's and no machine's.
+pub const HANDLER_PANICKED: &str = "the handler of ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {

@@ -139,6 +139,11 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Family, Diagnostics> {
     Ok(family)
 }
 
+/// Reads a scenario from a text that is no file; parents are looked for from the working directory.
+pub fn parse_text(name: &str, text: &str, sets: &[String]) -> Result<Family, Diagnostics> {
+    parse(name, text, sets, &load_parent)
+}
+
 /// The merged scenario with the origin of each value.
 pub fn effective(path: &Path, sets: &[String]) -> Result<String, Diagnostics> {
     let name = path.display().to_string();

@@ -305,11 +305,19 @@ pub enum Note {
 }
 
 impl Note {
-    /// Said by a caller, a service or a store about its own work; the queue knows nothing of it.
-    pub fn is_of_business(&self) -> bool {
+    /// Said outside the queue: by a caller, a service or a store about its own work, or by a producer or consumer about
+    /// what it sends and is told.
+    pub fn is_of_clients(&self) -> bool {
         matches!(
             self,
-            Note::Arrived { .. }
+            Note::Sent { .. }
+                | Note::BatchSent { .. }
+                | Note::SendSucceeded { .. }
+                | Note::SendFailed { .. }
+                | Note::Polled { .. }
+                | Note::CommitSent { .. }
+                | Note::CommitAnswered { .. }
+                | Note::Arrived { .. }
                 | Note::Attempted { .. }
                 | Note::CallerSettled { .. }
                 | Note::FlowStarted { .. }

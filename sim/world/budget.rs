@@ -2,8 +2,10 @@
 //!
 //! Only here it can be decided, when the roles of its target are known and what is down already, whoever took it down:
 //! faults of the file count, and so does the time in which a process starts again. A refusal is an event of the
-//! history. A broker that lost power or its disk counts as down until it is back in every in-sync set it was in: what it
-//! may have lost is nowhere else to be missed before that. And it may lose power only while its in-sync sets are whole.
+//! history. A broker that lost power or its disk counts as down until it has registered anew and is in every in-sync set of
+//! its partitions: what it may have lost is nowhere else to be missed before that. A set that it is in under its old
+//! registration says nothing, since a change that was under way may still admit it. And it may lose power only while its
+//! in-sync sets are whole.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +15,9 @@ use crate::types::*;
 
 use super::pump::World;
 
-/// Brokers that lost power or their disk, with the partitions whose in-sync sets they have to come back to and the
-/// version that each set had then. Leaving and coming back are two versions.
+/// Brokers that lost power or their disk, with the registration that they had then.
 #[derive(Default)]
-pub struct Losses(BTreeMap<NodeId, Vec<(TopicPartition, PartitionEpoch)>>);
+pub struct Losses(BTreeMap<NodeId, Option<BrokerEpoch>>);
 
 impl<O: FnMut(&Event)> World<O> {
     /// Why the budget does not let this fault happen now.
@@ -69,22 +70,15 @@ impl<O: FnMut(&Event)> World<O> {
         if !self.is_broker(node) {
             return;
         }
-        let is_shared =
-            |state: &&metadata::PartitionState| 1 < state.replicas.len() && state.in_sync_replicas.contains(&node);
-        let partitions = self.roles.partitions.iter().filter(|(_, state)| is_shared(state));
-        let partitions = partitions.map(|(partition, state)| (*partition, state.partition_epoch)).collect();
-        self.losses.0.insert(node, partitions);
+        self.losses.0.insert(node, self.roles.broker_epochs.get(&node).copied());
     }
 
     fn forget_losses_made_good(&mut self) {
-        let (nodes, roles) = (&self.nodes, &self.roles);
-        self.losses.0.retain(|node, partitions| {
-            let is_back = |(partition, epoch): &(TopicPartition, PartitionEpoch)| {
-                roles.partitions.get(partition).is_some_and(|state| {
-                    epoch.0 + 2 <= state.partition_epoch.0 && state.in_sync_replicas.contains(node)
-                })
-            };
-            nodes[usize::from(node.0)].process.is_none() || !partitions.iter().all(is_back)
+        let roles = &self.roles;
+        self.losses.0.retain(|node, registration| {
+            let is_anew = *registration < roles.broker_epochs.get(node).copied();
+            let mut states = roles.partitions.values().filter(|state| state.replicas.contains(node));
+            !is_anew || !states.all(|state| state.in_sync_replicas.contains(node))
         });
     }
 

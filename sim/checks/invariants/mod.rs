@@ -69,7 +69,7 @@ impl Invariants {
 
     /// With the logs as they were before the event.
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        if is_of_business(event) {
+        if is_of_clients(event) {
             return;
         }
         self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
@@ -83,7 +83,7 @@ impl Invariants {
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
     ) {
-        if is_of_business(event) {
+        if is_of_clients(event) {
             return;
         }
         self.offsets_ordered.after(event, logs, &mut self.found);
@@ -100,8 +100,8 @@ impl Invariants {
 }
 
 /// Most events of a history are of no interest to any invariant of the queue.
-fn is_of_business(event: &Event) -> bool {
-    matches!(&event.what, Happening::Note(note) if note.is_of_business())
+fn is_of_clients(event: &Event) -> bool {
+    matches!(&event.what, Happening::Note(note) if note.is_of_clients())
 }
 
 impl Found {

@@ -13,7 +13,6 @@ mod fetchers;
 mod groups;
 mod lifecycle;
 mod metadata;
-mod places;
 mod quorum;
 mod replication;
 mod requests;
@@ -34,7 +33,6 @@ use connections::{Connections, Parked};
 use controller_link::ControllerLink;
 use fetchers::Fetchers;
 use lifecycle::{Lifecycle, Order};
-use places::Places;
 use quorum::QuorumObserver;
 
 #[derive(Clone, Debug)]
@@ -56,7 +54,7 @@ pub struct Broker {
     phase: Phase,
     /// Places never change; `places` finds them.
     slots: Vec<Slot>,
-    places: Places,
+    places: PartitionTable<usize>,
     image: ClusterImage,
     connections: Connections,
     coordinator: Coordinator,
@@ -115,7 +113,7 @@ impl Broker {
         Broker {
             phase: Phase::Created,
             slots: Vec::new(),
-            places: Places::default(),
+            places: PartitionTable::default(),
             image: ClusterImage { topics: config.topics.clone(), ..ClusterImage::default() },
             connections: Connections::default(),
             coordinator: Coordinator::new(CoordinatorConfig {
@@ -207,7 +205,7 @@ impl Broker {
     }
 
     pub fn partition(&self, partition: TopicPartition) -> Option<&Partition> {
-        self.places.get(partition).map(|place| &self.slots[place].partition)
+        self.places.get(partition).copied().map(|place| &self.slots[place].partition)
     }
 
     fn start(&mut self, image: StorageImage, incarnation: Incarnation, step: &mut Step) {

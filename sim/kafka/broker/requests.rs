@@ -44,7 +44,7 @@ impl Broker {
         let mut remaining = 0;
         for (index, (id, batch)) in produce.batches.iter().enumerate() {
             let ticket = AckTicket::Request { connection: from.connection, index: index as u16 };
-            let produced = match self.places.get(*id) {
+            let produced = match self.places.get(*id).copied() {
                 Some(place) => {
                     let partition = &mut self.slots[place].partition;
                     partition.produce(batch, produce.acks, ticket, Some(from.peer), &self.image, step)
@@ -67,7 +67,7 @@ impl Broker {
             step.reply(from, Response::Produce(answers));
         }
         for (id, _) in &produce.batches {
-            if let Some(place) = self.places.get(*id) {
+            if let Some(place) = self.places.get(*id).copied() {
                 self.settle(place, step);
             }
         }
@@ -115,12 +115,12 @@ impl Broker {
     ) {
         for (index, question) in questions.iter().enumerate() {
             let is_read = answer.is_none_or(|partitions| partitions[index].is_read());
-            if let Some(place) = self.places.get(question.partition).filter(|_| is_read) {
+            if let Some(place) = self.places.get(question.partition).copied().filter(|_| is_read) {
                 self.slots[place].partition.handle_follower_fetch(question, replica, &self.image, step);
             }
         }
         for question in questions {
-            if let Some(place) = self.places.get(question.partition) {
+            if let Some(place) = self.places.get(question.partition).copied() {
                 self.settle(place, step);
             }
         }
@@ -145,7 +145,7 @@ impl Broker {
             Some(Parked::Produce { .. }) => {
                 let Some(Parked::Produce { from, answers, .. }) = self.connections.release(connection) else { return };
                 for (index, answer) in answers.iter().enumerate() {
-                    if let Some(place) = self.places.get(answer.partition) {
+                    if let Some(place) = self.places.get(answer.partition).copied() {
                         let ticket = AckTicket::Request { connection, index: index as u16 };
                         self.slots[place].partition.abandon(ticket, step);
                     }
@@ -176,7 +176,7 @@ impl Broker {
         let mut partitions = Vec::with_capacity(fetch.partitions.len());
         for question in &fetch.partitions {
             let budget = answered.rest(fetch.max_bytes);
-            let fetched = match (self.places.get(question.partition), follower) {
+            let fetched = match (self.places.get(question.partition).copied(), follower) {
                 (Some(place), Some(follower)) => {
                     self.slots[place].partition.read_as_follower(question, follower, budget)
                 }
@@ -194,7 +194,7 @@ impl Broker {
     fn finds_nothing(&self, fetch: &FetchRequest) -> bool {
         let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
         fetch.partitions.iter().all(|question| {
-            let place = self.places.get(question.partition);
+            let place = self.places.get(question.partition).copied();
             place.is_some_and(|place| self.slots[place].partition.has_nothing_for(question, follower))
         })
     }
@@ -335,9 +335,9 @@ impl Answered {
 }
 
 /// Puts the connection of a fetch that waits on the lists of its partitions.
-fn watch(slots: &mut [Slot], places: &Places, connection: ConnectionId, fetch: &FetchRequest) {
+fn watch(slots: &mut [Slot], places: &PartitionTable<usize>, connection: ConnectionId, fetch: &FetchRequest) {
     for question in &fetch.partitions {
-        let Some(place) = places.get(question.partition) else { continue };
+        let Some(place) = places.get(question.partition).copied() else { continue };
         let slot = &mut slots[place];
         let list = if fetch.replica.is_some() { &mut slot.followers } else { &mut slot.consumers };
         if !list.contains(&connection) {

@@ -69,8 +69,7 @@ struct Connection {
     client_gone: bool,
     /// The server process died: requests are dropped.
     server_gone: bool,
-    /// Its machine has said so, and the word is on its way. A reset is never retransmitted: one that does not get
-    /// through is said again when the client sends.
+    /// Its machine has said so, and the word is on its way.
     reset_sent: bool,
     to_server: Direction,
     to_client: Direction,
@@ -316,7 +315,7 @@ impl Network {
     }
 
     /// The process behind `node` died. `silent` when its machine is down too. Returns what must be sent out.
-    pub fn process_died(&mut self, now: Time, node: NodeId, silent: bool) -> Vec<Offered> {
+    pub fn process_died(&mut self, now: Time, node: NodeId, silent: bool) -> Vec<(ConnectionId, Offered)> {
         let mut out = Vec::new();
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
@@ -328,6 +327,9 @@ impl Network {
                 }
             }
             let connection = &mut self.connections[index];
+            if connection.server == node && silent {
+                connection.to_client.stuck.clear();
+            }
             if connection.client == node && !connection.client_gone {
                 connection.end_for_client();
                 if silent {
@@ -342,7 +344,7 @@ impl Network {
     }
 
     /// The machine of `node` is back: whoever still believes in an old connection learns that it is gone.
-    pub fn machine_back(&mut self, now: Time, node: NodeId) -> Vec<Offered> {
+    pub fn machine_back(&mut self, now: Time, node: NodeId) -> Vec<(ConnectionId, Offered)> {
         let orphans: Vec<u32> = (0..self.nodes)
             .flat_map(|client| &self.open[client * self.nodes + node.0 as usize])
             .filter(|(_, index)| self.connections[*index as usize].server_gone)
@@ -353,7 +355,8 @@ impl Network {
 
     /// Tells the client of a refused connection.
     pub fn refuse(&mut self, now: Time, id: ConnectionId) -> Offered {
-        self.reset_towards_client(now, id)
+        let (_, offered) = self.reset_towards_client(now, id);
+        offered
     }
 
     /// Gives up a connection that was never established. True when the client must be told.
@@ -525,23 +528,19 @@ impl Network {
         })
     }
 
-    fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> Offered {
+    /// The kernel of a machine ends the connection for a process that is gone. Behind a cut link it is retransmitted as
+    /// any segment is (a FIN, RFC 9293), so that a client that only waits learns of it too.
+    fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> (ConnectionId, Offered) {
         let connection = &mut self.connections[id.0 as usize];
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let kind = RequestKind::Metadata;
         // Answers that wait for a retransmission die with the process that has sent them.
         connection.to_client.stuck.clear();
-        connection.reset_sent = !self.links[link as usize].blocks(kind);
-        if !connection.reset_sent {
-            return Offered::Dropped(kind);
-        }
+        connection.reset_sent = true;
         let sequence = connection.to_client.next_sequence();
         let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        self.offer(
-            now,
-            transit,
-            Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset },
-        )
+        let parcel = Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset };
+        (id, self.offer(now, transit, parcel))
     }
 
     /// The client will not hear of this connection again. False when it knew already.

@@ -18,8 +18,6 @@ mod concrete;
 mod ddmin;
 mod passes;
 mod sentence;
-#[cfg(test)]
-mod tests;
 mod trial;
 
 use crate::checks::{RunOutcome, Signature, Verdict};

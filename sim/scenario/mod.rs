@@ -16,6 +16,7 @@ mod lower;
 pub mod plan;
 mod schema;
 mod sentence;
+mod soundness;
 mod tree;
 mod values;
 mod vocabulary;

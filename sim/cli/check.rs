@@ -110,7 +110,7 @@ pub fn explain(code: &str) -> anyhow::Result<Exit> {
 }
 
 /// Every `*.toml` among the paths, in the order of their names.
-fn scenario_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub fn scenario_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {

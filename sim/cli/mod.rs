@@ -3,6 +3,7 @@
 mod check;
 mod exit;
 mod run;
+mod shards;
 mod summary;
 mod validate;
 
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Run a scenario over its cells and seeds, judge it, and write what happened.
     Run(run::RunArguments),
+    /// Print a sweep as an array job of Slurm, an Indexed Job of Kubernetes or a workflow of GitHub.
+    Shards(shards::ShardsArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -64,6 +67,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Shards(arguments) => shards::shards(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

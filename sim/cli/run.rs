@@ -359,7 +359,7 @@ fn command_line(arguments: &RunArguments) -> String {
     text
 }
 
-fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+pub fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     let parsed =
         text.split_once("..").and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
     match parsed {
@@ -369,7 +369,7 @@ fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     }
 }
 
-fn parse_guard(text: &str) -> Result<Guard, String> {
+pub fn parse_guard(text: &str) -> Result<Guard, String> {
     let known = || Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>().join(" ");
     Guard::ALL
         .iter()

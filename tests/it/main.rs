@@ -7,4 +7,5 @@ mod digests;
 mod nondeterminism;
 mod promises;
 mod queueing;
+mod shards;
 mod tidy;

@@ -2,16 +2,21 @@
 //!
 //! `cargo bench` prints nanoseconds of CPU for each message that a link delivered, and the ratio to the loop. The loop
 //! does the least that a simulation of messages can do: an ordered heap, one draw for the latency, one counter for the
-//! receiver. The world does it for the smallest machines there are, and for a whole system with brokers and services.
+//! receiver. The world does it for the smallest machines there are, and for a whole system with brokers and services,
+//! which is judged as well. `cargo bench --bench cost_per_message -- whole` measures what has the word in its name.
+
+mod measure;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hint::black_box;
 
+use hikyaku::checks::WaitOptions;
+use hikyaku::explore::run_seed;
 use hikyaku::scenario::plan::Plan;
 use hikyaku::types::random::combine;
 use hikyaku::types::*;
 use hikyaku::world::{self, RunReport};
+use measure::{cpu_of, median, wanted};
 
 const MESSAGES: u64 = 4_000_000;
 const ROUNDS: usize = 5;
@@ -50,11 +55,14 @@ fn main() {
         let echo = || world::echo(&plan, in_flight, MESSAGES).messages;
         compare(&format!("echo, {in_flight} in flight"), in_flight, at_most, echo);
     }
-    compare("whole run, 64 in flight", 64, 10.0, || messages_of(world::run(&plan, |_| {})));
+    compare("whole run, 64 in flight", 64, 10.0, || judged(&plan));
 }
 
 /// Alternates loop and body, so that both meet the same machine.
 fn compare(name: &str, in_flight: u64, at_most: f64, mut body: impl FnMut() -> u64) {
+    if !wanted(name) {
+        return;
+    }
     let (mut bare, mut world) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         bare.push(nanoseconds(|| bare_loop(in_flight, MESSAGES)));
@@ -65,33 +73,19 @@ fn compare(name: &str, in_flight: u64, at_most: f64, mut body: impl FnMut() -> u
     println!("{name:<24} bare loop {bare:6.1} ns  world {world:7.1} ns  ratio {ratio:5.2}x of at most {at_most:.1}x");
 }
 
-fn messages_of(report: RunReport) -> u64 {
+/// A whole run with machines and checks; how many messages it took.
+fn judged(plan: &Plan) -> u64 {
+    let (outcome, report): (_, RunReport) = run_seed(plan, WaitOptions::default(), |_| {});
     assert_eq!(report.panic, None);
     assert!(report.quiet, "the system came to rest");
+    assert!(outcome.counters.applied > 0, "the checks saw the work");
     report.messages
 }
 
 /// Nanoseconds of this process's CPU for each message.
 fn nanoseconds(body: impl FnOnce() -> u64) -> f64 {
-    let before = cpu_time();
-    let messages = black_box(body());
-    (cpu_time() - before) / messages as f64
-}
-
-/// CPU time of all threads of this process, also of those that have ended, in nanoseconds. The kernel gives it in ticks
-/// of 10 ms.
-fn cpu_time() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("the kernel's accounting of this process");
-    let (_, behind_name) = stat.rsplit_once(')').expect("a name in parentheses");
-    // Fields 14 and 15 of proc(5), utime and stime; the text begins with field 3.
-    let ticks =
-        behind_name.split_whitespace().skip(11).take(2).map(|word| word.parse::<u64>().expect("a number of ticks"));
-    ticks.sum::<u64>() as f64 * 1e7
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let (cpu, messages) = cpu_of(body);
+    cpu / messages as f64
 }
 
 fn bare_loop(in_flight: u64, messages: u64) -> u64 {

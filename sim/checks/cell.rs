@@ -4,6 +4,8 @@
 //! all of them. Runs that did not recover are never averaged away: with one of them the mean is unknown and they count
 //! as infinite in quantiles. "0 of n" is reported with its Wilson bound, because n seeds prove no more than that.
 //!
+//! [`CellJudge`] is a fold: of thousands of runs it keeps counts, one number for each metric, and the first few reasons.
+//!
 //! A required hazard that no seed shows is a violation, but only *unknown* when somebody ran a part of the scenario's
 //! seeds. Against a closed form the mean must agree within four standard errors, by the variance that theory tells or,
 //! failing that, by the scatter of the seeds.
@@ -13,6 +15,7 @@ use super::judge::word;
 use super::outcome::*;
 use crate::scenario::plan::*;
 use crate::theory::statistics::{Z_OF_THEORY, mean_and_deviation, wilson_upper_95, z_score};
+use crate::types::Seed;
 
 /// Whether these are all seeds of the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,28 +26,78 @@ pub enum Coverage {
 
 /// The runs of one cell, in order of their seeds.
 pub fn judge_cell(runs: &[RunOutcome], coverage: Coverage) -> CellVerdict {
-    let first = runs.first().expect("a cell has at least one run");
-    let count = |verdict: Verdict| runs.iter().filter(|run| run.verdict == verdict).count() as u64;
-    let mut counters = Counters::default();
-    runs.iter().for_each(|run| counters.add(&run.counters));
-    let expectations = (0..first.expectations.len()).map(|index| judge_expectation(runs, index, coverage)).collect();
-    let mut cell = CellVerdict {
-        scenario: first.scenario.clone(),
-        cell: first.cell.clone(),
-        verdict: Verdict::Holds,
-        reasons: Vec::new(),
-        runs: runs.len() as u64,
-        violated: count(Verdict::Violated),
-        unknown: count(Verdict::Unknown),
-        vacuous: count(Verdict::Vacuous),
-        violated_share_at_most: wilson_upper_95(count(Verdict::Violated), runs.len() as u64),
-        worst_seed: runs.iter().find(|run| run.verdict == Verdict::Violated).map(|run| run.seed),
-        expectations,
-        floors: floors(runs),
-        counters,
-    };
-    conclude(&mut cell, runs, coverage);
-    cell
+    let mut judge = CellJudge::default();
+    runs.iter().for_each(|run| judge.add(run));
+    judge.finish(coverage).expect("a cell has at least one run")
+}
+
+/// Folds the runs of one cell, in order of their seeds. It keeps a few numbers of each run and no run.
+#[derive(Clone, Debug, Default)]
+pub struct CellJudge {
+    /// What the first run says of all of them: names and demands.
+    head: Option<(String, String)>,
+    runs: u64,
+    by_verdict: [u64; 4],
+    worst_seed: Option<Seed>,
+    counters: Counters,
+    expectations: Vec<ExpectationFold>,
+    floors: Vec<FloorResult>,
+    /// Reasons of runs with their verdict, the first [`REASONS_KEPT`] of each verdict.
+    reasons: Vec<(Verdict, String)>,
+}
+
+impl CellJudge {
+    pub fn add(&mut self, run: &RunOutcome) {
+        if self.head.is_none() {
+            self.head = Some((run.scenario.clone(), run.cell.clone()));
+            self.expectations = run.expectations.iter().map(ExpectationFold::new).collect();
+            let over_seeds = run.floors.iter().filter(|floor| floor.over_all_seeds);
+            self.floors = over_seeds.map(|floor| FloorResult { measured: 0, ..*floor }).collect();
+        }
+        self.runs += 1;
+        self.by_verdict[run.verdict as usize] += 1;
+        self.counters.add(&run.counters);
+        assert!(self.expectations.len() == run.expectations.len(), "runs of one cell have one plan");
+        for (fold, result) in self.expectations.iter_mut().zip(&run.expectations) {
+            fold.add(run.seed, result);
+        }
+        let over_seeds = run.floors.iter().filter(|floor| floor.over_all_seeds);
+        for (sum, floor) in self.floors.iter_mut().zip(over_seeds) {
+            sum.measured += floor.measured;
+        }
+        if run.verdict == Verdict::Violated {
+            self.worst_seed.get_or_insert(run.seed);
+        }
+        if run.verdict != Verdict::Holds && self.by_verdict[run.verdict as usize] <= REASONS_KEPT as u64 {
+            let reason = run.reasons.first().map_or("", |reason| reason.as_str());
+            self.reasons.push((run.verdict, format!("seed {}: {reason}", run.seed.0)));
+        }
+    }
+
+    /// Nothing when there was no run.
+    pub fn finish(self, coverage: Coverage) -> Option<CellVerdict> {
+        let (scenario, cell) = self.head?;
+        let count = |verdict: Verdict| self.by_verdict[verdict as usize];
+        let runs = self.runs;
+        let mut verdict = CellVerdict {
+            scenario,
+            cell,
+            verdict: Verdict::Holds,
+            reasons: Vec::new(),
+            reasons_left_out: 0,
+            runs,
+            violated: count(Verdict::Violated),
+            unknown: count(Verdict::Unknown),
+            vacuous: count(Verdict::Vacuous),
+            violated_share_at_most: wilson_upper_95(count(Verdict::Violated), runs),
+            worst_seed: self.worst_seed,
+            expectations: self.expectations.into_iter().map(|fold| fold.finish(coverage)).collect(),
+            floors: self.floors,
+            counters: self.counters,
+        };
+        conclude(&mut verdict, self.reasons, coverage);
+        Some(verdict)
+    }
 }
 
 /// Cells of one family: decides the bounds that compare a cell with a sibling.
@@ -66,44 +119,85 @@ pub fn judge_family(mut cells: Vec<CellVerdict>) -> Vec<CellVerdict> {
     cells
 }
 
-fn judge_expectation(runs: &[RunOutcome], index: usize, coverage: Coverage) -> CellExpectation {
-    let results: Vec<&ExpectationResult> = runs.iter().filter_map(|run| run.expectations.get(index)).collect();
-    let first = results[0];
-    assert!(results.iter().all(|result| result.subject == first.subject), "runs of one cell have one plan");
-    let worst = (0..results.len()).max_by_key(|run| (results[*run].verdict, std::cmp::Reverse(*run))).unwrap_or(0);
-    let seen_in = results.iter().filter(|result| is_seen(result)).count() as u64;
-    let of = results.len() as u64;
-    let statistics = statistics(&results);
-    let theory = results.iter().filter_map(|result| result.theory).collect::<Vec<_>>();
-    let before: Vec<f64> = results.iter().filter_map(|result| result.before).collect();
-    let mut decided = vec![(results[worst].verdict, results[worst].why.clone())];
-    if is_required(&first.demand) && seen_in == 0 {
-        decided.push(match coverage {
-            Coverage::AllSeeds => (Verdict::Violated, format!("not seen in any of {of} seeds")),
-            Coverage::SomeSeeds => (Verdict::Unknown, format!("not seen in the {of} seeds that were run")),
-        });
+/// One expectation over the runs so far.
+#[derive(Clone, Debug)]
+struct ExpectationFold {
+    subject: Subject,
+    name: String,
+    demand: Demand,
+    /// The worst verdict of a run, of the first run that has it.
+    worst: (Verdict, String, Seed),
+    seen_in: u64,
+    of: u64,
+    values: Values,
+    theory: Vec<TheoryValue>,
+    before: Vec<f64>,
+    example: Option<Evidence>,
+}
+
+impl ExpectationFold {
+    fn new(first: &ExpectationResult) -> ExpectationFold {
+        ExpectationFold {
+            subject: first.subject,
+            name: first.name.clone(),
+            demand: first.demand.clone(),
+            worst: (Verdict::Holds, String::new(), Seed(0)),
+            seen_in: 0,
+            of: 0,
+            values: Values::default(),
+            theory: Vec::new(),
+            before: Vec::new(),
+            example: None,
+        }
     }
-    if let Demand::Bounds(bounds) = &first.demand {
-        let over_seeds = bounds.iter().filter(|bound| is_over_seeds(bound));
-        decided.extend(over_seeds.map(|bound| judge_statistic(bound, statistics.as_ref(), &theory, &before)));
+
+    fn add(&mut self, seed: Seed, result: &ExpectationResult) {
+        assert!(result.subject == self.subject, "runs of one cell have one plan");
+        if self.worst.0 < result.verdict || self.of == 0 {
+            self.worst = (result.verdict, result.why.clone(), seed);
+        }
+        self.seen_in += u64::from(is_seen(result));
+        self.of += 1;
+        self.values.add(result.measured);
+        self.theory.extend(result.theory);
+        self.before.extend(result.before);
+        if self.example.is_none() {
+            self.example = result.evidence.first().cloned();
+        }
     }
-    let (verdict, why) = decided.into_iter().rev().max_by_key(|(verdict, _)| *verdict).expect("at least the runs'");
-    let shown = results.iter().position(|result| !result.evidence.is_empty());
-    CellExpectation {
-        subject: first.subject,
-        name: first.name.clone(),
-        demand: first.demand.clone(),
-        verdict,
-        why,
-        seen_in,
-        of,
-        share_at_most: wilson_upper_95(seen_in, of),
-        statistics,
-        theory: mean_and_deviation(&theory.iter().map(|theory| theory.value).collect::<Vec<_>>()).map(|(mean, _)| mean),
-        theory_deviation: deviation_told(&theory),
-        before: mean_and_deviation(&before).map(|(mean, _)| mean),
-        worst_seed: (results[worst].verdict != Verdict::Holds).then(|| runs[worst].seed),
-        example: shown.and_then(|run| results[run].evidence.first().cloned()),
+
+    fn finish(self, coverage: Coverage) -> CellExpectation {
+        let ExpectationFold { subject, name, demand, worst, seen_in, of, values, theory, before, example } = self;
+        let statistics = values.statistics();
+        let mut decided = vec![(worst.0, worst.1)];
+        if is_required(&demand) && seen_in == 0 {
+            decided.push(match coverage {
+                Coverage::AllSeeds => (Verdict::Violated, format!("not seen in any of {of} seeds")),
+                Coverage::SomeSeeds => (Verdict::Unknown, format!("not seen in the {of} seeds that were run")),
+            });
+        }
+        if let Demand::Bounds(bounds) = &demand {
+            let over_seeds = bounds.iter().filter(|bound| is_over_seeds(bound));
+            decided.extend(over_seeds.map(|bound| judge_statistic(bound, statistics.as_ref(), &theory, &before)));
+        }
+        let (verdict, why) = decided.into_iter().rev().max_by_key(|(verdict, _)| *verdict).expect("at least the runs'");
+        let told: Vec<f64> = theory.iter().map(|theory| theory.value).collect();
+        CellExpectation {
+            subject,
+            name,
+            demand,
+            verdict,
+            why,
+            seen_in,
+            of,
+            share_at_most: wilson_upper_95(seen_in, of),
+            statistics,
+            theory: mean_and_deviation(&told).map(|(mean, _)| mean),
+            theory_deviation: deviation_told(&theory),
+            before: mean_and_deviation(&before).map(|(mean, _)| mean),
+            worst_seed: (worst.0 != Verdict::Holds).then_some(worst.2),
+            example,
+        }
     }
 }
 
@@ -123,42 +217,52 @@ fn is_required(demand: &Demand) -> bool {
     }
 }
 
-fn statistics(results: &[&ExpectationResult]) -> Option<Statistics> {
-    let mut values: Vec<f64> = Vec::new();
-    let mut lowest = f64::INFINITY;
-    let mut censored = 0;
-    for result in results {
-        match result.measured {
-            Measured::Count { count, .. } => values.push(count as f64),
-            Measured::Value(value) => values.push(value),
+/// Measured values over seeds.
+#[derive(Clone, Debug, Default)]
+struct Values {
+    values: Vec<f64>,
+    /// How many were censored, and the lowest of them.
+    censored: u64,
+    lowest_censored: Option<f64>,
+}
+
+impl Values {
+    fn add(&mut self, measured: Measured) {
+        match measured {
+            Measured::Count { count, .. } => self.values.push(count as f64),
+            Measured::Value(value) => self.values.push(value),
             Measured::Censored(at_least) => {
-                censored += 1;
-                lowest = lowest.min(at_least);
+                self.censored += 1;
+                self.lowest_censored = Some(self.lowest_censored.map_or(at_least, |lowest| lowest.min(at_least)));
             }
             Measured::Nothing => {}
         }
     }
-    let count = values.len() as u64 + censored;
-    if count == 0 {
-        return None;
+
+    fn statistics(self) -> Option<Statistics> {
+        let Values { mut values, censored, lowest_censored } = self;
+        let count = values.len() as u64 + censored;
+        if count == 0 {
+            return None;
+        }
+        values.sort_by(f64::total_cmp);
+        let quantile = |per_cent: u64| {
+            let rank = (count * per_cent).div_ceil(100).max(1);
+            values.get(rank as usize - 1).copied()
+        };
+        let moments = mean_and_deviation(&values).filter(|_| censored == 0);
+        Some(Statistics {
+            count,
+            censored,
+            mean: moments.map(|(mean, _)| mean),
+            deviation: moments.and_then(|(_, deviation)| deviation),
+            min: values.first().copied().or(lowest_censored).expect("a value or a censored one"),
+            p50: quantile(50),
+            p95: quantile(95),
+            p99: quantile(99),
+            max: quantile(100),
+        })
     }
-    values.sort_by(f64::total_cmp);
-    let quantile = |per_cent: u64| {
-        let rank = (count * per_cent).div_ceil(100).max(1);
-        values.get(rank as usize - 1).copied()
-    };
-    let moments = mean_and_deviation(&values).filter(|_| censored == 0);
-    Some(Statistics {
-        count,
-        censored,
-        mean: moments.map(|(mean, _)| mean),
-        deviation: moments.and_then(|(_, deviation)| deviation),
-        min: values.first().copied().unwrap_or(lowest),
-        p50: quantile(50),
-        p95: quantile(95),
-        p99: quantile(99),
-        max: quantile(100),
-    })
 }
 
 fn judge_statistic(
@@ -233,22 +337,10 @@ fn within(mean: f64, expected: f64, tolerance: f64, what: &str) -> (Verdict, Str
     }
 }
 
-fn floors(runs: &[RunOutcome]) -> Vec<FloorResult> {
-    let first = &runs[0].floors;
-    let over_seeds = first.iter().enumerate().filter(|(_, floor)| floor.over_all_seeds);
-    let sums = over_seeds.map(|(index, floor)| {
-        let measured = runs.iter().filter_map(|run| run.floors.get(index)).map(|floor| floor.measured).sum();
-        FloorResult { measured, ..*floor }
-    });
-    sums.collect()
-}
-
-fn conclude(cell: &mut CellVerdict, runs: &[RunOutcome], coverage: Coverage) {
-    let mut found: Vec<(Verdict, String)> = Vec::new();
-    for run in runs.iter().filter(|run| run.verdict != Verdict::Holds) {
-        let reason = run.reasons.first().map_or("", |reason| reason.as_str());
-        found.push((run.verdict, format!("seed {}: {reason}", run.seed.0)));
-    }
+fn conclude(cell: &mut CellVerdict, of_runs: Vec<(Verdict, String)>, coverage: Coverage) {
+    let failed_runs = cell.violated + cell.unknown + cell.vacuous;
+    let unlisted = failed_runs - of_runs.len() as u64;
+    let mut found = of_runs;
     let together = cell.expectations.iter().filter(|expectation| expectation.worst_seed.is_none());
     for expectation in together.filter(|expectation| expectation.verdict != Verdict::Holds) {
         found.push((expectation.verdict, format!("{}: {}", expectation.name, expectation.why)));
@@ -267,7 +359,8 @@ fn conclude(cell: &mut CellVerdict, runs: &[RunOutcome], coverage: Coverage) {
     let of_expectations = cell.expectations.iter().map(|expectation| expectation.verdict).max();
     let worst = found.first().map(|(verdict, _)| *verdict);
     cell.verdict = worst.into_iter().chain(of_expectations).max().unwrap_or(Verdict::Holds);
-    cell.reasons = found.into_iter().map(|(_, reason)| reason).collect();
+    cell.reasons_left_out = unlisted + found.len().saturating_sub(REASONS_KEPT) as u64;
+    cell.reasons = found.into_iter().take(REASONS_KEPT).map(|(_, reason)| reason).collect();
 }
 
 // --- families ---

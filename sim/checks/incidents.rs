@@ -95,6 +95,7 @@ impl Incidents {
             | Happening::LoadEnded
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
+            | Happening::FaultRefused { .. }
             | Happening::Panicked { .. } => {}
         }
         match &event.what {

@@ -14,6 +14,7 @@ use super::metrics::{measure, service_metrics};
 use super::outcome::*;
 use super::progress::WaitOptions;
 use super::trace::Trace;
+use crate::history::event::HANDLER_PANICKED;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
 use crate::types::*;
@@ -205,7 +206,9 @@ impl Judge {
         outcome.expectations.iter_mut().for_each(|result| result.name = self.name(result.subject));
         let mut found: Vec<(Verdict, String)> = Vec::new();
         if let Some(message) = &outcome.panicked {
-            found.push((Verdict::Violated, format!("a machine broke one of its own invariants: {message}")));
+            let whose =
+                if message.starts_with(HANDLER_PANICKED) { "" } else { "a machine broke one of its own invariants: " };
+            found.push((Verdict::Violated, format!("{whose}{message}")));
         } else if !complete {
             found.push((Verdict::Unknown, "the history stops before the end of the run".to_string()));
         }

@@ -75,30 +75,29 @@ pub struct Divergence {
 
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
-    partitions: BTreeMap<TopicPartition, PartitionLog>,
+    partitions: PartitionTable<PartitionLog>,
 }
 
 impl Logs {
     pub fn of(&self, partition: TopicPartition) -> Option<&PartitionLog> {
-        self.partitions.get(&partition)
+        self.partitions.get(partition)
     }
 
     pub fn of_mut(&mut self, partition: TopicPartition) -> &mut PartitionLog {
-        self.partitions.entry(partition).or_default()
+        self.partitions.or_insert_with(partition, PartitionLog::default)
     }
 
     pub fn partitions_of(&self, topic: TopicId) -> impl Iterator<Item = (TopicPartition, &PartitionLog)> {
-        let all = TopicPartition::new(topic, 0)..=TopicPartition::new(topic, u16::MAX);
-        self.partitions.range(all).map(|(partition, log)| (*partition, log))
+        self.all().filter(move |(partition, _)| partition.topic == topic)
     }
 
     pub fn all(&self) -> impl Iterator<Item = (TopicPartition, &PartitionLog)> {
-        self.partitions.iter().map(|(partition, log)| (*partition, log))
+        self.partitions.iter()
     }
 
     /// A process starts: what it holds is what it will say it found on its disk.
     pub fn restart(&mut self, node: NodeId) {
-        for log in self.partitions.values_mut() {
+        for (_, log) in self.partitions.iter_mut() {
             log.replicas.remove(&node);
         }
     }

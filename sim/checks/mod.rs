@@ -9,9 +9,11 @@
 //! file for each claim), `judge`, `signature`, `cell`.
 
 pub mod outcome;
+pub mod sweep;
 
 mod cell;
 mod closed_form;
+mod coverage;
 mod distribution;
 mod fate;
 mod guarantees;
@@ -30,7 +32,8 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use cell::{Coverage, judge_cell, judge_family};
+pub use cell::{CellJudge, Coverage, judge_cell, judge_family};
+pub use coverage::{State, StatesReached};
 pub use judge::{Judge, word};
 pub use outcome::*;
 pub use progress::WaitOptions;

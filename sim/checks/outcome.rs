@@ -564,13 +564,19 @@ pub const VIOLATIONS_KEPT: usize = 8;
 
 // --- cells: the runs of one cell over its seeds ---
 
+/// Reasons kept of a cell.
+pub const REASONS_KEPT: usize = 16;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CellVerdict {
     pub scenario: String,
     pub cell: String,
     pub verdict: Verdict,
+    /// The most telling, at most [`REASONS_KEPT`]; comparisons with a sibling stand behind them.
     pub reasons: Vec<String>,
+    /// So many more were found.
+    pub reasons_left_out: u64,
     pub runs: u64,
     pub violated: u64,
     pub unknown: u64,

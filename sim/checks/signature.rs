@@ -28,7 +28,7 @@ pub struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Broken {
-    /// A machine broke one of its own invariants, at this place of the source.
+    /// A machine broke one of its own invariants, or a handler panicked, at this place of the source.
     Machine(String),
     Invariant(Invariant),
     /// An expectation by its name: `db.orders loss`. Names stay when a plan shrinks, numbers do not.
@@ -75,7 +75,7 @@ fn place_of(message: &str) -> String {
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.broken {
-            Broken::Machine(place) => write!(f, "a machine broke its invariant at {place}")?,
+            Broken::Machine(place) => write!(f, "a panic at {place}")?,
             Broken::Invariant(invariant) => write!(f, "{}", word(invariant))?,
             Broken::Promise(name) => write!(f, "{name}")?,
         }

@@ -192,6 +192,7 @@ impl Trace {
             Happening::Paused
             | Happening::Resumed
             | Happening::FaultHealed { .. }
+            | Happening::FaultRefused { .. }
             | Happening::PowerLost { .. }
             | Happening::MessageDropped { .. } => {}
         }

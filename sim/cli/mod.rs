@@ -2,10 +2,15 @@
 
 mod check;
 mod exit;
+mod merge;
+mod replay;
 mod run;
 mod shards;
+mod shrink;
 mod summary;
+mod sweep;
 mod validate;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -27,6 +32,17 @@ enum Command {
     Run(run::RunArguments),
     /// Print a sweep as an array job of Slurm, an Indexed Job of Kubernetes or a workflow of GitHub.
     Shards(shards::ShardsArguments),
+    /// Run all cells and seeds of many scenarios in worker processes; failures are grouped, written at once, and can be replayed.
+    Sweep(sweep::SweepArguments),
+    /// Join the shards of a sweep into the files of the whole.
+    Merge(merge::MergeArguments),
+    /// A process of a sweep.
+    #[command(hide = true)]
+    Worker,
+    /// Run a recorded failure again, from its plan or its token, and compare.
+    Replay(replay::ReplayArguments),
+    /// Make a failing run into the smallest scenario that fails in the same way.
+    Shrink(shrink::ShrinkArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -55,6 +71,14 @@ enum Format {
     Json,
 }
 
+/// Of sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SweepFormat {
+    Human,
+    Json,
+    Github,
+}
+
 /// Runs the command line and returns its exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -68,6 +92,11 @@ pub fn main() -> std::process::ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Shards(arguments) => shards::shards(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Worker => worker::worker(),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -312,7 +312,7 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("part");
     fs::write(&temporary, content)
         .and_then(|()| fs::rename(&temporary, path))
@@ -330,7 +330,7 @@ fn folder_name(id: &str) -> String {
 }
 
 /// Raised by Ctrl-C and SIGTERM; the second one ends the process at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = stop.clone();
     ctrlc::set_handler(move || {

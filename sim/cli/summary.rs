@@ -5,11 +5,12 @@ use std::path::Path;
 
 use crate::checks::{CellExpectation, CellVerdict, Demand, PlaceFates, Subject, Verdict, word as word_of};
 use crate::explore::SeedRun;
+use crate::explore::replay::Token;
 use crate::report::numbers;
 use crate::report::table::{Align, Cell, Table};
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
-use crate::scenario::Family;
 use crate::scenario::plan::{Expectation, PlaceExpectation, Plan, ServiceMetric};
+use crate::scenario::{Family, printable};
 use crate::types::Seed;
 
 use super::run::Written;
@@ -67,7 +68,7 @@ fn render(summary: &Summary) -> String {
     text
 }
 
-fn word(verdict: Verdict) -> String {
+pub fn word(verdict: Verdict) -> String {
     match verdict {
         Verdict::Holds => paint(Tone::Holds, "HOLDS"),
         Verdict::Violated => paint(Tone::Violated, "VIOLATED"),
@@ -91,10 +92,11 @@ fn reasons(summary: &Summary) -> Vec<String> {
         })
     });
     let mut named: Vec<String> = named.collect();
-    let more = named.len().saturating_sub(REASONS);
+    let left_out: u64 = summary.verdicts.iter().map(|cell| cell.reasons_left_out).sum();
+    let more = named.len().saturating_sub(REASONS) as u64 + left_out;
     named.truncate(REASONS);
     if 0 < more {
-        named.push(format!("… and {more} more in verdict.json"));
+        named.push(format!("… and {more} more; verdict.json has all runs"));
     }
     named
 }
@@ -263,11 +265,36 @@ fn verdict_cell(verdict: Verdict) -> Cell {
     }
 }
 
+/// The worst run by its token, and how to make it small when it breaks a promise.
+fn replay_lines(summary: &Summary, seed: Seed) -> String {
+    let of_verdict = |cell: usize| summary.verdicts.get(cell).is_some_and(|judged| judged.verdict == summary.verdict);
+    let Some(run) = summary.runs.iter().find(|run| run.seed == seed && of_verdict(run.cell)) else {
+        return String::new();
+    };
+    let cell = &summary.family.cells[run.cell];
+    let path = printable(&summary.family.path.display().to_string());
+    let flags = summary.arguments.strip_prefix(&format!("hikyaku run {path}")).unwrap_or_default();
+    let token = Token::new(&cell.plan(seed), run.report.digest);
+    let elsewhere =
+        if summary.family.path.starts_with("scenarios") { String::new() } else { format!(" --scenario {path}") };
+    let mut text = format!(
+        "  {}  hikyaku replay {}{elsewhere}{flags}\n",
+        paint(Tone::Muted, "replay"),
+        escaped(&token.to_string())
+    );
+    if run.outcome.verdict == Verdict::Violated {
+        let id = if summary.family.cells.len() == 1 { String::new() } else { format!(" --cell {}", escaped(&cell.id)) };
+        text += &format!("  {}  hikyaku shrink {path}{id} --seed {}{flags}\n", paint(Tone::Muted, "small "), seed.0);
+    }
+    text
+}
+
 fn footer(summary: &Summary) -> String {
     let mut text = String::from("\n");
     let seed = summary.verdicts.iter().find(|cell| cell.verdict == summary.verdict).and_then(|cell| cell.worst_seed);
     let seed = seed.unwrap_or(Seed(summary.seeds.start));
     text += &format!("  {}  {} --seed {}\n", paint(Tone::Muted, "again "), summary.arguments, seed.0);
+    text += &replay_lines(summary, seed);
     let digest = summary.runs.first().map_or(0, |run| run.report.digest);
     text += &format!("  {}  {:032x} (first run)\n", paint(Tone::Muted, "digest"), digest);
     let files = summary.written.figures.iter().map(|figure| figure.stem).collect::<Vec<_>>();

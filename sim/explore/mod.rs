@@ -1,6 +1,10 @@
 //! Many runs of one scenario: over cells and seeds, in parallel, in an order that does not depend on the threads.
 
+pub mod library;
+pub mod replay;
 pub mod runs;
+pub mod shrink;
+pub mod sweep;
 pub mod validate;
 
 pub use runs::{SeedRun, in_parallel, run_family, run_seed};

@@ -54,11 +54,31 @@ pub enum Happening {
         kind: RequestKind,
         response: bool,
     },
-    /// A machine broke one of its own invariants. The run ends here.
+    /// A machine broke one of its own invariants, or a handler panicked. The run ends here.
     Panicked {
         message: String,
     },
+    /// A drawn fault did not fire, because its scenario's budget or window had no room for it.
+    FaultRefused {
+        fault: FaultId,
+        nodes: Vec<NodeId>,
+        why: Refusal,
+    },
 }
+
+/// Which limit a drawn fault would have broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    OutsideWindow,
+    BrokersDown,
+    ControllersDown,
+    InstancesDown,
+    /// Too many brokers lost power, or an in-sync set is not whole.
+    Lossy,
+}
+
+/// How the message of a panic begins that is a handler's and no machine's.
+pub const HANDLER_PANICKED: &str = "the handler of ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {

@@ -276,6 +276,9 @@ fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
             row("fault-fired").fault(*fault).nodes("nodes", nodes).nodes("peers", peers)
         }
         Happening::FaultHealed { fault } => row("fault-healed").fault(*fault),
+        Happening::FaultRefused { fault, nodes, why } => {
+            row("fault-refused").fault(*fault).nodes("nodes", nodes).debug("outcome", why)
+        }
         Happening::LoadEnded => row("load-ended"),
         Happening::Ended { quiet } => row("ended").flag("quiet", *quiet),
         Happening::MessageDropped { to, kind, response } => {

@@ -5,4 +5,4 @@ pub mod event;
 pub mod export;
 
 pub use digest::Digest;
-pub use event::{Event, Happening, StopReason};
+pub use event::{Event, Happening, Refusal, StopReason};

@@ -4,5 +4,6 @@ pub mod charts;
 pub mod figures;
 pub mod numbers;
 pub mod progress;
+pub mod sweep;
 pub mod table;
 pub mod terminal;

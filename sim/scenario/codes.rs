@@ -149,6 +149,11 @@ const CODES: &[(&str, &str)] = &[
         "S075",
         "`self` has no point.\n\n`self` is where the point of the trigger was reached; an instant and a state of the cluster have none.",
     ),
+    (
+        "S076",
+        "`[chaos]` cannot be understood.\n\n`profile`, `window`, `rate`, `length`, `families`, `budget`; \
+         for example `[chaos]` with `profile = \"heavy\"`.",
+    ),
     ("S080", "An expectation is about something that does not exist."),
     ("S081", "No step writes the place that is judged."),
     ("S082", "An expectation has an unknown word or attribute."),

@@ -243,6 +243,8 @@ fn check_variants(tree: &Table, axes: &[Axis], variants: &Table, problems: &Prob
     let only: BTreeSet<String> = only_names(tree, variants);
     let mut used = BTreeSet::new();
     for axis in axes.iter().filter(|axis| axis.is_free) {
+        // `--set` may run one value of the axis only; the variants of the others are still on it.
+        used.extend(axis.written_values());
         for value in &axis.values {
             let written = value.written();
             let known = written == "none" || variants.get(&written).is_some() || only.contains(&written);

@@ -181,7 +181,7 @@ pub const TOP: &[Key] = &[
     later("endpoint", Kind::Own("a table of tables"), "Systems of other people."),
     key("service", Kind::Own("a table of tables"), "Our own programs."),
     key("fault", Kind::Own("a table of faults"), "What goes wrong."),
-    later("chaos", Kind::Own("a table"), "Faults drawn from the seed."),
+    key("chaos", Kind::Own("a table"), "Faults drawn from the seed."),
     key("expect", Kind::Own("a table"), "What must hold."),
     key("floor", Kind::Own("a table"), "What must at least have happened."),
     key("matrix", Kind::Own("a table of axes"), "Values to vary."),
@@ -308,3 +308,32 @@ pub const BOUNDARIES: &[&str] = &["caller", "producer", "queue", "group", "consu
 
 /// Metrics of the run as a whole.
 pub const LATER_RUN_METRICS: &[&str] = &["connections", "broker-requests", "broker-bytes", "moving-parts", "unsettled"];
+
+pub const CHAOS: &[Key] = &[
+    key(
+        "profile",
+        Kind::Words(&["light", "heavy", "swarm"]),
+        "heavy: ten times the rate, with bursts; swarm: each family on or off for each seed.",
+    ),
+    key("window", Kind::Phrase("a part of the duration, as `10%..80%` or `5s..25s`"), "When its faults may fire."),
+    key("rate", Kind::Rate, "Incidents of all families together, before the profile's factor."),
+    key("length", Kind::Spread, "How long a fault lasts."),
+    key("families", Kind::Own("a list of families"), "Kinds of faults; all that the system has by default."),
+    key(
+        "budget",
+        Kind::Own("a table of limits, or \"none\""),
+        "What may be wrong at once; by default what the promises survive.",
+    ),
+];
+
+pub const BUDGET: &[Key] = &[
+    key("brokers-down", Kind::Integer(0, 1_000), "Brokers crashed, paused or cut off at once."),
+    key(
+        "lossy",
+        Kind::Integer(0, 1_000),
+        "Brokers that lost power or their disk, until their in-sync sets are whole again.",
+    ),
+    key("controllers-down", Kind::Integer(0, 1_000), "Voters down at once."),
+    key("instances-down", Kind::Integer(0, 1_000), "Instances of each service down at once."),
+    key("longest", Kind::Duration, "No fault lasts longer."),
+];

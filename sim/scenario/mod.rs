@@ -5,21 +5,26 @@
 //! All problems of a file are reported at once, each with place, cause and cure; after one, there is no plan. Nothing
 //! here runs anything: reading is total, quick, and free of panics for every input.
 
+mod chaos;
 mod codes;
 pub mod diagnostics;
 mod document;
+mod draft;
 mod family;
 mod fields;
 mod grid;
 mod keys;
 mod lower;
 pub mod plan;
+mod print;
 mod schema;
 mod sentence;
-mod soundness;
+pub mod sound;
+mod steps;
 mod tree;
 mod values;
 mod vocabulary;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +36,11 @@ use crate::types::{Guard, Random, Seed};
 pub use codes::{codes, explain_code};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity, printable};
 pub use document::Loader;
+pub use draft::{Draft, drafts, drafts_of};
 pub use schema::schema;
+pub use write::write_fault;
 
+use chaos::ChaosSpec;
 use diagnostics::Problems;
 use lower::{Lowered, OrdinalDraw};
 use plan::{Expectation, FaultTrigger, Ordinal, PlaceExpectation, Plan, Tolerance};
@@ -59,6 +67,7 @@ pub struct Cell {
     pub axes: Vec<(String, String)>,
     plan: Plan,
     draws: Vec<OrdinalDraw>,
+    chaos: Option<ChaosSpec>,
 }
 
 impl Family {
@@ -80,7 +89,7 @@ impl Family {
 impl Cell {
     /// Everything that a plan of this cell depends on beside its seed.
     fn fingerprint_text(&self) -> String {
-        format!("{:?} {:?}", self.plan, self.draws)
+        format!("{:?} {:?} {:?}", self.plan, self.draws, self.chaos)
     }
 
     /// The plan of one run. Occurrences at `any` are drawn for each fault by its name, so that taking a fault out leaves
@@ -96,6 +105,9 @@ impl Cell {
             if let FaultTrigger::When { ordinal, .. } = &mut fault.trigger {
                 *ordinal = Ordinal::These(drawn);
             }
+        }
+        if let Some(chaos) = &self.chaos {
+            chaos.draw(&mut plan);
         }
         plan
     }
@@ -125,6 +137,11 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Family, Diagnostics> {
     let mut family = parse(&name, &text, sets, &load_parent)?;
     family.path = path.to_path_buf();
     Ok(family)
+}
+
+/// Reads a scenario from a text that is no file; parents are looked for from the working directory.
+pub fn parse_text(name: &str, text: &str, sets: &[String]) -> Result<Family, Diagnostics> {
+    parse(name, text, sets, &load_parent)
 }
 
 /// The merged scenario with the origin of each value.
@@ -161,6 +178,7 @@ pub fn parse(name: &str, text: &str, sets: &[String], loader: Loader) -> Result<
                 axes: tree.axes.clone(),
                 plan: cell.plan.clone(),
                 draws: cell.draws.clone(),
+                chaos: cell.chaos.clone(),
             });
             lowered.push(cell);
         }

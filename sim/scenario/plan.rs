@@ -3,9 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::request::{Present, RequestKind};
+use crate::types::request::Present;
 use crate::types::settings::*;
 use crate::types::*;
+
+mod faults;
+
+pub use faults::*;
 
 /// Version of the random streams. Seeds of different versions are not comparable.
 pub const STREAM_VERSION: u32 = 1;
@@ -38,6 +42,8 @@ pub struct Plan {
     pub places: Vec<PlacePlan>,
     pub services: Vec<ServicePlan>,
     pub faults: Vec<FaultPlan>,
+    /// What `[chaos]` has drawn for this seed. Its faults stand among the others, under names with a slash.
+    pub chaos: Option<ChaosPlan>,
     pub expectations: Vec<Expectation>,
     pub floors: Vec<FloorPlan>,
 }
@@ -384,217 +390,6 @@ pub enum Rung {
     Refuse,
     Crash,
     Close,
-}
-
-// --- faults ---
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct FaultPlan {
-    pub id: FaultId,
-    pub name: String,
-    /// As written, for people.
-    pub text: String,
-    pub trigger: FaultTrigger,
-    pub action: FaultAction,
-    /// Heals after this long. A process that is down without it comes back after its own `restart`.
-    pub duration: Option<Duration>,
-    /// Repeats while the fault lasts.
-    pub every: Option<Duration>,
-    /// At most this many firings.
-    pub times: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultTrigger {
-    At(Time0),
-    When { state: FaultState, ordinal: Ordinal, delay: Duration },
-}
-
-/// An instant of the run, written as a duration.
-pub type Time0 = Duration;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ordinal {
-    /// These occurrences, counted from 1. `any` has been drawn already.
-    These(Vec<u64>),
-    Each,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultState {
-    /// A step of a service; `side` says where between and inside steps.
-    Step {
-        side: Side,
-        service: ServiceId,
-        step: StepSelector,
-    },
-    Rebalance(GroupId),
-    LeaderChange(PartitionSelector),
-    InSyncChange(PartitionSelector),
-    UnderMinInSync(PartitionSelector),
-    AlterPartition(PartitionSelector),
-    Lag {
-        group: GroupId,
-        above: u64,
-    },
-    Fired(FaultId),
-    Healed(FaultId),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    Before,
-    After,
-    Inside,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StepSelector {
-    Index(u16),
-    /// Any boundary of the list.
-    Any,
-    /// Any commit, automatic too.
-    Commit,
-    /// poll() returned records.
-    Poll,
-    /// Any step with an effect on a judged place.
-    Effect,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PartitionSelector {
-    pub topic: TopicId,
-    /// `None` is any.
-    pub partition: Option<u16>,
-}
-
-/// Who a fault is aimed at: a role, resolved when the fault fires.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    Node(NodeId),
-    Nodes(Vec<NodeId>),
-    Leader(PartitionSelector),
-    /// One follower.
-    Follower(PartitionSelector),
-    Followers(PartitionSelector),
-    Replicas(PartitionSelector),
-    AnyBroker,
-    Brokers,
-    Controller,
-    Controllers,
-    Coordinator(GroupId),
-    Owner {
-        partition: PartitionSelector,
-        group: GroupId,
-    },
-    /// Where the point was reached.
-    Oneself,
-    AnyOf(u16, Box<Target>),
-    /// Every process that no other target of the fault names.
-    Rest,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LinkTarget {
-    pub from: Target,
-    pub to: Target,
-    pub both_ways: bool,
-    /// Only requests of this kind, with their responses.
-    pub kind: Option<RequestKind>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultAction {
-    Crash(Target),
-    LosePower(Target),
-    Wipe(Target),
-    Restart {
-        target: Target,
-        rolling: bool,
-    },
-    Pause(Target),
-    /// Times as slow, in thousandths.
-    Slow {
-        target: Target,
-        thousandths: u64,
-    },
-    StallDisk(Target),
-    SlowDisk {
-        target: Target,
-        thousandths: u64,
-    },
-    FailDisk(Target),
-    Cut(LinkTarget),
-    Isolate(Target),
-    Delay {
-        link: LinkTarget,
-        by: Spread,
-    },
-    Drop {
-        link: LinkTarget,
-        rate: Ratio,
-    },
-    Throttle {
-        link: LinkTarget,
-        bytes_per_second: ByteCount,
-    },
-    Reset(LinkTarget),
-    /// Wall clock; `false` is backwards.
-    Skew {
-        target: Target,
-        by: Duration,
-        forwards: bool,
-    },
-    HoldMetadata(Target),
-    ElectPreferred(TopicId),
-    Rebalance(GroupId),
-    ExpireOffsets(GroupId),
-    EnforceRetention(TopicId),
-}
-
-/// What kind of thing goes wrong: what `[chaos]` switches on and off, and what a sweep reports as reached or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultFamily {
-    Process,
-    Power,
-    Disk,
-    Network,
-    Clock,
-    Cluster,
-    Group,
-    Store,
-    Endpoint,
-    Load,
-    Poison,
-    Redelivery,
-}
-
-impl FaultFamily {
-    pub const ALL: [FaultFamily; 12] = [
-        FaultFamily::Process,
-        FaultFamily::Power,
-        FaultFamily::Disk,
-        FaultFamily::Network,
-        FaultFamily::Clock,
-        FaultFamily::Cluster,
-        FaultFamily::Group,
-        FaultFamily::Store,
-        FaultFamily::Endpoint,
-        FaultFamily::Load,
-        FaultFamily::Poison,
-        FaultFamily::Redelivery,
-    ];
 }
 
 // --- expectations ---

@@ -42,6 +42,7 @@ pub fn schema() -> Value {
     top.insert("store".into(), named(store()));
     top.insert("service".into(), named(service()));
     top.insert("fault".into(), named(fault()));
+    top.insert("chaos".into(), chaos());
     top.insert("expect".into(), expect());
     top.insert("floor".into(), floor());
     top.insert(
@@ -108,6 +109,21 @@ fn fault() -> Value {
         properties.insert("only".into(), one_or_many(name()));
     }
     fault
+}
+
+fn chaos() -> Value {
+    let families: Vec<&str> = super::plan::FaultFamily::ALL.map(super::plan::FaultFamily::name).to_vec();
+    let mut keys = properties(CHAOS.iter().copied());
+    keys.insert(
+        "families".into(),
+        json!({ "type": ["array", "string"], "items": { "enum": families }, "description": "Kinds of faults." }),
+    );
+    let budget = properties(BUDGET.iter().copied());
+    keys.insert(
+        "budget".into(),
+        json!({ "type": ["object", "string"], "properties": budget, "additionalProperties": false, "description": "What may be wrong at once, or \"none\"." }),
+    );
+    closed(keys)
 }
 
 /// A sentence, or the table of its words.

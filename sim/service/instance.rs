@@ -237,7 +237,7 @@ impl Service {
 }
 
 /// The topics to which a producer of a service publishes.
-fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
+pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
     let published = service.steps.iter().filter_map(|step| match step.action {
         Action::Publish { topic, producer, .. } if producer == number => Some(topic),
         Action::Publish { .. }

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod ids;
 pub mod metadata;
 pub mod note;
+pub mod partition_table;
 pub mod random;
 pub mod record;
 pub mod request;
@@ -18,6 +19,7 @@ pub mod units;
 
 pub use guard::{Guard, Guards};
 pub use ids::*;
+pub use partition_table::PartitionTable;
 pub use random::{Keyed, Random, Rng, Seed};
 pub use record::{Group, Message, Record, RecordBatch, Records};
 pub use step::{

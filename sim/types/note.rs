@@ -304,6 +304,35 @@ pub enum Note {
     },
 }
 
+impl Note {
+    /// Said outside the queue: by a caller, a service or a store about its own work, or by a producer or consumer about
+    /// what it sends and is told.
+    pub fn is_of_clients(&self) -> bool {
+        matches!(
+            self,
+            Note::Sent { .. }
+                | Note::BatchSent { .. }
+                | Note::SendSucceeded { .. }
+                | Note::SendFailed { .. }
+                | Note::Polled { .. }
+                | Note::CommitSent { .. }
+                | Note::CommitAnswered { .. }
+                | Note::Arrived { .. }
+                | Note::Attempted { .. }
+                | Note::CallerSettled { .. }
+                | Note::FlowStarted { .. }
+                | Note::StepReached { .. }
+                | Note::StepDone { .. }
+                | Note::StepExecuted { .. }
+                | Note::FlowDone { .. }
+                | Note::RungReached { .. }
+                | Note::Abandoned { .. }
+                | Note::EffectApplied { .. }
+                | Note::StoreAnswerLost { .. }
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppendRole {
     Leader,

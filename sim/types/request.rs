@@ -472,6 +472,13 @@ pub enum StoreResponse {
     Refused,
 }
 
+impl FetchedPartition {
+    /// Neither refused nor told where the logs diverge.
+    pub fn is_read(&self) -> bool {
+        self.error == ErrorCode::None && self.diverging.is_none()
+    }
+}
+
 impl Request {
     /// Which request this is, as Kafka names it; for link rules, histories and transcripts.
     pub fn kind(&self) -> RequestKind {

@@ -5,7 +5,7 @@
 //! A batch that is torn in the middle fails its checksum when the log is recovered, so a whole number of batches
 //! survives. Truncations and the clean-shutdown marker are small and count as durable at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::scenario::plan::DiskSettings;
 use crate::types::random::combine;
@@ -18,7 +18,7 @@ pub struct Disk {
     settings: DiskSettings,
     draws: Keyed,
     operations: u64,
-    partitions: BTreeMap<TopicPartition, LogFile>,
+    partitions: PartitionTable<LogFile>,
     quorum: QuorumFile,
     clean_shutdown: Option<BrokerEpoch>,
     /// When the operation that was begun will be done.
@@ -53,7 +53,7 @@ impl Disk {
             settings,
             draws,
             operations: 0,
-            partitions: BTreeMap::new(),
+            partitions: PartitionTable::default(),
             quorum: QuorumFile::default(),
             clean_shutdown: None,
             busy: None,
@@ -113,19 +113,25 @@ impl Disk {
     pub fn apply(&mut self, operation: StorageOperation, now: Time) {
         match operation {
             StorageOperation::Append { partition, batch } => {
-                self.partitions.entry(partition).or_default().append(batch, now, self.settings.write_back)
+                self.partitions.or_insert_with(partition, LogFile::default).append(batch, now, self.settings.write_back)
             }
-            StorageOperation::Truncate { partition, to } => self.partitions.entry(partition).or_default().truncate(to),
-            StorageOperation::StartAt { partition, to } => self.partitions.entry(partition).or_default().start_at(to),
+            StorageOperation::Truncate { partition, to } => {
+                self.partitions.or_insert_with(partition, LogFile::default).truncate(to)
+            }
+            StorageOperation::StartAt { partition, to } => {
+                self.partitions.or_insert_with(partition, LogFile::default).start_at(to)
+            }
             StorageOperation::Checkpoint { high_watermarks } => {
                 for (partition, offset) in high_watermarks {
-                    let file = self.partitions.entry(partition).or_default();
+                    let file = self.partitions.or_insert_with(partition, LogFile::default);
                     file.image.high_watermark = offset;
                     file.durable_high_watermark = offset;
                     file.checkpointed = now;
                 }
             }
-            StorageOperation::Flush { partition } => self.partitions.entry(partition).or_default().written.clear(),
+            StorageOperation::Flush { partition } => {
+                self.partitions.or_insert_with(partition, LogFile::default).written.clear()
+            }
             StorageOperation::AppendQuorum { entry } => {
                 let expected = self.quorum.entries.last().map_or(0, |last| last.offset.0 + 1);
                 assert!(entry.offset.0 == expected, "metadata log written with a gap at {}", entry.offset);
@@ -149,7 +155,7 @@ impl Disk {
     pub fn lose_power(&mut self, now: Time, incarnation: Incarnation) -> u64 {
         let mut lost = 0;
         let settled = |written: Time, after: Option<Duration>| after.is_some_and(|after| written + after <= now);
-        for (partition, file) in &mut self.partitions {
+        for (partition, file) in self.partitions.iter_mut() {
             while file.written.front().is_some_and(|written| settled(*written, self.settings.write_back)) {
                 file.written.pop_front();
             }
@@ -177,7 +183,7 @@ impl Disk {
     /// What a starting process finds. The clean-shutdown marker is read once.
     pub fn image(&mut self) -> StorageImage {
         StorageImage {
-            partitions: self.partitions.iter().map(|(partition, file)| (*partition, file.image.clone())).collect(),
+            partitions: self.partitions.iter().map(|(partition, file)| (partition, file.image.clone())).collect(),
             quorum_log: self.quorum.entries.clone(),
             quorum_state: self.quorum.state,
             clean_shutdown: self.clean_shutdown.take(),

@@ -10,7 +10,7 @@ use super::faults::Active;
 use super::pump::{Scheduled, World};
 
 /// Between two restarts of a rolling restart, so that the first is back in its in-sync sets.
-const ROLLING_PAUSE: Duration = Duration::from_secs(10);
+pub const ROLLING_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether a fault begins or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +24,17 @@ impl<O: FnMut(&Event)> World<O> {
         if self.load_ended {
             return;
         }
-        let armed = &mut self.armed[fault.0 as usize];
+        let armed = &self.armed[fault.0 as usize];
         if armed.plan.times.is_some_and(|times| times <= armed.fired) {
             return;
         }
-        armed.fired += 1;
-        let (plan, firing) = (armed.plan.clone(), armed.fired);
+        let (plan, firing) = (armed.plan.clone(), armed.fired + 1);
         let (nodes, peers) = self.resolve(&plan, firing, oneself);
+        if let Some(why) = self.refusal(&plan, &nodes, &peers) {
+            self.record(NodeId(0), Happening::FaultRefused { fault, nodes, why });
+            return;
+        }
+        self.armed[fault.0 as usize].fired = firing;
         self.record(NodeId(0), Happening::FaultFired { fault, nodes: nodes.clone(), peers: peers.clone() });
         let until = plan.duration.map(|length| self.now + length);
         let index = self.active.len();
@@ -166,20 +170,35 @@ impl<O: FnMut(&Event)> World<O> {
                 (Turn::End, _) => {}
             },
             FaultAction::Pause(_) => nodes.iter().for_each(|node| self.pause(*node, turn)),
-            FaultAction::Slow { thousandths, .. } => {
-                nodes.iter().for_each(|node| self.nodes[node.0 as usize].slowness = chosen(turn, *thousandths));
+            // Faults of one kind may overlap: what holds is what is left of them.
+            FaultAction::Slow { .. } => {
+                for node in nodes {
+                    self.nodes[node.0 as usize].slowness = self.slowest(node, |action| match action {
+                        FaultAction::Slow { thousandths, .. } => Some(*thousandths),
+                        _ => None,
+                    });
+                }
             }
             FaultAction::StallDisk(_) => {
                 for node in nodes {
-                    self.nodes[node.0 as usize].disk.stalled = turn == Turn::Begin;
+                    let stalled = self.is_under(node, |action| matches!(action, FaultAction::StallDisk(_)));
+                    self.nodes[node.0 as usize].disk.stalled = stalled;
                     self.drain(node);
                 }
             }
-            FaultAction::SlowDisk { thousandths, .. } => {
-                nodes.iter().for_each(|node| self.nodes[node.0 as usize].disk.slowness = chosen(turn, *thousandths));
+            FaultAction::SlowDisk { .. } => {
+                for node in nodes {
+                    self.nodes[node.0 as usize].disk.slowness = self.slowest(node, |action| match action {
+                        FaultAction::SlowDisk { thousandths, .. } => Some(*thousandths),
+                        _ => None,
+                    });
+                }
             }
             FaultAction::FailDisk(_) => {
-                nodes.iter().for_each(|node| self.nodes[node.0 as usize].disk.failing = turn == Turn::Begin);
+                for node in nodes {
+                    let failing = self.is_under(node, |action| matches!(action, FaultAction::FailDisk(_)));
+                    self.nodes[node.0 as usize].disk.failing = failing;
+                }
             }
             FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),
             FaultAction::Isolate(_) => self.cut(&nodes, &peers, true, None, turn),
@@ -206,7 +225,12 @@ impl<O: FnMut(&Event)> World<O> {
                 let signed = if *forwards == (turn == Turn::Begin) { by } else { -by };
                 nodes.iter().for_each(|node| self.nodes[node.0 as usize].skew += signed);
             }
-            FaultAction::HoldMetadata(_) => self.command(&nodes, Command::HoldMetadata(turn == Turn::Begin)),
+            FaultAction::HoldMetadata(_) => {
+                for node in nodes {
+                    let held = self.is_under(node, |action| matches!(action, FaultAction::HoldMetadata(_)));
+                    self.command(&[node], Command::HoldMetadata(held));
+                }
+            }
             FaultAction::ElectPreferred(topic) if turn == Turn::Begin => {
                 self.command(&nodes, Command::ElectPreferred(*topic))
             }
@@ -224,6 +248,21 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
+    /// Whether a fault of this kind is in force at a node.
+    fn is_under(&self, node: NodeId, is_kind: impl Fn(&FaultAction) -> bool) -> bool {
+        self.in_force(node).any(is_kind)
+    }
+
+    /// The largest factor that is in force at a node, in thousandths.
+    fn slowest(&self, node: NodeId, factor: impl Fn(&FaultAction) -> Option<u64>) -> u64 {
+        self.in_force(node).filter_map(factor).max().unwrap_or(1000)
+    }
+
+    fn in_force(&self, node: NodeId) -> impl Iterator<Item = &FaultAction> {
+        let here = move |active: &&Active| !active.healed && active.nodes.contains(&node);
+        self.active.iter().filter(here).map(|active| &self.armed[active.fault.0 as usize].plan.action)
+    }
+
     fn take_down(&mut self, plan: &FaultPlan, nodes: &[NodeId], why: StopReason, turn: Turn) {
         // Coming back is an event of its own: each reason to be down ends at its own time.
         if turn == Turn::End {
@@ -232,6 +271,9 @@ impl<O: FnMut(&Event)> World<O> {
         for node in nodes {
             let stay_down = plan.duration.unwrap_or_else(|| self.restart_time(*node));
             self.kill(*node, why);
+            if why == StopReason::PowerLoss {
+                self.note_loss(*node);
+            }
             self.keep_down(*node, stay_down);
         }
     }
@@ -299,12 +341,5 @@ impl<O: FnMut(&Event)> World<O> {
         for node in nodes {
             self.schedule(self.now, Scheduled::Command { node: *node, command });
         }
-    }
-}
-
-fn chosen(turn: Turn, thousandths: u64) -> u64 {
-    match turn {
-        Turn::Begin => thousandths,
-        Turn::End => 1000,
     }
 }

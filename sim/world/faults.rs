@@ -194,10 +194,14 @@ fn commits_by_step(steps: &[StepPlan]) -> bool {
 }
 
 fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
+    // A place that may lose and repeat at will, such as a table of markers, is a means.
     let judged = |place: PlaceId| {
-        plan.expectations
-            .iter()
-            .any(|expectation| matches!(expectation, Expectation::Place(expected) if expected.place == place))
+        plan.expectations.iter().any(|expectation| match expectation {
+            Expectation::Place(expected) => {
+                expected.place == place && (expected.loss, expected.duplicates) != (Tolerance::Any, Tolerance::Any)
+            }
+            Expectation::Service { .. } => false,
+        })
     };
     match action {
         Action::Store { operations, .. } => operations.iter().any(|operation| match operation {

@@ -5,10 +5,12 @@
 //! madsim runtime on a fresh thread, so that nothing in the process can see the operating system's time or entropy.
 
 mod alarms;
+mod budget;
 mod disk;
 mod door;
 mod echo;
 mod faults;
+pub mod handlers;
 mod network;
 mod process;
 mod pump;
@@ -19,10 +21,14 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
+use madsim::runtime::Runtime;
+
 use crate::history::Event;
 use crate::scenario::plan::Plan;
 use crate::types::Time;
 
+pub use door::ROLLING_PAUSE;
+use handlers::{HandlerFailure, Handlers};
 use pump::World;
 
 /// What a run says of itself beside its history.
@@ -46,23 +52,55 @@ pub struct RunReport {
 /// Runs the plan to its end on a fresh thread. The observer sees the history as it grows.
 pub fn run(plan: &Plan, observer: impl FnMut(&Event) + Send) -> RunReport {
     let plan = Arc::new(plan.clone());
-    on_fresh_thread(move || drive(World::new(plan, observer)))
+    on_fresh_thread(0, move |runtime| {
+        runtime.block_on(async { drive(World::new(plan, Handlers::default(), observer)) })
+    })
+}
+
+/// As [`run`], with services whose program is Rust. What those returned errors comes beside the report.
+pub fn run_with(
+    plan: &Plan,
+    handlers: &Handlers,
+    observer: impl FnMut(&Event) + Send,
+) -> (RunReport, Vec<HandlerFailure>) {
+    if handlers.is_empty() {
+        return (run(plan, observer), Vec::new());
+    }
+    let (plan, handlers) = (Arc::new(plan.clone()), handlers.clone());
+    // Draws that handlers make of madsim differ from seed to seed, and are the same for each.
+    on_fresh_thread(plan.seed.0, move |runtime| {
+        let mut world = World::new(plan, handlers, observer);
+        let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world.run_handlers_to_the_end())));
+        conclude(outcome, &mut world);
+        let failures = std::mem::take(&mut world.handlers).into_failures();
+        (world.report(), failures)
+    })
 }
 
 /// Sends `messages` calls from one smallest process to another and back, `in_flight` at a time: what the world itself
 /// costs. Returns how many messages links delivered.
 pub fn echo(plan: &Plan, in_flight: u64, messages: u64) -> RunReport {
     let plan = Arc::new(plan.clone());
-    on_fresh_thread(move || drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {})))
+    on_fresh_thread(0, move |runtime| {
+        runtime.block_on(async { drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {})) })
+    })
 }
 
 fn drive<O: FnMut(&Event)>(mut world: World<O>) -> RunReport {
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_the_end()));
-    if outcome.is_err() {
-        let message = PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a machine panicked".into());
-        world.record_panic(message);
-    }
+    conclude(outcome, &mut world);
     world.report()
+}
+
+fn conclude<O: FnMut(&Event)>(outcome: std::thread::Result<()>, world: &mut World<O>) {
+    if outcome.is_err() {
+        world.record_panic(take_panic());
+    }
+}
+
+/// What the last panic of this thread's run said.
+fn take_panic() -> String {
+    PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a machine panicked".into())
 }
 
 thread_local! {
@@ -72,14 +110,13 @@ thread_local! {
 }
 
 /// One thread for each run: statics of a thread (hash keys, madsim's context) start anew.
-fn on_fresh_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+fn on_fresh_thread<T: Send>(seed: u64, body: impl FnOnce(&Runtime) -> T + Send) -> T {
     keep_panics_quiet();
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("run".into()).stack_size(8 << 20);
         let handle = thread.spawn_scoped(scope, || {
             RUNNING.set(true);
-            let runtime = madsim::runtime::Runtime::with_seed_and_config(0, madsim::Config::default());
-            runtime.block_on(async move { body() })
+            body(&Runtime::with_seed_and_config(seed, madsim::Config::default()))
         });
         match handle.expect("failed to start the thread of a run").join() {
             Ok(value) => value,

@@ -11,6 +11,7 @@ use crate::types::storage::StorageImage;
 use crate::types::*;
 
 use super::echo::Echo;
+use super::handlers::{HandlerProcess, Handlers};
 
 /// The machines of one process. Killing it is dropping this.
 pub enum Process {
@@ -20,6 +21,8 @@ pub enum Process {
         controller: Option<Box<Controller>>,
     },
     Service(Box<Service>),
+    /// An instance of a service whose program is Rust.
+    Handler(Box<HandlerProcess>),
     Store(Box<Store>),
     Callers(Box<Callers>),
     Echo(Echo),
@@ -29,7 +32,7 @@ pub enum Process {
 const FIRST_CONTROLLER_CHANNEL: u8 = 10;
 
 impl Process {
-    pub fn new(plan: &Arc<Plan>, node: NodeId, kind: NodeKind, guards: Guards) -> Process {
+    pub fn new(plan: &Arc<Plan>, node: NodeId, kind: NodeKind, guards: Guards, handlers: &Handlers) -> Process {
         match kind {
             NodeKind::Broker => Process::Kafka {
                 broker: Some(Box::new(Broker::new(broker_config(plan, node, guards)))),
@@ -43,7 +46,12 @@ impl Process {
                 broker: None,
                 controller: Some(Box::new(Controller::new(controller_config(plan, node, guards)))),
             },
-            NodeKind::Instance { .. } => Process::Service(Box::new(Service::new(plan.clone(), node, guards))),
+            NodeKind::Instance { service, .. } => match handlers.of(plan, service) {
+                Some(handler) => {
+                    Process::Handler(Box::new(HandlerProcess::new(plan.clone(), node, handler.clone(), guards)))
+                }
+                None => Process::Service(Box::new(Service::new(plan.clone(), node, guards))),
+            },
             NodeKind::Store { store } => Process::Store(Box::new(Store::new(plan.clone(), store))),
             NodeKind::Callers { service } => Process::Callers(Box::new(Callers::new(plan.clone(), service))),
         }
@@ -53,6 +61,7 @@ impl Process {
         match self {
             Process::Kafka { broker, controller } => handle_kafka(broker, controller, input, step),
             Process::Service(service) => service.handle(input, step),
+            Process::Handler(handler) => handler.handle(input, step),
             Process::Store(store) => store.handle(input, step),
             Process::Callers(callers) => callers.handle(input, step),
             Process::Echo(echo) => echo.handle(input, step),
@@ -70,6 +79,7 @@ impl Process {
                 }
             }
             Process::Service(service) => service.next_deadline(),
+            Process::Handler(handler) => handler.next_deadline(),
             Process::Store(store) => store.next_deadline(),
             Process::Callers(callers) => callers.next_deadline(),
             Process::Echo(_) => None,

@@ -13,9 +13,11 @@ use crate::types::*;
 
 use super::RunReport;
 use super::alarms::Alarms;
+use super::budget::Losses;
 use super::disk::Disk;
 use super::echo::Echo;
 use super::faults::{Active, Armed, Met};
+use super::handlers::Handlers;
 use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::Process;
 use super::queue::{EventQueue, Lane};
@@ -33,10 +35,11 @@ pub struct World<O> {
     pub(super) roles: Roles,
     pub(super) armed: Vec<Armed>,
     pub(super) active: Vec<Active>,
+    pub(super) losses: Losses,
     /// Faults whose trigger looks at notes.
     watching: bool,
     pub(super) load_ended: bool,
-    ended: bool,
+    pub(super) ended: bool,
     quiet: bool,
     outbox: Outbox,
     digest: Digest,
@@ -47,6 +50,7 @@ pub struct World<O> {
     steps_this_instant: u64,
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
+    pub(super) handlers: Handlers,
 }
 
 /// Something that will happen.
@@ -141,10 +145,11 @@ const QUIET_CHECK: Duration = Duration::from_millis(100);
 const STEPS_PER_INSTANT_MAX: u64 = 10_000_000;
 
 impl<O: FnMut(&Event)> World<O> {
-    pub fn new(plan: Arc<Plan>, observer: O) -> World<O> {
+    pub fn new(plan: Arc<Plan>, handlers: Handlers, observer: O) -> World<O> {
         let mut world = World::empty(plan.clone(), observer);
+        world.handlers = handlers;
         for node in &plan.nodes {
-            let process = Process::new(&plan, node.id, node.kind, world.guards);
+            let process = Process::new(&plan, node.id, node.kind, world.guards, &world.handlers);
             world.nodes[node.id.0 as usize].kind = Some(node.kind);
             world.nodes[node.id.0 as usize].process = Some(process);
         }
@@ -183,6 +188,7 @@ impl<O: FnMut(&Event)> World<O> {
             watching: armed.iter().any(|armed| armed.at().is_none()),
             armed,
             active: Vec::new(),
+            losses: Losses::default(),
             load_ended: false,
             ended: false,
             quiet: false,
@@ -195,32 +201,46 @@ impl<O: FnMut(&Event)> World<O> {
             steps_this_instant: 0,
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
+            handlers: Handlers::default(),
             plan,
         }
     }
 
     pub fn run_to_the_end(&mut self) {
+        self.start_all();
+        while !self.ended && self.happen_next() {}
+    }
+
+    pub(super) fn start_all(&mut self) {
         for index in 1..self.nodes.len() {
             self.start(NodeId(index as u16));
         }
-        while !self.ended {
-            let (alarm, number) = self.alarms.first();
-            let event = self.queue.next();
-            // At one instant the world goes first, then each node with its alarms, then the links.
-            if event.is_none_or(|event| (alarm, (number / 2) as Lane) < event) {
-                if alarm == Time::NEVER {
-                    break;
-                }
-                self.move_to(alarm);
-                self.ring(number);
-            } else if let Some((time, event)) = self.queue.pop() {
-                self.move_to(time);
-                self.happen(event);
-            }
-        }
     }
 
-    fn move_to(&mut self, time: Time) {
+    /// False when nothing will ever happen again.
+    pub(super) fn happen_next(&mut self) -> bool {
+        let (alarm, number) = self.alarms.first();
+        let event = self.queue.next();
+        // At one instant the world goes first, then each node with its alarms, then the links.
+        if event.is_none_or(|event| (alarm, (number / 2) as Lane) < event) {
+            if alarm == Time::NEVER {
+                return false;
+            }
+            self.move_to(alarm);
+            self.ring(number);
+        } else if let Some((time, event)) = self.queue.pop() {
+            self.move_to(time);
+            self.happen(event);
+        }
+        true
+    }
+
+    /// When something happens next.
+    pub(super) fn next_time(&self) -> Time {
+        self.queue.next().map_or(Time::NEVER, |(time, _)| time).min(self.alarms.first().0)
+    }
+
+    pub(super) fn move_to(&mut self, time: Time) {
         if self.now < time {
             self.now = time;
             self.steps_this_instant = 0;
@@ -281,7 +301,8 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Scheduled::LoadStart => assert!(
                 self.roles.groups_ready(),
-                "the cluster was not ready when the load began: a group without assignment or a partition without leader"
+                "the cluster was not ready when the load began: a group without assignment or a partition without leader (a \
+                 handler must have polled its consumer by then)"
             ),
             Scheduled::EndLoad => self.end_load(),
             Scheduled::QuietCheck => self.check_quiet(),
@@ -330,16 +351,10 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    /// For messages that the network sent by itself: connection and direction are in the message.
-    pub(super) fn offered_resets(&mut self, resets: Vec<Offered>) {
-        for offered in resets {
-            match offered {
-                Offered::Arrives(at, transit) => {
-                    self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit))
-                }
-                // A reset that cannot get through now is found out by whoever sends next.
-                Offered::Held(_) | Offered::Dropped(_) => {}
-            }
+    /// What the network sends by itself, to the clients of connections.
+    pub(super) fn offered_resets(&mut self, resets: Vec<(ConnectionId, Offered)>) {
+        for (connection, offered) in resets {
+            self.offered(connection, false, offered);
         }
     }
 
@@ -358,7 +373,7 @@ impl<O: FnMut(&Event)> World<O> {
                 (NodeKind::Store { store }, Some(rows)) => {
                     Process::Store(Box::new(Store::with_rows(self.plan.clone(), store, rows)))
                 }
-                _ => Process::new(&self.plan, id, kind, self.guards),
+                _ => Process::new(&self.plan, id, kind, self.guards, &self.handlers),
             });
             node.rng = self.plan.seed.stream(&format!("node {id} start {}", node.incarnation.0));
         }

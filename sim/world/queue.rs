@@ -3,7 +3,7 @@
 //! Events of one instant are ordered by their lane (a node or a link) and then by the order in which they were
 //! scheduled. So what happens first at an instant does not hang on who scheduled first on an unrelated lane.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::types::Time;
@@ -13,15 +13,23 @@ pub type Lane = u32;
 
 #[derive(Debug)]
 pub struct EventQueue<T> {
-    heap: BinaryHeap<Reverse<(Time, u64, u32)>>,
-    /// Payloads live beside the heap, so that sifting moves 24 bytes.
+    heap: BinaryHeap<Entry>,
+    /// Payloads live beside the heap, so that sifting moves little.
     slots: Vec<Option<T>>,
     free: Vec<u32>,
     scheduled: u64,
 }
 
-/// Bits of the second key that number the events of a lane: enough for 10^12 events in a run.
+/// Where an event stands in the heap. Time, lane and number are one number, so that comparing two is one comparison.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    order: u128,
+    slot: u32,
+}
+
+/// Bits of the order that number the events: enough for 10^12 in a run.
 const NUMBER_BITS: u32 = 40;
+const LANE_BITS: u32 = 24;
 
 impl<T> EventQueue<T> {
     pub fn new() -> EventQueue<T> {
@@ -39,23 +47,58 @@ impl<T> EventQueue<T> {
                 (self.slots.len() - 1) as u32
             }
         };
-        assert!(lane < 1 << (64 - NUMBER_BITS), "lane number out of range");
-        self.heap.push(Reverse((time, u64::from(lane) << NUMBER_BITS | self.scheduled, slot)));
+        assert!(lane < 1 << LANE_BITS, "lane number out of range");
+        let within = u64::from(lane) << NUMBER_BITS | self.scheduled;
+        self.heap.push(Entry { order: u128::from(time.0) << 64 | u128::from(within), slot });
         self.scheduled += 1;
     }
 
     /// Time and lane of the next event.
     pub fn next(&self) -> Option<(Time, Lane)> {
-        self.heap.peek().map(|Reverse((time, order, _))| (*time, (order >> NUMBER_BITS) as Lane))
+        self.heap.peek().map(|entry| (entry.time(), (entry.order as u64 >> NUMBER_BITS) as Lane))
     }
 
     pub fn pop(&mut self) -> Option<(Time, T)> {
-        let Reverse((time, _, slot)) = self.heap.pop()?;
-        self.free.push(slot);
-        let event = self.slots[slot as usize].take().expect("an event for every entry of the heap");
-        Some((time, event))
+        let entry = self.heap.pop()?;
+        self.free.push(entry.slot);
+        let event = self.slots[entry.slot as usize].take().expect("an event for every entry of the heap");
+        Some((entry.time(), event))
     }
 }
+
+impl Entry {
+    fn time(self) -> Time {
+        Time((self.order >> 64) as u64)
+    }
+}
+
+/// The heap has its greatest on top: the earliest is the greatest.
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        other.order.cmp(&self.order)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+    // The heap asks with these; spelled out they are one comparison.
+    fn lt(&self, other: &Entry) -> bool {
+        self.order > other.order
+    }
+    fn le(&self, other: &Entry) -> bool {
+        self.order >= other.order
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Entry {}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,8 @@ pub struct Roles {
     voters: Vec<NodeId>,
     pub controller: Option<NodeId>,
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
+    /// Registration of each broker.
+    pub broker_epochs: BTreeMap<NodeId, BrokerEpoch>,
     /// High watermark of each partition as its leader last said.
     high_watermarks: BTreeMap<TopicPartition, Offset>,
     /// Position and owner of each group in each partition.
@@ -52,6 +54,7 @@ impl Roles {
             voters: plan.cluster.controllers.clone(),
             controller: None,
             partitions: BTreeMap::new(),
+            broker_epochs: BTreeMap::new(),
             high_watermarks: BTreeMap::new(),
             owners: BTreeMap::new(),
             positions: BTreeMap::new(),
@@ -66,6 +69,9 @@ impl Roles {
         let open = &mut self.open[node.0 as usize];
         match note {
             Note::BecameController { .. } => self.controller = Some(node),
+            Note::BrokerChanged { broker, broker_epoch, .. } => {
+                self.broker_epochs.insert(*broker, *broker_epoch);
+            }
             Note::PartitionChanged { partition, state, .. } => {
                 self.partitions.insert(*partition, (**state).clone());
             }

@@ -34,6 +34,7 @@ pub fn shop() -> Plan {
         duration: Duration::from_secs(20),
         drain: Duration::from_secs(120),
         chart: None,
+        chaos: None,
         guards_off: Vec::new(),
         cluster: ClusterPlan {
             brokers: 3,

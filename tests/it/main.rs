@@ -2,10 +2,14 @@
 
 mod ablations;
 mod bad_input;
+mod chaos;
 mod common;
 mod digests;
+mod library;
 mod nondeterminism;
 mod promises;
 mod queueing;
 mod shards;
+mod shrink;
+mod sweep;
 mod tidy;

@@ -5,6 +5,7 @@
 //! `db.invoices` and commits. A history is told by [`Story`], one line for what happened.
 
 mod cells;
+mod coverage;
 mod fates;
 mod invariants;
 mod metrics;

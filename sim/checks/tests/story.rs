@@ -61,6 +61,7 @@ pub fn plan(effect: Billing) -> Plan {
         duration: Duration::from_secs(60),
         drain: Duration::from_secs(300),
         chart: None,
+        chaos: None,
         guards_off: Vec::new(),
         cluster: ClusterPlan {
             brokers: 2,

@@ -63,6 +63,14 @@ impl Connections {
         self.busy.get_mut(&connection)?.parked.as_mut()
     }
 
+    /// The fetch that a connection waits with.
+    pub fn waiting_fetch(&self, connection: ConnectionId) -> Option<&FetchRequest> {
+        match self.busy.get(&connection)?.parked.as_ref()? {
+            Parked::Fetch { request, .. } => Some(request),
+            Parked::Produce { .. } | Parked::Group { .. } => None,
+        }
+    }
+
     /// Takes the waiting request away to answer it; its connection is free for the next one.
     pub fn release(&mut self, connection: ConnectionId) -> Option<Parked> {
         let busy = self.busy.get_mut(&connection)?;

@@ -3,15 +3,14 @@
 //! The next fetch leaves when the answer to the last one has been applied, so what a leader knows of a follower is
 //! never ahead of the follower's log. Kafka: ReplicaFetcherManager with one fetcher per broker.
 
-use std::collections::BTreeMap;
-
 use crate::types::*;
 
 use super::Ask;
 
 #[derive(Clone, Debug, Default)]
 pub struct Fetchers {
-    by_leader: BTreeMap<NodeId, Fetcher>,
+    /// In the order of the leaders. They are few and looked at after every step.
+    by_leader: Vec<(NodeId, Fetcher)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,19 +25,23 @@ pub struct Fetcher {
 
 impl Fetchers {
     pub fn follow(&mut self, slot: usize, leader: NodeId) {
-        let slots = &mut self.by_leader.entry(leader).or_default().slots;
+        let place = self.by_leader.partition_point(|(other, _)| *other < leader);
+        if self.by_leader.get(place).is_none_or(|(other, _)| *other != leader) {
+            self.by_leader.insert(place, (leader, Fetcher::default()));
+        }
+        let slots = &mut self.by_leader[place].1.slots;
         assert!(!slots.contains(&slot), "a partition is followed twice from {leader}");
         slots.push(slot);
     }
 
     pub fn unfollow(&mut self, slot: usize, leader: NodeId) {
-        if let Some(fetcher) = self.by_leader.get_mut(&leader) {
+        if let Some(fetcher) = self.get_mut(leader) {
             fetcher.slots.retain(|other| *other != slot);
         }
     }
 
     pub fn get_mut(&mut self, leader: NodeId) -> Option<&mut Fetcher> {
-        self.by_leader.get_mut(&leader)
+        self.by_leader.iter_mut().find(|(other, _)| *other == leader).map(|(_, fetcher)| fetcher)
     }
 
     /// Leaders whose fetcher has something to do now.
@@ -48,7 +51,7 @@ impl Fetchers {
     }
 
     pub fn next_deadline(&self) -> Option<Time> {
-        self.by_leader.values().filter_map(Fetcher::next_deadline).min()
+        self.by_leader.iter().filter_map(|(_, fetcher)| fetcher.next_deadline()).min()
     }
 }
 

@@ -46,7 +46,7 @@ impl Broker {
         append: CoordinatorAppend,
         step: &mut Step,
     ) -> Option<Result<Offset, ErrorCode>> {
-        let Some(place) = self.places.get(&append.partition).copied() else {
+        let Some(place) = self.places.get(append.partition).copied() else {
             return Some(Err(ErrorCode::NotLeaderOrFollower));
         };
         let batch = RecordBatch {

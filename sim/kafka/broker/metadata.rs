@@ -53,8 +53,8 @@ impl Broker {
 
     fn take_role(&mut self, id: TopicPartition, step: &mut Step) {
         let state = &self.image.partitions[&id];
-        let place = match self.places.get(&id) {
-            Some(place) => *place,
+        let place = match self.places.get(id).copied() {
+            Some(place) => place,
             None if state.replicas.contains(&self.config.id) => self.open(id, LogImage::default(), step),
             None => return,
         };
@@ -102,8 +102,8 @@ impl Broker {
     fn drop_stale_proposals(&mut self) {
         let (slots, places) = (&self.slots, &self.places);
         self.link.retain_waiting(|proposal| {
-            let place = places.get(&proposal.request.partition);
-            place.is_some_and(|place| slots[*place].partition.awaits_proposal(proposal.number))
+            let place = places.get(proposal.request.partition).copied();
+            place.is_some_and(|place| slots[place].partition.awaits_proposal(proposal.number))
         });
     }
 }

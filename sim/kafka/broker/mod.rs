@@ -22,7 +22,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::kafka::group::{AppendToken, Coordinator, CoordinatorConfig};
-use crate::kafka::partition::{AckTicket, FinishedAck, Partition, PartitionSettings, Produced};
+use crate::kafka::partition::{AckTicket, FinishedAck, FollowerReader, Partition, PartitionSettings, Produced};
 use crate::types::metadata::{BrokerRegistration, ClusterImage};
 use crate::types::request::*;
 use crate::types::settings::{Acks, BrokerSettings, TopicSettings};
@@ -54,7 +54,7 @@ pub struct Broker {
     phase: Phase,
     /// Places never change; `places` finds them.
     slots: Vec<Slot>,
-    places: BTreeMap<TopicPartition, usize>,
+    places: PartitionTable<usize>,
     image: ClusterImage,
     connections: Connections,
     coordinator: Coordinator,
@@ -113,7 +113,7 @@ impl Broker {
         Broker {
             phase: Phase::Created,
             slots: Vec::new(),
-            places: BTreeMap::new(),
+            places: PartitionTable::default(),
             image: ClusterImage { topics: config.topics.clone(), ..ClusterImage::default() },
             connections: Connections::default(),
             coordinator: Coordinator::new(CoordinatorConfig {
@@ -205,7 +205,7 @@ impl Broker {
     }
 
     pub fn partition(&self, partition: TopicPartition) -> Option<&Partition> {
-        self.places.get(&partition).map(|place| &self.slots[*place].partition)
+        self.places.get(partition).copied().map(|place| &self.slots[place].partition)
     }
 
     fn start(&mut self, image: StorageImage, incarnation: Incarnation, step: &mut Step) {
@@ -378,6 +378,9 @@ impl Broker {
 
     /// Answers whoever waited for what this partition has just done.
     fn settle(&mut self, place: usize, step: &mut Step) {
+        if self.slots[place].partition.is_calm() {
+            return;
+        }
         self.slots[place].partition.check_invariants();
         let stirred = self.slots[place].partition.stirred();
         let (appended, high_watermark, role) = (stirred.appended, stirred.high_watermark, stirred.role);

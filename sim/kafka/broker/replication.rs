@@ -46,7 +46,7 @@ impl Broker {
         fetcher.in_flight = None;
         fetcher.not_before = step.time();
         for fetched in &response.partitions {
-            if let Some(place) = self.places.get(&fetched.partition).copied() {
+            if let Some(place) = self.places.get(fetched.partition).copied() {
                 self.slots[place].partition.handle_fetched(from, fetched, step);
                 self.settle(place, step);
             }
@@ -71,7 +71,7 @@ impl Broker {
         step: &mut Step,
     ) {
         if let Some(proposal) = self.link.handle_alter_partition(correlation, response, step)
-            && let Some(place) = self.places.get(&proposal.request.partition).copied()
+            && let Some(place) = self.places.get(proposal.request.partition).copied()
         {
             let partition = &mut self.slots[place].partition;
             partition.handle_alter_partition(proposal.number, response, &self.image, step);

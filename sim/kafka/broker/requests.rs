@@ -44,9 +44,9 @@ impl Broker {
         let mut remaining = 0;
         for (index, (id, batch)) in produce.batches.iter().enumerate() {
             let ticket = AckTicket::Request { connection: from.connection, index: index as u16 };
-            let produced = match self.places.get(id) {
+            let produced = match self.places.get(*id).copied() {
                 Some(place) => {
-                    let partition = &mut self.slots[*place].partition;
+                    let partition = &mut self.slots[place].partition;
                     partition.produce(batch, produce.acks, ticket, Some(from.peer), &self.image, step)
                 }
                 None => Produced::Answered { error: self.error_of_absent(*id), base_offset: Offset::ZERO },
@@ -67,8 +67,8 @@ impl Broker {
             step.reply(from, Response::Produce(answers));
         }
         for (id, _) in &produce.batches {
-            if let Some(place) = self.places.get(id) {
-                self.settle(*place, step);
+            if let Some(place) = self.places.get(*id).copied() {
+                self.settle(place, step);
             }
         }
     }
@@ -88,36 +88,41 @@ impl Broker {
     }
 
     fn handle_fetch(&mut self, from: ReplyTo, fetch: FetchRequest, step: &mut Step) {
-        let mut partitions = Vec::with_capacity(fetch.partitions.len());
-        let mut answered = Answered::default();
-        for question in &fetch.partitions {
-            let budget = answered.rest(fetch.max_bytes);
-            let fetched = match (self.places.get(&question.partition), fetch.replica) {
-                (Some(place), Some(replica)) => {
-                    let partition = &mut self.slots[*place].partition;
-                    partition.handle_follower_fetch(question, replica, budget, &self.image, step)
-                }
-                (Some(place), None) => self.slots[*place].partition.read_as_consumer(question, budget),
-                (None, _) => self.refuse_absent(question),
-            };
-            answered.count(&fetched);
-            partitions.push(fetched);
+        let may_wait = 0 < fetch.min_bytes.0 && !fetch.max_wait.is_zero() && !fetch.partitions.is_empty();
+        let answer = if may_wait && self.finds_nothing(&fetch) { None } else { self.answer_to(&fetch, may_wait) };
+        if let Some(replica) = fetch.replica {
+            self.count_follower(&fetch.partitions, answer.as_deref(), replica, step);
         }
-        // What followers have told is counted; acknowledgements leave before this answer does.
-        if fetch.replica.is_some() {
-            for question in &fetch.partitions {
-                if let Some(place) = self.places.get(&question.partition) {
-                    self.settle(*place, step);
-                }
+        match answer {
+            Some(partitions) => step.reply(from, Response::Fetch(FetchResponse { partitions })),
+            None => {
+                let deadline = step.time() + fetch.max_wait;
+                watch(&mut self.slots, &self.places, from.connection, &fetch);
+                let parked = Parked::Fetch { from, request: Box::new(fetch) };
+                self.connections.park(from.connection, parked, Some(deadline));
             }
         }
-        if answered.is_enough(&fetch) {
-            step.reply(from, Response::Fetch(FetchResponse { partitions }));
-        } else {
-            let deadline = step.time() + fetch.max_wait;
-            self.watch(from.connection, &fetch);
-            let parked = Parked::Fetch { from, request: Box::new(fetch) };
-            self.connections.park(from.connection, parked, Some(deadline));
+    }
+
+    /// What a follower tells with its fetch is counted after the read; acknowledgements leave before its answer does.
+    /// A fetch that waits was refused nowhere.
+    fn count_follower(
+        &mut self,
+        questions: &[FetchPartition],
+        answer: Option<&[FetchedPartition]>,
+        replica: FetchReplica,
+        step: &mut Step,
+    ) {
+        for (index, question) in questions.iter().enumerate() {
+            let is_read = answer.is_none_or(|partitions| partitions[index].is_read());
+            if let Some(place) = self.places.get(question.partition).copied().filter(|_| is_read) {
+                self.slots[place].partition.handle_follower_fetch(question, replica, &self.image, step);
+            }
+        }
+        for question in questions {
+            if let Some(place) = self.places.get(question.partition).copied() {
+                self.settle(place, step);
+            }
         }
     }
 
@@ -140,9 +145,9 @@ impl Broker {
             Some(Parked::Produce { .. }) => {
                 let Some(Parked::Produce { from, answers, .. }) = self.connections.release(connection) else { return };
                 for (index, answer) in answers.iter().enumerate() {
-                    if let Some(place) = self.places.get(&answer.partition) {
+                    if let Some(place) = self.places.get(answer.partition).copied() {
                         let ticket = AckTicket::Request { connection, index: index as u16 };
-                        self.slots[*place].partition.abandon(ticket, step);
+                        self.slots[place].partition.abandon(ticket, step);
                     }
                 }
                 step.reply(from, Response::Produce(answers));
@@ -152,44 +157,46 @@ impl Broker {
     }
 
     fn retry_fetch(&mut self, connection: ConnectionId, patience: Patience, step: &mut Step) {
-        let Some(Parked::Fetch { request, .. }) = self.connections.parked(connection) else { return };
-        let fetch = std::mem::take(&mut request.partitions);
-        let (replica, max_bytes) = (request.replica, request.max_bytes);
-        let mut partitions = Vec::with_capacity(fetch.len());
-        let mut answered = Answered::default();
-        for question in &fetch {
-            let budget = answered.rest(max_bytes);
-            let fetched = match (self.places.get(&question.partition), replica) {
-                (Some(place), Some(replica)) => {
-                    self.slots[*place].partition.read_as_follower(question, replica, budget, &self.image)
+        let Some(fetch) = self.connections.waiting_fetch(connection) else { return };
+        let waits = patience == Patience::Waits;
+        match self.answer_to(fetch, waits) {
+            Some(partitions) => {
+                if let Some(Parked::Fetch { from, .. }) = self.connections.release(connection) {
+                    step.reply(from, Response::Fetch(FetchResponse { partitions }));
                 }
-                (Some(place), None) => self.slots[*place].partition.read_as_consumer(question, budget),
+            }
+            None => watch(&mut self.slots, &self.places, connection, fetch),
+        }
+    }
+
+    /// What each partition of a fetch gives now. `None`: too little for one that may wait.
+    fn answer_to(&self, fetch: &FetchRequest, waits: bool) -> Option<Vec<FetchedPartition>> {
+        let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
+        let mut answered = Answered::default();
+        let mut partitions = Vec::with_capacity(fetch.partitions.len());
+        for question in &fetch.partitions {
+            let budget = answered.rest(fetch.max_bytes);
+            let fetched = match (self.places.get(question.partition).copied(), follower) {
+                (Some(place), Some(follower)) => {
+                    self.slots[place].partition.read_as_follower(question, follower, budget)
+                }
+                (Some(place), None) => self.slots[place].partition.read_as_consumer(question, budget),
                 (None, _) => self.refuse_absent(question),
             };
             answered.count(&fetched);
             partitions.push(fetched);
         }
-        let Some(Parked::Fetch { request, .. }) = self.connections.parked(connection) else { return };
-        request.partitions = fetch;
-        if patience == Patience::Waits && !answered.is_enough(request) {
-            let request = request.clone();
-            self.watch(connection, &request);
-            return;
-        }
-        if let Some(Parked::Fetch { from, .. }) = self.connections.release(connection) {
-            step.reply(from, Response::Fetch(FetchResponse { partitions }));
-        }
+        (!waits || answered.is_enough(fetch)).then_some(partitions)
     }
 
-    fn watch(&mut self, connection: ConnectionId, fetch: &FetchRequest) {
-        for question in &fetch.partitions {
-            let Some(place) = self.places.get(&question.partition) else { continue };
-            let slot = &mut self.slots[*place];
-            let list = if fetch.replica.is_some() { &mut slot.followers } else { &mut slot.consumers };
-            if !list.contains(&connection) {
-                list.push(connection);
-            }
-        }
+    /// Whether no partition has anything to say to a fetch. Most fetches begin so, and it is cheaper to know than to
+    /// read.
+    fn finds_nothing(&self, fetch: &FetchRequest) -> bool {
+        let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
+        fetch.partitions.iter().all(|question| {
+            let place = self.places.get(question.partition).copied();
+            place.is_some_and(|place| self.slots[place].partition.has_nothing_for(question, follower))
+        })
     }
 
     fn describe_cluster(&self, request: &MetadataRequest) -> MetadataResponse {
@@ -315,7 +322,7 @@ struct Answered {
 impl Answered {
     fn count(&mut self, fetched: &FetchedPartition) {
         self.bytes += fetched.batches.iter().map(|batch| batch.records.size().0.max(1)).sum::<u64>();
-        self.urgent |= fetched.error != ErrorCode::None || fetched.diverging.is_some();
+        self.urgent |= !fetched.is_read();
     }
 
     fn rest(&self, max_bytes: ByteCount) -> ByteCount {
@@ -323,6 +330,18 @@ impl Answered {
     }
 
     fn is_enough(&self, fetch: &FetchRequest) -> bool {
-        self.urgent || fetch.min_bytes.0 <= self.bytes || fetch.max_wait.is_zero() || fetch.partitions.is_empty()
+        self.urgent || fetch.min_bytes.0 <= self.bytes
+    }
+}
+
+/// Puts the connection of a fetch that waits on the lists of its partitions.
+fn watch(slots: &mut [Slot], places: &PartitionTable<usize>, connection: ConnectionId, fetch: &FetchRequest) {
+    for question in &fetch.partitions {
+        let Some(place) = places.get(question.partition).copied() else { continue };
+        let slot = &mut slots[place];
+        let list = if fetch.replica.is_some() { &mut slot.followers } else { &mut slot.consumers };
+        if !list.contains(&connection) {
+            list.push(connection);
+        }
     }
 }

@@ -159,6 +159,14 @@ impl Consumer {
         self.advance(step);
     }
 
+    /// poll() returns without records, as when its timeout is over: from here on the application is away.
+    pub fn leave_poll(&mut self, step: &mut Step) {
+        if std::mem::take(&mut self.is_polling) {
+            self.membership.poll_deadline = step.time() + self.settings.max_poll_interval;
+            self.arm(self.membership.poll_deadline, "max poll interval");
+        }
+    }
+
     pub fn next_event(&mut self) -> Option<ConsumerEvent> {
         self.events.pop_front()
     }

@@ -135,21 +135,17 @@ impl Leader {
         }
     }
 
-    /// Reads first and counts then: the high watermark in the answer is the one before this fetch.
+    /// Counts what a fetch that could be read tells of a follower. The high watermark in its answer is the one before
+    /// this, as in Kafka.
     pub fn handle_follower_fetch(
         &mut self,
         replica: &mut Replica,
         question: &FetchPartition,
         from: FetchReplica,
-        budget: ByteCount,
         image: &ClusterImage,
         step: &mut Step,
-    ) -> FetchedPartition {
+    ) {
         let leader_end = replica.log.end_offset();
-        let answer = self.read_as_follower(replica, question, from, budget, image);
-        if answer.error != ErrorCode::None || answer.diverging.is_some() {
-            return answer;
-        }
         let remote = self.remotes.iter_mut().find(|remote| remote.broker == from.broker);
         let remote = remote.expect("a fetch was read for an assigned replica");
         let before = remote.log_end_offset;
@@ -159,18 +155,22 @@ impl Leader {
         if before != remote.log_end_offset {
             self.maybe_advance(replica, image, step);
         }
-        answer
+    }
+
+    /// The follower stands at the end of this log, and its own log is the same up to there.
+    pub fn has_nothing_for(&self, replica: &Replica, question: &FetchPartition, from: FollowerReader) -> bool {
+        question.fetch_offset == replica.log.end_offset()
+            && self.check_follower_fetch(replica, question, from) == Ok(None)
     }
 
     pub fn read_as_follower(
         &self,
         replica: &Replica,
         question: &FetchPartition,
-        from: FetchReplica,
+        from: FollowerReader,
         budget: ByteCount,
-        image: &ClusterImage,
     ) -> FetchedPartition {
-        match self.check_follower_fetch(replica, question, from, image) {
+        match self.check_follower_fetch(replica, question, from) {
             Err(ErrorCode::OffsetOutOfRange) => {
                 let diverging = DivergingEpoch { epoch: self.leader_epoch, end_offset: replica.log.end_offset() };
                 FetchedPartition { diverging: Some(diverging), ..replica.refuse(question, ErrorCode::OffsetOutOfRange) }
@@ -296,15 +296,14 @@ impl Leader {
         &self,
         replica: &Replica,
         question: &FetchPartition,
-        from: FetchReplica,
-        image: &ClusterImage,
+        from: FollowerReader,
     ) -> Result<Option<DivergingEpoch>, ErrorCode> {
         let guards = replica.settings.guards;
         self.check_epoch(question.current_leader_epoch, guards)?;
         if !self.remotes.iter().any(|remote| remote.broker == from.broker) {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
-        if image.brokers.get(&from.broker).is_some_and(|known| from.broker_epoch < known.broker_epoch) {
+        if from.is_stale {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         let Some(last_fetched) = question.last_fetched_epoch else { return Ok(None) };

@@ -90,6 +90,14 @@ pub struct FinishedAck {
     pub base_offset: Offset,
 }
 
+/// A follower as a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerReader {
+    broker: NodeId,
+    /// It has registered anew since it sent this. KIP-903.
+    is_stale: bool,
+}
+
 /// A change of the in-sync set to ask the controller for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -108,6 +116,14 @@ pub struct Stirred {
     pub role: bool,
     pub acks: Vec<FinishedAck>,
     pub proposal: Option<Proposal>,
+}
+
+impl FollowerReader {
+    pub fn new(replica: FetchReplica, image: &ClusterImage) -> FollowerReader {
+        let known = image.brokers.get(&replica.broker);
+        let is_stale = known.is_some_and(|known| replica.broker_epoch < known.broker_epoch);
+        FollowerReader { broker: replica.broker, is_stale }
+    }
 }
 
 impl Partition {
@@ -173,33 +189,42 @@ impl Partition {
         }
     }
 
-    /// A follower's fetch has arrived: answers what there is, and counts what it says about the follower.
+    /// A follower's fetch has arrived and was read without an error: counts what it says about the follower.
     pub fn handle_follower_fetch(
         &mut self,
         question: &FetchPartition,
         from: FetchReplica,
-        budget: ByteCount,
         image: &ClusterImage,
         step: &mut Step,
-    ) -> FetchedPartition {
-        match &mut self.role {
-            Role::Leader(leader) => {
-                leader.handle_follower_fetch(&mut self.replica, question, from, budget, image, step)
-            }
-            Role::Follower(_) | Role::Offline => self.replica.refuse(question, ErrorCode::NotLeaderOrFollower),
+    ) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.handle_follower_fetch(&mut self.replica, question, from, image, step);
         }
     }
 
-    /// What a follower's fetch that has waited gets now.
+    /// Whether a fetch would get no record, no error and no divergence. `from` is absent for a consumer.
+    pub fn has_nothing_for(&self, question: &FetchPartition, from: Option<FollowerReader>) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        let replica = &self.replica;
+        match from {
+            Some(from) => leader.has_nothing_for(replica, question, from),
+            None => {
+                replica.holds(question.fetch_offset)
+                    && replica.high_watermark <= question.fetch_offset
+                    && leader.check_epoch(question.current_leader_epoch, replica.settings.guards).is_ok()
+            }
+        }
+    }
+
+    /// What a follower gets now.
     pub fn read_as_follower(
         &self,
         question: &FetchPartition,
-        from: FetchReplica,
+        from: FollowerReader,
         budget: ByteCount,
-        image: &ClusterImage,
     ) -> FetchedPartition {
         match &self.role {
-            Role::Leader(leader) => leader.read_as_follower(&self.replica, question, from, budget, image),
+            Role::Leader(leader) => leader.read_as_follower(&self.replica, question, from, budget),
             Role::Follower(_) | Role::Offline => self.replica.refuse(question, ErrorCode::NotLeaderOrFollower),
         }
     }
@@ -310,6 +335,12 @@ impl Partition {
         };
         let end = checked.is_ok().then(|| self.replica.log.end_offset_for_epoch(question.leader_epoch)).flatten();
         EpochEndOffset { partition: question.partition, error: checked.err().unwrap_or_default(), end }
+    }
+
+    /// Whether nothing has happened since the broker last looked.
+    pub fn is_calm(&self) -> bool {
+        let Stirred { appended, high_watermark, role, acks, proposal } = &self.replica.stirred;
+        !appended && !high_watermark && !role && acks.is_empty() && proposal.is_none()
     }
 
     /// What has happened since this was last called.
@@ -472,13 +503,19 @@ impl Replica {
         }
     }
 
+    /// Whether a reader may stand there: at a record of the log, or at its end.
+    fn holds(&self, offset: Offset) -> bool {
+        self.log.start_offset() <= offset && offset <= self.log.end_offset()
+    }
+
     fn read(&self, question: &FetchPartition, below: Offset, budget: ByteCount) -> FetchedPartition {
         let from = question.fetch_offset;
-        if from < self.log.start_offset() || self.log.end_offset() < from {
+        if !self.holds(from) {
             return self.refuse(question, ErrorCode::OffsetOutOfRange);
         }
         let most = ByteCount(budget.0.min(question.max_bytes.0));
-        let batches = if most.0 == 0 { Vec::new() } else { self.log.read(from, below, most).to_vec() };
+        let nothing = most.0 == 0 || below <= from;
+        let batches = if nothing { Vec::new() } else { self.log.read(from, below, most).to_vec() };
         FetchedPartition { batches, ..self.refuse(question, ErrorCode::None) }
     }
 

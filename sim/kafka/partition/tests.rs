@@ -276,7 +276,11 @@ impl Cluster {
         let replica = FetchReplica { broker: from, broker_epoch };
         let budget = ByteCount(1 << 20);
         let fetched = self.step(leader, |partition, image, step| {
-            partition.handle_follower_fetch(&question, replica, budget, image, step)
+            let fetched = partition.read_as_follower(&question, FollowerReader::new(replica, image), budget);
+            if fetched.is_read() {
+                partition.handle_follower_fetch(&question, replica, image, step);
+            }
+            fetched
         });
         if holds {
             self.held_fetches.insert(from, (leader, fetched));

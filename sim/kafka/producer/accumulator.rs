@@ -101,7 +101,7 @@ pub(super) struct Accumulator {
     used: u64,
     created: u64,
     batches: BTreeMap<BatchId, Batch>,
-    queues: BTreeMap<TopicPartition, Queue>,
+    queues: PartitionTable<Queue>,
 }
 
 impl Accumulator {
@@ -112,7 +112,7 @@ impl Accumulator {
             used: 0,
             created: 0,
             batches: BTreeMap::new(),
-            queues: BTreeMap::new(),
+            queues: PartitionTable::default(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Accumulator {
     }
 
     pub fn queue_mut(&mut self, partition: TopicPartition) -> &mut Queue {
-        self.queues.entry(partition).or_insert_with(|| Queue {
+        self.queues.or_insert_with(partition, || Queue {
             batches: VecDeque::new(),
             in_flight: 0,
             sequences: Sequences::default(),
@@ -176,7 +176,7 @@ impl Accumulator {
     }
 
     pub fn queue(&self, partition: TopicPartition) -> Option<&Queue> {
-        self.queues.get(&partition)
+        self.queues.get(partition)
     }
 
     pub fn batch(&self, id: BatchId) -> Option<&Batch> {
@@ -203,7 +203,7 @@ impl Accumulator {
     }
 
     pub fn partitions(&self) -> Vec<TopicPartition> {
-        self.queues.keys().copied().collect()
+        self.queues.iter().map(|(partition, _)| partition).collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -215,12 +215,12 @@ impl Accumulator {
     }
 
     fn open_batch(&self, partition: TopicPartition) -> Option<&Batch> {
-        let last = self.queues.get(&partition)?.batches.back()?;
+        let last = self.queues.get(partition)?.batches.back()?;
         self.batches.get(last).filter(|batch| matches!(batch.content, Content::Open(_)))
     }
 
     fn last_batch_mut(&mut self, partition: TopicPartition) -> Option<&mut Batch> {
-        let last = self.queues.get(&partition)?.batches.back()?;
+        let last = self.queues.get(partition)?.batches.back()?;
         self.batches.get_mut(last)
     }
 }

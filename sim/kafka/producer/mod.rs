@@ -194,19 +194,24 @@ impl Producer {
             Identity::Wanted(at) => Some(at),
             Identity::NotNeeded | Identity::Asked | Identity::Known(..) => None,
         };
-        let requests = self.connections.iter().filter_map(Connection::request_deadline).min();
-        let reconnects = self.connections.iter().filter_map(Connection::reconnect_deadline).min();
-        let delivery = self.accumulator.oldest().map(|(_, batch)| batch.created + self.settings.delivery_timeout);
-        let deadlines = [
-            (self.timed.first().map(|(at, _)| *at), "producer linger or back-off"),
-            (requests, "producer request timeout"),
-            (reconnects, "producer reconnect"),
-            (delivery, "producer delivery timeout"),
-            (self.waiting.front().map(|waiting| waiting.since + self.settings.max_block), "producer max block"),
-            (self.metadata.next_deadline(), "producer metadata"),
-            (identity, "producer id"),
-        ];
-        deadlines.into_iter().filter_map(|(at, name)| Some((at?, name))).min_by_key(|(at, _)| *at)
+        let mut next: Option<(Time, TimerName)> = None;
+        let mut consider = |time: Option<Time>, name: TimerName| {
+            if let Some(time) = time.filter(|time| next.is_none_or(|(earliest, _)| *time < earliest)) {
+                next = Some((time, name));
+            }
+        };
+        consider(self.timed.first().map(|(at, _)| *at), "producer linger or back-off");
+        for connection in &self.connections {
+            consider(connection.request_deadline(), "producer request timeout");
+            consider(connection.reconnect_deadline(), "producer reconnect");
+        }
+        let oldest = self.accumulator.oldest();
+        consider(oldest.map(|(_, batch)| batch.created + self.settings.delivery_timeout), "producer delivery timeout");
+        let waiting = self.waiting.front();
+        consider(waiting.map(|waiting| waiting.since + self.settings.max_block), "producer max block");
+        consider(self.metadata.next_deadline(), "producer metadata");
+        consider(identity, "producer id");
+        next
     }
 
     /// Cheap enough for every step.

@@ -10,6 +10,7 @@ use super::super::family::report_type;
 use super::super::fields::Fields;
 use super::super::plan::*;
 use super::super::sentence::{Phrase, report_not_built, split};
+use super::super::steps::{StepName, names_of, steps_called, unmistakable_name};
 use super::super::tree::{Item, Text, Value};
 use super::super::values::{Scalar, is_name};
 use super::super::vocabulary::{FAULTS, RUNGS};
@@ -186,8 +187,8 @@ impl Builder<'_> {
                     from = if many.is_some() { 2 } else { 1 };
                 }
                 other => {
-                    if let Some(number) = read_ordinal(other) {
-                        (ordinal, from) = (Some(Ordinal::These(vec![number])), 1);
+                    if let Some(numbers) = read_ordinals(other) {
+                        (ordinal, from) = (Some(Ordinal::These(numbers)), 1);
                     }
                 }
             }
@@ -207,7 +208,7 @@ impl Builder<'_> {
                 }
             }
         }
-        if from >= to || count == Some(0) || matches!(&ordinal, Some(Ordinal::These(list)) if list == &[0]) {
+        if from >= to || count == Some(0) || matches!(&ordinal, Some(Ordinal::These(list)) if list.contains(&0)) {
             let title = format!("`when` is `{}`", printable(text.text));
             self.report_fault(
                 "S074",
@@ -355,37 +356,12 @@ impl Builder<'_> {
         let service = self.read_service(text.part(0, dot).trimmed())?;
         let wanted = text.part(dot + 1, text.text.len()).trimmed();
         let number = service.0 as usize;
-        let names = &self.step_names[number];
         let (step, share) = match wanted.text {
             "commit" => (StepSelector::Commit, None),
             "poll" => (StepSelector::Poll, Some(self.batches())),
             "effect" => (StepSelector::Effect, Some(1.0)),
-            _ => {
-                let (verb, place) = wanted.text.split_once(' ').unwrap_or((wanted.text, ""));
-                let matches =
-                    |(known, at): &(&str, String)| *known == verb && (place.trim().is_empty() || at == place.trim());
-                let found: Vec<usize> = (0..names.len()).filter(|&step| names[step].iter().any(matches)).collect();
-                match found[..] {
-                    [step] => (StepSelector::Index(step as u16), Some(1.0)),
-                    [] => {
-                        self.report_no_step(service, wanted);
-                        return None;
-                    }
-                    [..] => {
-                        let title = format!("`{}` has several steps `{verb}`", self.plan.services[number].name);
-                        let all = names.iter().flatten().filter(|known| matches(known));
-                        let all: Vec<String> = all.map(|(verb, place)| format!("{verb} {place}")).collect();
-                        self.report_fault(
-                            "S074",
-                            wanted.place,
-                            title,
-                            "which one?",
-                            &format!("one of {}", all.join(", ")),
-                        );
-                        return None;
-                    }
-                }
-            }
+            "any" => (StepSelector::Any, Some(self.plan.services[number].steps.len() as f64)),
+            _ => (StepSelector::Index(self.read_step_name(service, wanted)?), Some(1.0)),
         };
         let is_consumer = matches!(self.plan.services[number].trigger, Trigger::Consume(_));
         if matches!(step, StepSelector::Commit | StepSelector::Poll) && !is_consumer {
@@ -400,10 +376,41 @@ impl Builder<'_> {
         Some((FaultState::Step { side, service, step }, expected))
     }
 
+    fn step_names(&self, service: ServiceId) -> Vec<Vec<StepName>> {
+        self.plan.services[service.0 as usize].steps.iter().map(|step| names_of(step, &self.plan)).collect()
+    }
+
+    /// A verb, a verb and a place, or the number of a step from 1.
+    fn read_step_name(&self, service: ServiceId, wanted: Text) -> Option<u16> {
+        let names = self.step_names(service);
+        let by_number = wanted.text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        if let Some(step) = by_number.filter(|step| *step < names.len()) {
+            return Some(step as u16);
+        }
+        match steps_called(&names, wanted.text)[..] {
+            [step] => Some(step as u16),
+            [] => {
+                self.report_no_step(service, wanted);
+                None
+            }
+            [ref several @ ..] => {
+                let title = format!(
+                    "`{}` means several steps of `{}`",
+                    wanted.text, self.plan.services[service.0 as usize].name
+                );
+                let words = several
+                    .iter()
+                    .map(|step| unmistakable_name(&names, *step).unwrap_or_else(|| (step + 1).to_string()));
+                let words: Vec<String> = words.collect();
+                self.report_fault("S074", wanted.place, title, "which one?", &format!("one of {}", words.join(", ")));
+                None
+            }
+        }
+    }
+
     fn report_no_step(&self, service: ServiceId, wanted: Text) {
-        let number = service.0 as usize;
-        let names = &self.step_names[number];
-        let name = &self.plan.services[number].name;
+        let names = self.step_names(service);
+        let name = &self.plan.services[service.0 as usize].name;
         if RUNGS.verb(wanted.text).is_some() {
             report_not_built(&format!("a point at rung {}", wanted.text), wanted.place, self.problems);
             return;
@@ -527,7 +534,11 @@ impl Builder<'_> {
     }
 }
 
-/// `3rd` as 3.
+/// `3rd` as 3; `3rd,17th` as both.
+fn read_ordinals(word: &str) -> Option<Vec<u64>> {
+    word.split(',').map(read_ordinal).collect()
+}
+
 fn read_ordinal(word: &str) -> Option<u64> {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let suffix = &word[digits.len()..];

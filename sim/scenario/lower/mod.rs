@@ -3,6 +3,7 @@
 //! The passes follow what depends on what: the queue and the places, then services (who needs places and topics), then
 //! the flow of events through them (who needs all services), then faults and expectations. No pass stops at a problem.
 
+mod chaos;
 mod cluster;
 mod expect;
 mod fault;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{Duration, GroupId, NodeId, PlaceId, Seed, ServiceId, TopicId};
 
+use super::chaos::ChaosSpec;
 use super::diagnostics::{Diagnostic, Place, Problems, nearest, printable};
 use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
@@ -32,6 +34,7 @@ pub struct Lowered {
     pub plan: Plan,
     /// Ordinals that each seed draws for itself.
     pub draws: Vec<OrdinalDraw>,
+    pub chaos: Option<ChaosSpec>,
     pub seeds: std::ops::Range<u64>,
     pub header: Header,
     /// Places that are judged, and whether a step of this cell writes them.
@@ -64,11 +67,10 @@ pub struct Builder<'a> {
     pub absent: Vec<String>,
     /// Where each service is defined, by its number.
     pub service_places: Vec<Place>,
-    /// For each service and step of its plan: verb and place name (`insert`, `db.orders`), for points of faults.
-    pub step_names: Vec<Vec<Vec<(&'static str, String)>>>,
     /// Services whose bare `work` waits for its time: (service, step, exponential, place).
     pub bare_work: Vec<(usize, usize, bool, Place)>,
     pub draws: Vec<OrdinalDraw>,
+    pub chaos: Option<ChaosSpec>,
     pub judged: Vec<(String, Place, bool)>,
     /// Events a second that reach each service, by origin; filled by the flow pass.
     pub rates: Vec<BTreeMap<ServiceId, f64>>,
@@ -111,26 +113,34 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         places: Vec::new(),
         services: Vec::new(),
         faults: Vec::new(),
+        chaos: None,
         expectations: Vec::new(),
         floors: Vec::new(),
     };
-    let mut builder = Builder {
-        problems,
-        plan,
-        axes,
-        racks: Vec::new(),
-        absent,
-        service_places: Vec::new(),
-        step_names: Vec::new(),
-        bare_work: Vec::new(),
-        draws: Vec::new(),
-        judged: Vec::new(),
-        rates: Vec::new(),
-        next: Vec::new(),
-    };
+    let mut builder = Builder::new(plan, axes, problems);
+    builder.absent = absent;
     builder.build(&top);
-    let Builder { plan, draws, judged, .. } = builder;
-    Some(Lowered { plan, draws, seeds, header, judged })
+    let Builder { plan, draws, chaos, judged, .. } = builder;
+    Some(Lowered { plan, draws, chaos, seeds, header, judged })
+}
+
+impl<'a> Builder<'a> {
+    fn new(plan: Plan, axes: &'a [Axis], problems: &'a Problems) -> Builder<'a> {
+        Builder {
+            problems,
+            plan,
+            axes,
+            racks: Vec::new(),
+            absent: Vec::new(),
+            service_places: Vec::new(),
+            bare_work: Vec::new(),
+            draws: Vec::new(),
+            chaos: None,
+            judged: Vec::new(),
+            rates: Vec::new(),
+            next: Vec::new(),
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -149,6 +159,7 @@ impl Builder<'_> {
         self.read_network(top);
         self.read_disk(top);
         self.read_faults(top);
+        self.read_chaos(top);
         self.read_expectations(top);
         self.read_floors(top);
     }
@@ -367,4 +378,21 @@ fn is_reserved(name: &str) -> bool {
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))
         || FAULTS.common.iter().any(|key| key.name == name)
+}
+
+/// Reads these sentences as the faults of a plan that exists.
+#[cfg(test)]
+pub fn reread_faults(plan: &Plan, faults: &[(String, String)]) -> Result<Vec<FaultPlan>, super::Diagnostics> {
+    let problems = Problems::default();
+    let lines: Vec<String> = faults.iter().map(|(name, sentence)| format!("{name} = {sentence:?}")).collect();
+    let text = format!("[fault]\n{}\n", lines.join("\n"));
+    let tree = super::tree::parse(0, &text, &problems);
+    let top = Fields::new(&tree, "the top level".into(), Place::default(), TOP.iter().copied(), &problems);
+    let plan = Plan { faults: Vec::new(), ..plan.clone() };
+    let mut builder = Builder::new(plan, &[], &problems);
+    builder.follow_events();
+    builder.read_faults(&top);
+    let faults = builder.plan.faults;
+    let source = super::diagnostics::Source { name: "faults".into(), text };
+    if problems.errors() > 0 { Err(problems.into_diagnostics(vec![source])) } else { Ok(faults) }
 }

@@ -62,7 +62,6 @@ impl Builder<'_> {
             let worker_order =
                 if asks_order.is_some_and(|word| word == "any") { WorkerOrder::Any } else { WorkerOrder::Key };
             self.service_places.push(service.place);
-            self.step_names.push(Vec::new());
             self.plan.services.push(ServicePlan {
                 id,
                 name: service.name.to_string(),

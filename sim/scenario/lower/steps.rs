@@ -36,9 +36,8 @@ impl Builder<'_> {
         }
         let before = self.problems.errors();
         for item in list.elements() {
-            if let Some((step, names)) = self.read_step(service, item, producer, &mut seen) {
+            if let Some(step) = self.read_step(service, item, producer, &mut seen) {
                 self.plan.services[service].steps.push(step);
-                self.step_names[service].push(names);
             }
         }
         // A step that could not be read may have been the one that is missed below.
@@ -54,7 +53,7 @@ impl Builder<'_> {
         item: &Item,
         producer: &GivenProducer,
         seen: &mut Seen,
-    ) -> Option<(StepPlan, Vec<(&'static str, String)>)> {
+    ) -> Option<StepPlan> {
         if let Some(kafka) = item.table().and_then(|table| table.get("kafka-transaction")) {
             report_not_built("kafka-transaction", kafka.key, self.problems);
             return None;
@@ -64,10 +63,10 @@ impl Builder<'_> {
         }
         let phrase = STEPS.read(item, self.problems)?;
         let of = self.read_origin(&phrase);
-        if let Some((store, operation, name)) = self.read_store_step(&phrase) {
+        if let Some((store, operation)) = self.read_store_step(&phrase) {
             let operation = operation?;
             let action = Action::Store { store: store?, operations: vec![operation] };
-            return Some((StepPlan { text: phrase.text, action, of: of? }, vec![(phrase.verb.name, name)]));
+            return Some(StepPlan { text: phrase.text, action, of: of? });
         }
         let action = match phrase.verb.name {
             "work" => self.read_work(service, &phrase, seen)?,
@@ -79,8 +78,7 @@ impl Builder<'_> {
                 Action::Respond
             }
         };
-        let name = phrase.value().map_or(String::new(), |given| given.text().text.to_string());
-        Some((StepPlan { text: phrase.text, action, of: of? }, vec![(phrase.verb.name, name)]))
+        Some(StepPlan { text: phrase.text, action, of: of? })
     }
 
     /// The outer `None` is a problem; the inner one is no origin.
@@ -104,7 +102,7 @@ impl Builder<'_> {
         origin.filter(|_| is_origin).map(Some)
     }
 
-    fn read_transaction(&self, item: &Item, transaction: &Item) -> Option<(StepPlan, Vec<(&'static str, String)>)> {
+    fn read_transaction(&self, item: &Item, transaction: &Item) -> Option<StepPlan> {
         let table = item.table().expect("it has a key");
         for (key, item) in table.iter().filter(|(key, _)| !["transaction", "of"].contains(key)) {
             let title = format!("`{}` is not a keyword of `transaction`", printable(key));
@@ -114,7 +112,7 @@ impl Builder<'_> {
                     .help("a transaction has steps, and `of`"),
             );
         }
-        let (mut operations, mut names, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut operations, mut texts) = (Vec::new(), Vec::new());
         let mut first_store: Option<(u16, Place)> = None;
         let mut good = true;
         for element in transaction.elements() {
@@ -122,7 +120,7 @@ impl Builder<'_> {
                 good = false;
                 continue;
             };
-            let Some((store, operation, name)) = self.read_store_step(&phrase) else {
+            let Some((store, operation)) = self.read_store_step(&phrase) else {
                 self.report_not_in_transaction(&phrase);
                 good = false;
                 continue;
@@ -144,7 +142,6 @@ impl Builder<'_> {
                 _ => first_store = Some((store, phrase.place)),
             }
             operations.push(operation);
-            names.push((phrase.verb.name, name));
             texts.push(phrase.text);
         }
         if transaction.elements().is_empty() {
@@ -166,10 +163,9 @@ impl Builder<'_> {
                 origin
             }
         };
-        names.push(("transaction", String::new()));
         let (store, _) = first_store.filter(|_| good)?;
         let text = format!("transaction {}", texts.join(", "));
-        Some((StepPlan { text, action: Action::Store { store, operations }, of }, names))
+        Some(StepPlan { text, action: Action::Store { store, operations }, of })
     }
 
     fn report_not_in_transaction(&self, phrase: &Phrase) {
@@ -190,13 +186,12 @@ impl Builder<'_> {
     }
 
     /// `None` when the verb is no store step; inside, `None` when something is wrong with it.
-    fn read_store_step(&self, phrase: &Phrase) -> Option<(Option<u16>, Option<StoreStep>, String)> {
+    fn read_store_step(&self, phrase: &Phrase) -> Option<(Option<u16>, Option<StoreStep>)> {
         if !["insert", "insert-if-absent", "check", "upsert", "add"].contains(&phrase.verb.name) {
             return None;
         }
         let given = phrase.value()?;
-        let name = given.text().text.to_string();
-        let Some((table, store)) = self.read_table(given) else { return Some((None, None, name)) };
+        let Some((table, store)) = self.read_table(given) else { return Some((None, None)) };
         let row = match phrase.scalar("key").map(Scalar::text) {
             Some("offset") => RowBy::Offset,
             _ => RowBy::Event,
@@ -213,7 +208,7 @@ impl Builder<'_> {
             "upsert" => StoreStep::Upsert { table, version_guard: phrase.flag("version-guard") },
             _ => StoreStep::Add { table, by: phrase.scalar("by").map_or(1, Scalar::u64) as i64 },
         };
-        Some((Some(store), Some(operation), name))
+        Some((Some(store), Some(operation)))
     }
 
     fn read_table(&self, given: &Given) -> Option<(PlaceId, u16)> {

@@ -47,7 +47,7 @@ pub fn take_apart(text: Text) -> Option<Call> {
 }
 
 /// Words that name a target of a fault; no thing of a scenario may be called so.
-pub const ROLES: [&str; 18] = [
+pub const ROLES: [&str; 19] = [
     "leader",
     "follower",
     "followers",
@@ -65,6 +65,7 @@ pub const ROLES: [&str; 18] = [
     "callers",
     "rest",
     "any",
+    "all",
     "each",
 ];
 
@@ -96,6 +97,9 @@ impl Builder<'_> {
             "replicas" => Some(Target::Replicas(self.read_partition(one()?)?)),
             "broker" => self.read_broker(one()?),
             "rack" => self.read_rack(one()?).map(Target::Nodes),
+            "controller" => self.read_controller(one()?).map(Target::Node),
+            "callers" => self.read_callers(one()?).map(Target::Node),
+            "all" => self.read_all(arguments).map(Target::Nodes),
             "coordinator" => Some(Target::Coordinator(self.read_group(one()?)?)),
             "transaction-coordinator" => {
                 report_not_built(call.name.text, call.name.place, self.problems);
@@ -220,6 +224,44 @@ impl Builder<'_> {
         };
         let is_in = |node: &&NodePlan| node.rack == Some(rack as u16);
         Some(self.plan.nodes.iter().filter(is_in).map(|node| node.id).collect())
+    }
+
+    /// One voter of the quorum, wherever it lives.
+    fn read_controller(&self, number: Text) -> Option<NodeId> {
+        let voters = &self.plan.cluster.controllers;
+        let index = number.text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let voter = index.and_then(|index| voters.get(index));
+        if voter.is_none() {
+            let help = format!("controllers are numbered from 1 to {}; the active one is `controller`", voters.len());
+            self.report_target(number, "no such controller", &help);
+        }
+        voter.copied()
+    }
+
+    /// The outside world of one service.
+    fn read_callers(&self, name: Text) -> Option<NodeId> {
+        let Some(service) = self.plan.services.iter().find(|service| service.name == name.text) else {
+            self.report_unknown(name.text, name.place, "a service", &self.service_names());
+            return None;
+        };
+        match &service.trigger {
+            Trigger::Requests(requests) => Some(requests.callers),
+            Trigger::Consume(_) => {
+                self.report_target(
+                    name,
+                    "nobody outside calls it",
+                    "callers belong to a service with `on = \"requests\"`",
+                );
+                None
+            }
+        }
+    }
+
+    /// Several that are known before the run, as one.
+    fn read_all(&self, arguments: &[Text]) -> Option<Vec<NodeId>> {
+        let nodes: Vec<Option<Vec<NodeId>>> = arguments.iter().map(|text| self.read_fixed_nodes(*text)).collect();
+        let nodes: Option<Vec<Vec<NodeId>>> = nodes.into_iter().collect();
+        nodes.map(|nodes| nodes.concat())
     }
 
     fn read_instance(&self, text: Text, arguments: &[Text]) -> Option<Target> {

@@ -52,6 +52,10 @@ pub fn fault(sentence: &str) -> String {
     with("crash =", &format!("crash = \"{sentence}\""))
 }
 
+pub fn chaos(line: &str) -> String {
+    with("[fault]", &format!("[chaos]\n{line}\n[fault]"))
+}
+
 pub fn expect(line: &str) -> String {
     with("db.rows", line)
 }
@@ -86,7 +90,18 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (with("[cluster]", "[cluster]\nbroker-heartbeat-interval = \"10s\""), "S059", "every 10s"),
         // S009: not yet
         (with("[topic.dead]", "[endpoint.bank]"), "S009", "`endpoint` is not built yet"),
-        (with("[fault]", "[chaos]\n[fault]"), "S009", "`chaos` is not built yet"),
+        (chaos("families = [\"poison\"]"), "S009", "`family poison` is not built yet"),
+        // S076: chaos
+        (chaos("families = [\"netwrok\"]"), "S076", "did you mean `network`?"),
+        (chaos("families = []"), "S076", "nothing could go wrong"),
+        (chaos("families = [\"power\"]"), "S076", "the budget allows no power loss"),
+        (chaos("window = \"20s..10s\""), "S076", "no part of it"),
+        (chaos("window = \"10%..120%\""), "S076", "not a part of the duration"),
+        (chaos("budget = \"all\""), "S076", "neither a table of limits"),
+        (chaos("budget = { longest = \"0s\" }"), "S076", "`longest` is zero"),
+        (chaos("budget = { broker-down = 1 }"), "S010", "did you mean `brokers-down`?"),
+        (chaos("profile = \"heavvy\""), "S033", "did you mean `heavy`?"),
+        (chaos("rate = \"4s\""), "S031", "`4s` is a duration"),
         (stock("[\"call bank timeout 2s\", \"commit\"]"), "S009", "`call` is not built yet"),
         (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
         (stock("[{ kafka-transaction = [\"commit\"] }]"), "S009", "`kafka-transaction` is not built yet"),

@@ -52,6 +52,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         duration: Duration::from_secs(60),
         drain: Duration::from_secs(300),
         chart: None,
+        chaos: None,
         guards_off: Vec::new(),
         cluster: ClusterPlan {
             brokers: 1,

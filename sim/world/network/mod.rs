@@ -69,6 +69,8 @@ struct Connection {
     client_gone: bool,
     /// The server process died: requests are dropped.
     server_gone: bool,
+    /// Its machine has said so, and the word is on its way.
+    reset_sent: bool,
     to_server: Direction,
     to_client: Direction,
     /// Identities of the requests that were not answered yet, oldest first.
@@ -270,7 +272,8 @@ impl Network {
         match parcel.payload {
             Payload::Request(correlation, request) => {
                 if connection.server_gone {
-                    return dropped;
+                    let unsaid = !connection.reset_sent && !connection.client_gone && presence != Presence::Silent;
+                    return if unsaid { Arrival::Refused(transit.connection) } else { dropped };
                 }
                 match presence {
                     Presence::Up => {}
@@ -312,7 +315,7 @@ impl Network {
     }
 
     /// The process behind `node` died. `silent` when its machine is down too. Returns what must be sent out.
-    pub fn process_died(&mut self, now: Time, node: NodeId, silent: bool) -> Vec<Offered> {
+    pub fn process_died(&mut self, now: Time, node: NodeId, silent: bool) -> Vec<(ConnectionId, Offered)> {
         let mut out = Vec::new();
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
@@ -324,6 +327,9 @@ impl Network {
                 }
             }
             let connection = &mut self.connections[index];
+            if connection.server == node && silent {
+                connection.to_client.stuck.clear();
+            }
             if connection.client == node && !connection.client_gone {
                 connection.end_for_client();
                 if silent {
@@ -338,7 +344,7 @@ impl Network {
     }
 
     /// The machine of `node` is back: whoever still believes in an old connection learns that it is gone.
-    pub fn machine_back(&mut self, now: Time, node: NodeId) -> Vec<Offered> {
+    pub fn machine_back(&mut self, now: Time, node: NodeId) -> Vec<(ConnectionId, Offered)> {
         let orphans: Vec<u32> = (0..self.nodes)
             .flat_map(|client| &self.open[client * self.nodes + node.0 as usize])
             .filter(|(_, index)| self.connections[*index as usize].server_gone)
@@ -349,7 +355,8 @@ impl Network {
 
     /// Tells the client of a refused connection.
     pub fn refuse(&mut self, now: Time, id: ConnectionId) -> Offered {
-        self.reset_towards_client(now, id)
+        let (_, offered) = self.reset_towards_client(now, id);
+        offered
     }
 
     /// Gives up a connection that was never established. True when the client must be told.
@@ -453,6 +460,7 @@ impl Network {
             established: false,
             client_gone: false,
             server_gone: false,
+            reset_sent: false,
             to_server: Direction::default(),
             to_client: Direction::default(),
             unanswered: VecDeque::new(),
@@ -520,17 +528,19 @@ impl Network {
         })
     }
 
-    fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> Offered {
+    /// The kernel of a machine ends the connection for a process that is gone. Behind a cut link it is retransmitted as
+    /// any segment is (a FIN, RFC 9293), so that a client that only waits learns of it too.
+    fn reset_towards_client(&mut self, now: Time, id: ConnectionId) -> (ConnectionId, Offered) {
         let connection = &mut self.connections[id.0 as usize];
-        let sequence = connection.to_client.next_sequence();
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let kind = RequestKind::Metadata;
+        // Answers that wait for a retransmission die with the process that has sent them.
+        connection.to_client.stuck.clear();
+        connection.reset_sent = true;
+        let sequence = connection.to_client.next_sequence();
         let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        self.offer(
-            now,
-            transit,
-            Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset },
-        )
+        let parcel = Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset };
+        (id, self.offer(now, transit, parcel))
     }
 
     /// The client will not hear of this connection again. False when it knew already.

@@ -173,7 +173,7 @@ fn a_crashed_server_resets_its_connections() {
     let sent = arrival(send(&mut network, Time(0), 1).1);
     assert_eq!(through(&mut network, sent), Some(1));
     let mut resets = network.process_died(Time(5_000_000), SERVER, false);
-    let (at, transit) = arrival(resets.pop().expect("one connection was open"));
+    let (at, transit) = arrival(resets.pop().expect("one connection was open").1);
     assert!(matches!(network.arrive(at, transit, |_| Presence::Refusing), Arrival::Disconnected { to: CLIENT, .. }));
 }
 
@@ -202,4 +202,31 @@ fn an_override_counts_for_its_direction_only() {
     let back = arrival(network.send_request(Time(0), SERVER, CHANNEL, CLIENT, Correlation(1), call(1)).1).0;
     // A handshake there and back, and then the message.
     assert_eq!((there, back), (Time(201_000_000), Time(102_000_000)));
+}
+
+#[test]
+fn a_client_that_only_waits_learns_of_a_death_behind_a_cut_link() {
+    let mut network = network(link("1ms"));
+    let (id, first) = send(&mut network, Time(0), 1);
+    assert_eq!(through(&mut network, arrival(first)), Some(1));
+    network.cut(SERVER, CLIENT, None);
+    let mut said = network.process_died(Time(5_000_000), SERVER, false);
+    let Some((of, Offered::Held(Some(at)))) = said.pop() else {
+        panic!("the end of the connection waits for the link")
+    };
+    assert_eq!(of, id);
+    network.heal(SERVER, CLIENT, None);
+    let (at, transit) = arrival(network.retransmit(at, id, false).remove(0));
+    let told = network.arrive(at, transit, |_| Presence::Up);
+    assert!(matches!(told, Arrival::Disconnected { to: CLIENT, peer: SERVER, .. }), "{told:?}");
+}
+
+#[test]
+fn a_request_to_a_machine_that_has_forgotten_its_connections_is_refused() {
+    let mut network = network(link("1ms"));
+    let (id, first) = send(&mut network, Time(0), 1);
+    assert_eq!(through(&mut network, arrival(first)), Some(1));
+    assert!(network.process_died(Time(5_000_000), SERVER, true).is_empty(), "without power nothing is said");
+    let (at, transit) = arrival(send(&mut network, Time(9_000_000), 2).1);
+    assert!(matches!(network.arrive(at, transit, |_| Presence::Up), Arrival::Refused(refused) if refused == id));
 }

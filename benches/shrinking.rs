@@ -1,0 +1,113 @@
+//! From heavy failures to small scenarios: how small, how many runs, how much processor time.
+//!
+//! `cargo bench --bench shrinking -- [STARTS] [HAZARD…]`: for each hazard under `tests/data/hazards`, and for each guard that
+//! is switched off, the first STARTS failing seeds (3 if not said) with at least 20 faults. Ends with 1 when a result has
+//! more than 3 faults, took more than 60 s of processor time, or did not fail again ten times of ten.
+
+use std::path::{Path, PathBuf};
+
+use hikyaku::checks::{Signature, WaitOptions};
+use hikyaku::explore::run_seed;
+use hikyaku::explore::shrink::{Limits, REPETITIONS, shrink};
+use hikyaku::scenario;
+use hikyaku::types::{Guard, Seed};
+
+const FOLDER: &str = "tests/data/hazards";
+const FAULTS_BEFORE: usize = 20;
+const FAULTS_AFTER: u64 = 3;
+const SECONDS: f64 = 60.0;
+/// Seeds that are looked at for a failing start.
+const SEEDS: u64 = 400;
+const GUARDS: [Guard; 4] =
+    [Guard::TruncateByEpoch, Guard::ShrinkAfterCommit, Guard::DuplicateWaits, Guard::GenerationFencing];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let starts = words.iter().find_map(|word| word.parse().ok()).unwrap_or(3);
+    let chosen: Vec<&String> = words.iter().filter(|word| word.parse::<usize>().is_err()).collect();
+    let mut questions: Vec<(String, PathBuf, Option<Guard>)> = Vec::new();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(FOLDER)
+        .expect("the folder of hazards")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.file_stem().expect("a file").to_string_lossy().into_owned();
+        match name.as_str() {
+            "system" => {}
+            "guards" => {
+                questions.extend(GUARDS.map(|guard| (format!("without {guard}"), file.clone(), Some(guard))));
+            }
+            _ => questions.push((name, file, None)),
+        }
+    }
+    println!(
+        "{:<20} {:>5}  {:>6} → {:<6} {:>5} {:>7} {:>6}  fails again, signature",
+        "hazard", "seed", "faults", "faults", "runs", "CPU s", "events"
+    );
+    let mut bad = 0;
+    for (name, file, guard) in questions {
+        if chosen.is_empty() || chosen.iter().any(|word| name.contains(word.as_str())) {
+            bad += measure(&name, &file, guard, starts);
+        }
+    }
+    println!("{bad} results beyond {FAULTS_AFTER} faults, {SECONDS} s or not repeated");
+    std::process::exit(i32::from(0 < bad));
+}
+
+/// Prints a line for each start; returns how many were not good enough.
+fn measure(name: &str, file: &Path, guard: Option<Guard>, starts: usize) -> u64 {
+    let load = || scenario::load(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short()));
+    let mut family = load();
+    family.switch_off(guard.as_slice());
+    let draft = scenario::drafts(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short())).remove(0);
+    let (mut bad, mut found) = (0, 0);
+    for seed in 0..SEEDS {
+        let plan = family.cells[0].plan(Seed(seed));
+        let (outcome, _) = run_seed(&plan, WaitOptions::default(), |_| {});
+        if Signature::all(&outcome).is_empty() || outcome.faults.len() < FAULTS_BEFORE {
+            continue;
+        }
+        let before = cpu_seconds();
+        let limits =
+            Limits { jobs: 1, runs: 5_000, keep: Vec::new(), stop: &|| SECONDS * 2.0 < cpu_seconds() - before };
+        let result = shrink(&draft, &plan, &limits, &mut |_| {});
+        let seconds = cpu_seconds() - before;
+        found += 1;
+        match result {
+            Ok(shrunk) => {
+                let good = shrunk.after.faults <= FAULTS_AFTER && seconds <= SECONDS && shrunk.repeated == REPETITIONS;
+                bad += u64::from(!good);
+                println!(
+                    "{name:<20} {seed:>5}  {:>6} → {:<6} {:>5} {seconds:>7.1} {:>6}  {} of {REPETITIONS}, {}{}",
+                    shrunk.before.faults,
+                    shrunk.after.faults,
+                    shrunk.runs,
+                    shrunk.after.events,
+                    shrunk.repeated,
+                    shrunk.signature,
+                    if shrunk.bound.is_some() { " (stopped by a bound)" } else { "" }
+                );
+            }
+            Err(why) => {
+                bad += 1;
+                println!("{name:<20} {seed:>5}  {:>6}   not shrunk: {why:?}", outcome.faults.len());
+            }
+        }
+        if found == starts {
+            break;
+        }
+    }
+    if found < starts {
+        println!("{name:<20} only {found} failing starts with {FAULTS_BEFORE} faults among {SEEDS} seeds");
+    }
+    bad
+}
+
+/// Processor time of this process; ticks are hundredths of a second on Linux.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells what a process has used");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields[field].parse::<f64>().expect("a number of ticks");
+    (ticks(11) + ticks(12)) / 100.0
+}

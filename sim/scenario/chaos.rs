@@ -1,0 +1,472 @@
+//! `[chaos]`: from a seed to explicit faults.
+//!
+//! The one idea: everything is drawn before the run and printed in its plan; nothing is left to be decided by chance while
+//! it runs. Each family draws from a stream of its own, and each of its incidents from the number of the incident, so
+//! that switching one family off leaves the faults of all others as they were. Whether a fault fits into the budget is
+//! another matter: that depends on who has which role when it fires and on what is down already, which only the world
+//! knows. So the budget stands in the plan, the world keeps it, and a fault that would break it is refused, as an event
+//! of the history.
+//!
+//! An incident is one fault; or, under `heavy` and `swarm`, sometimes a burst (several at once) or a swizzle (several
+//! stopped in one order and started in another: Zhou et al., "FoundationDB", 2021; swarm: Groce et al., "Swarm
+//! Testing", 2012). Lengths are exponential: many short, few long. What no system survives with its promises intact
+//! (expired offsets, retention now) is only drawn with `budget = "none"`.
+
+use crate::types::random::{Draw, hash_text};
+use crate::types::request::RequestKind;
+use crate::types::*;
+
+use super::plan::*;
+use super::write::write_fault;
+
+/// `[chaos]` as stated, for every seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChaosSpec {
+    pub profile: ChaosProfile,
+    pub from: Duration,
+    pub until: Duration,
+    /// Mean time between two incidents of all families together, before the profile's factor.
+    pub interval: Duration,
+    pub length: Spread,
+    pub families: Vec<FaultFamily>,
+    pub budget: Option<Budget>,
+    /// Events that each service will at least see, by its number: points are drawn from them.
+    pub expected_events: Vec<u64>,
+}
+
+/// Rate of `heavy` against that of `light`; `swarm` lies between them.
+const HEAVY: u64 = 10;
+/// Shorter faults are hard to tell from none.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// Between two faults of one burst.
+const BURST_SPREAD: Duration = Duration::from_millis(500);
+/// Incidents of one family in one plan.
+const MOST: u64 = 200;
+
+impl ChaosSpec {
+    /// Adds this seed's faults to its plan, with every knob that was drawn.
+    pub fn draw(&self, plan: &mut Plan) {
+        let families = self.draw_families(plan.seed);
+        let mut faults = Vec::new();
+        for family in &families {
+            faults.extend(Incidents::new(self, family, plan).all());
+        }
+        // In the order of the clock; what waits for a state comes behind.
+        faults.sort_by_key(|fault| match &fault.trigger {
+            FaultTrigger::At(time) => *time,
+            FaultTrigger::When { .. } => Duration::MAX,
+        });
+        let chaos = ChaosPlan {
+            profile: self.profile,
+            from: self.from,
+            until: self.until,
+            budget: self.budget.clone(),
+            families,
+        };
+        plan.chaos = Some(chaos);
+        for fault in &mut faults {
+            fault.id = FaultId(plan.faults.len() as u16);
+            fault.text = write_fault(fault, plan);
+            plan.faults.push(fault.clone());
+        }
+    }
+
+    fn draw_families(&self, seed: Seed) -> Vec<ChaosFamily> {
+        let stream = seed.keyed("chaos");
+        let share = self.interval * self.families.len() as u64;
+        let mut families = Vec::new();
+        let mut first_off = None;
+        for family in &self.families {
+            let mut random = stream.at(hash_text(family.name()));
+            let (is_on, rate, length) = (random.below(2) == 0, random.unit(), random.unit());
+            let drawn = match self.profile {
+                ChaosProfile::Light => ChaosFamily { family: *family, interval: share, length: self.length },
+                ChaosProfile::Heavy => ChaosFamily { family: *family, interval: share / HEAVY, length: self.length },
+                ChaosProfile::Swarm => {
+                    // From light to twice heavy, and lengths from a quarter to four times, both even on a logarithmic scale.
+                    let factor = libm::pow(2.0 * HEAVY as f64, rate);
+                    let interval = Duration::from_seconds_f64(share.as_seconds() / factor);
+                    ChaosFamily { family: *family, interval, length: scale(self.length, libm::pow(16.0, length) / 4.0) }
+                }
+            };
+            if self.profile != ChaosProfile::Swarm || is_on {
+                families.push(drawn);
+            } else {
+                first_off.get_or_insert(drawn);
+            }
+        }
+        // A seed without any family would prove nothing.
+        if families.is_empty() { first_off.into_iter().collect() } else { families }
+    }
+}
+
+/// The same shape, stretched.
+fn scale(spread: Spread, factor: f64) -> Spread {
+    let by = |length: Duration| Duration::from_seconds_f64(length.as_seconds() * factor).max(Duration(1));
+    match spread {
+        Spread::Constant(length) => Spread::Constant(by(length)),
+        Spread::Uniform { low, high } => Spread::Uniform { low: by(low), high: by(high) },
+        Spread::Normal { mean, deviation } => Spread::Normal { mean: by(mean), deviation: by(deviation) },
+        Spread::Exponential { mean } => Spread::Exponential { mean: by(mean) },
+        Spread::LogNormal { median, p99 } => Spread::LogNormal { median: by(median), p99: by(p99) },
+        Spread::TwoPoint { usual, ratio, rare } => Spread::TwoPoint { usual: by(usual), ratio, rare: by(rare) },
+    }
+}
+
+/// The incidents of one family in one plan.
+struct Incidents<'a> {
+    spec: &'a ChaosSpec,
+    family: &'a ChaosFamily,
+    plan: &'a Plan,
+    stream: Keyed,
+}
+
+/// What a fault does and how.
+struct Drawn {
+    action: FaultAction,
+    /// No `for`.
+    is_instant: bool,
+}
+
+fn lasting(action: FaultAction) -> Drawn {
+    Drawn { action, is_instant: false }
+}
+
+fn instant(action: FaultAction) -> Drawn {
+    Drawn { action, is_instant: true }
+}
+
+impl<'a> Incidents<'a> {
+    fn new(spec: &'a ChaosSpec, family: &'a ChaosFamily, plan: &'a Plan) -> Incidents<'a> {
+        let stream = plan.seed.keyed(&format!("chaos {}", family.family.name()));
+        Incidents { spec, family, plan, stream }
+    }
+
+    fn all(&self) -> Vec<FaultPlan> {
+        let mut faults = Vec::new();
+        let mut time = self.spec.from;
+        for number in 1..=MOST {
+            let mut random = self.stream.at(number);
+            time += random.exponential(self.family.interval);
+            if self.spec.until <= time {
+                break;
+            }
+            let parts = self.incident(time, &mut random);
+            for (part, (trigger, drawn, length)) in parts.into_iter().enumerate() {
+                let suffix = if part == 0 { String::new() } else { format!("-{}", part + 1) };
+                faults.push(FaultPlan {
+                    id: FaultId(0),
+                    name: format!("chaos/{}-{number}{suffix}", self.family.family.name()),
+                    text: String::new(),
+                    trigger,
+                    duration: (!drawn.is_instant).then_some(length),
+                    action: drawn.action,
+                    every: None,
+                    times: None,
+                });
+            }
+        }
+        faults
+    }
+
+    /// One fault, a burst, or a swizzle.
+    fn incident(&self, time: Duration, random: &mut Draw) -> Vec<(FaultTrigger, Drawn, Duration)> {
+        let kind = if self.spec.profile == ChaosProfile::Light { 0 } else { random.below(10) };
+        if kind == 9
+            && let Some(swizzle) = self.swizzle(time, random)
+        {
+            return swizzle;
+        }
+        let trigger = if random.below(10) < 6 { FaultTrigger::At(time) } else { self.state(random) };
+        let count = if kind == 8 { 2 + random.below(3) } else { 1 };
+        let mut parts = Vec::new();
+        for part in 0..count {
+            let Some(drawn) = self.action(&trigger, random) else { continue };
+            let later = if part == 0 { Duration::ZERO } else { random.exponential(BURST_SPREAD) };
+            let trigger = match &trigger {
+                FaultTrigger::At(time) => {
+                    FaultTrigger::At((*time + later).min(self.spec.until.max(Duration(1)) - Duration(1)))
+                }
+                FaultTrigger::When { state, ordinal, delay } => {
+                    FaultTrigger::When { state: state.clone(), ordinal: ordinal.clone(), delay: *delay + later }
+                }
+            };
+            parts.push((trigger, drawn, self.length(random)));
+        }
+        parts
+    }
+
+    fn length(&self, random: &mut Draw) -> Duration {
+        let longest = self.spec.budget.as_ref().map_or(Duration::MAX, |budget| budget.longest);
+        random.draw(&self.family.length).min(longest).max(SHORTEST)
+    }
+
+    /// Stops each of a set in one order and starts them in another.
+    fn swizzle(&self, time: Duration, random: &mut Draw) -> Option<Vec<(FaultTrigger, Drawn, Duration)>> {
+        let most = self.spec.budget.as_ref().map_or(u16::MAX, |budget| budget.brokers_down);
+        let mut sets: Vec<Vec<NodeId>> = self
+            .plan
+            .services
+            .iter()
+            .map(|service| service.instances.clone())
+            .filter(|instances| 1 < instances.len())
+            .collect();
+        if 1 < most && 2 < self.plan.cluster.brokers {
+            let brokers = (1..=self.plan.cluster.brokers).map(NodeId);
+            sets.push(brokers.take(usize::from(most)).collect());
+        }
+        if sets.is_empty() {
+            return None;
+        }
+        let mut set = sets.swap_remove(random.below(sets.len() as u64) as usize);
+        let isolates = match self.family.family {
+            FaultFamily::Process => false,
+            FaultFamily::Network => true,
+            FaultFamily::Power
+            | FaultFamily::Disk
+            | FaultFamily::Clock
+            | FaultFamily::Cluster
+            | FaultFamily::Group
+            | FaultFamily::Store
+            | FaultFamily::Endpoint
+            | FaultFamily::Load
+            | FaultFamily::Poison
+            | FaultFamily::Redelivery => return None,
+        };
+        shuffle(&mut set, random);
+        let gap = random.exponential(BURST_SPREAD);
+        let whole = self.length(random);
+        let mut starts: Vec<u64> = (0..set.len() as u64).collect();
+        shuffle(&mut starts, random);
+        let part = |(stop, node): (u64, &NodeId)| {
+            let target = Target::Node(*node);
+            let action = if isolates { FaultAction::Isolate(target) } else { FaultAction::Crash(target) };
+            let begin = (time + gap * stop).min(self.spec.until.max(Duration(1)) - Duration(1));
+            // The first to stop is down for the whole; each comes back one gap after the one before it.
+            let end = time + gap * (set.len() as u64 - 1) + whole + gap * starts[stop as usize];
+            let longest = self.spec.budget.as_ref().map_or(Duration::MAX, |budget| budget.longest);
+            (FaultTrigger::At(begin), lasting(action), (end - Duration(begin.0)).min(longest).max(SHORTEST))
+        };
+        Some((0..).zip(&set).map(part).collect())
+    }
+
+    // --- when ---
+
+    fn state(&self, random: &mut Draw) -> FaultTrigger {
+        let early = 1 + random.below(4);
+        let delay = if random.below(2) == 0 { Duration::ZERO } else { self.delay(random) };
+        let (state, occurrence) = match random.below(7) {
+            0 if !self.plan.groups.is_empty() => (FaultState::Rebalance(self.group(random)), early),
+            1 if !self.plan.groups.is_empty() => {
+                let above = [20, 100, 400][random.below(3) as usize];
+                (FaultState::Lag { group: self.group(random), above }, early)
+            }
+            2 if self.has_topics() => (FaultState::LeaderChange(self.any_partition(random)), early),
+            3 if self.has_topics() => (FaultState::InSyncChange(self.any_partition(random)), early),
+            4 if self.has_topics() => (FaultState::AlterPartition(self.any_partition(random)), early),
+            _ => self.point(random),
+        };
+        FaultTrigger::When { state, ordinal: Ordinal::These(vec![occurrence]), delay }
+    }
+
+    fn delay(&self, random: &mut Draw) -> Duration {
+        random.exponential(Duration::from_secs(1)).min(Duration::from_secs(5))
+    }
+
+    /// Before, inside or behind some step, at an occurrence that lies within the window if events come evenly.
+    fn point(&self, random: &mut Draw) -> (FaultState, u64) {
+        let service = &self.plan.services[random.below(self.plan.services.len() as u64) as usize];
+        let steps = service.steps.len().max(1) as u64;
+        let (step, share) = match random.below(3) {
+            0 => (StepSelector::Any, steps),
+            _ => (StepSelector::Index(random.below(steps) as u16), 1),
+        };
+        let side = [Side::Before, Side::After, Side::Inside][random.below(3) as usize];
+        let events = self.spec.expected_events.get(usize::from(service.id.0)).copied().unwrap_or(0) * share;
+        let at =
+            |time: Duration| (events as u128 * u128::from(time.0) / u128::from(self.plan.duration.0.max(1))) as u64;
+        let (first, last) = (at(self.spec.from) + 1, at(self.spec.until).max(1));
+        let occurrence = first + random.below(last.saturating_sub(first) + 1);
+        (FaultState::Step { side, service: service.id, step }, occurrence)
+    }
+
+    // --- what ---
+
+    fn action(&self, trigger: &FaultTrigger, random: &mut Draw) -> Option<Drawn> {
+        let has_point = matches!(trigger, FaultTrigger::When { state: FaultState::Step { .. }, .. });
+        let drawn = match self.family.family {
+            FaultFamily::Process => self.process(has_point, random),
+            FaultFamily::Power => {
+                let target = self.broker(random);
+                if random.below(5) == 0 {
+                    lasting(FaultAction::Wipe(target))
+                } else {
+                    lasting(FaultAction::LosePower(target))
+                }
+            }
+            FaultFamily::Disk => {
+                let target = self.broker(random);
+                match random.below(4) {
+                    0 => lasting(FaultAction::StallDisk(target)),
+                    1 => lasting(FaultAction::FailDisk(target)),
+                    _ => lasting(FaultAction::SlowDisk { target, thousandths: self.factor(random) }),
+                }
+            }
+            FaultFamily::Network => self.network(has_point, random),
+            FaultFamily::Clock => {
+                let target = if random.below(2) == 0 { self.broker(random) } else { self.instance(has_point, random) };
+                let (by, forwards) = (random.exponential(Duration::from_secs(30)), random.below(2) == 0);
+                lasting(FaultAction::Skew { target, by, forwards })
+            }
+            FaultFamily::Cluster => {
+                if !self.has_topics() || random.below(2) == 0 {
+                    lasting(FaultAction::HoldMetadata(self.broker(random)))
+                } else {
+                    instant(FaultAction::ElectPreferred(self.topic(random)))
+                }
+            }
+            FaultFamily::Group => self.group_change(random),
+            FaultFamily::Store => {
+                let store = &self.plan.stores[random.below(self.plan.stores.len().max(1) as u64) as usize];
+                let target = Target::Node(store.node);
+                match random.below(2) {
+                    0 => lasting(FaultAction::Crash(target)),
+                    _ => lasting(FaultAction::Pause(target)),
+                }
+            }
+            FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison | FaultFamily::Redelivery => return None,
+        };
+        Some(drawn)
+    }
+
+    fn process(&self, has_point: bool, random: &mut Draw) -> Drawn {
+        let target = if random.below(2) == 0 { self.broker(random) } else { self.instance(has_point, random) };
+        match random.below(10) {
+            0..5 => lasting(FaultAction::Crash(target)),
+            5..8 => lasting(FaultAction::Pause(target)),
+            8 => lasting(FaultAction::Restart { target: self.broker(random), rolling: false }),
+            _ => lasting(FaultAction::Slow { target, thousandths: self.factor(random) }),
+        }
+    }
+
+    fn network(&self, has_point: bool, random: &mut Draw) -> Drawn {
+        if random.below(4) == 0 {
+            let target = if random.below(2) == 0 { self.broker(random) } else { self.instance(has_point, random) };
+            return lasting(FaultAction::Isolate(target));
+        }
+        let from = if random.below(2) == 0 { self.broker(random) } else { self.instance(has_point, random) };
+        let to = match random.below(4) {
+            0 => Target::Rest,
+            1 => Target::Brokers,
+            _ => self.broker(random),
+        };
+        let kinds =
+            [RequestKind::Fetch, RequestKind::Produce, RequestKind::AlterPartition, RequestKind::BrokerHeartbeat];
+        let kind = (random.below(4) == 0).then(|| kinds[random.below(4) as usize]);
+        let link = LinkTarget { from, to, both_ways: random.below(2) == 0, kind };
+        match random.below(6) {
+            0 | 1 => lasting(FaultAction::Cut(link)),
+            2 => {
+                let by = Spread::Exponential { mean: Duration::from_millis(10 + random.below(490)) };
+                lasting(FaultAction::Delay { link, by })
+            }
+            3 => lasting(FaultAction::Drop { link, rate: Ratio((1 + random.below(50) as u32) * 10_000_000) }),
+            4 => lasting(FaultAction::Throttle { link, bytes_per_second: ByteCount((1 + random.below(64)) << 10) }),
+            _ => instant(FaultAction::Reset(link)),
+        }
+    }
+
+    fn group_change(&self, random: &mut Draw) -> Drawn {
+        let group = self.group(random);
+        let is_member = |service: &&ServicePlan| match &service.trigger {
+            Trigger::Consume(consume) => consume.group == group,
+            Trigger::Requests(_) => false,
+        };
+        let members: Vec<&ServicePlan> = self.plan.services.iter().filter(is_member).collect();
+        if self.spec.budget.is_none() && random.below(4) == 0 {
+            return instant(FaultAction::ExpireOffsets(group));
+        }
+        match members[..] {
+            [first, ..] if random.below(2) == 0 => {
+                let target = Target::AnyOf(1, Box::new(Target::Nodes(first.instances.clone())));
+                lasting(FaultAction::Restart { target, rolling: false })
+            }
+            [..] => instant(FaultAction::Rebalance(group)),
+        }
+    }
+
+    /// Two to twenty times as slow, even on a logarithmic scale.
+    fn factor(&self, random: &mut Draw) -> u64 {
+        (2_000.0 * libm::pow(10.0, random.unit())) as u64 / 100 * 100
+    }
+
+    // --- whom ---
+
+    /// One broker, by a role that it has or by its number.
+    fn broker(&self, random: &mut Draw) -> Target {
+        match random.below(8) {
+            0..3 if self.has_topics() => Target::Leader(self.partition(random)),
+            3 if self.has_topics() => Target::Follower(self.partition(random)),
+            4 => Target::Controller,
+            5 if !self.plan.groups.is_empty() => Target::Coordinator(self.group(random)),
+            6 => Target::Node(NodeId(1 + random.below(u64::from(self.plan.cluster.brokers)) as u16)),
+            _ => Target::AnyBroker,
+        }
+    }
+
+    fn instance(&self, has_point: bool, random: &mut Draw) -> Target {
+        let kind = random.below(4);
+        let service = &self.plan.services[random.below(self.plan.services.len() as u64) as usize];
+        match kind {
+            0 | 1 if has_point => Target::Oneself,
+            2 if !self.plan.groups.is_empty() => self.owner(random),
+            _ => Target::AnyOf(1, Box::new(Target::Nodes(service.instances.clone()))),
+        }
+    }
+
+    fn owner(&self, random: &mut Draw) -> Target {
+        let group = self.group(random);
+        let topics: Vec<TopicId> = self
+            .plan
+            .services
+            .iter()
+            .filter_map(|service| match &service.trigger {
+                Trigger::Consume(consume) if consume.group == group => Some(consume.topics.clone()),
+                Trigger::Consume(_) | Trigger::Requests(_) => None,
+            })
+            .flatten()
+            .collect();
+        let topic = topics[random.below(topics.len() as u64) as usize];
+        Target::Owner { partition: PartitionSelector { topic, partition: None }, group }
+    }
+
+    fn has_topics(&self) -> bool {
+        1 < self.plan.topics.len()
+    }
+
+    /// Not the offsets topic, which is the last.
+    fn topic(&self, random: &mut Draw) -> TopicId {
+        self.plan.topics[random.below(self.plan.topics.len() as u64 - 1) as usize].id
+    }
+
+    fn partition(&self, random: &mut Draw) -> PartitionSelector {
+        let topic = self.topic(random);
+        let partitions = u64::from(self.plan.topics[usize::from(topic.0)].settings.partitions);
+        PartitionSelector { topic, partition: Some(random.below(partitions) as u16) }
+    }
+
+    fn any_partition(&self, random: &mut Draw) -> PartitionSelector {
+        PartitionSelector { topic: self.topic(random), partition: None }
+    }
+
+    fn group(&self, random: &mut Draw) -> GroupId {
+        self.plan.groups[random.below(self.plan.groups.len() as u64) as usize].id
+    }
+}
+
+/// Fisher and Yates (1938), as Durstenfeld has it.
+fn shuffle<T>(list: &mut [T], random: &mut Draw) {
+    for last in (1..list.len()).rev() {
+        list.swap(last, random.below(last as u64 + 1) as usize);
+    }
+}

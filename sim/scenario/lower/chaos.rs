@@ -1,0 +1,239 @@
+//! `[chaos]`: what is drawn from each seed, and what it must not exceed.
+
+use crate::types::{Duration, Spread};
+
+use super::super::chaos::ChaosSpec;
+use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
+use super::super::family::report_type;
+use super::super::fields::Fields;
+use super::super::keys::{BUDGET, CHAOS};
+use super::super::plan::*;
+use super::super::sentence::report_not_built;
+use super::super::tree::{Item, Text, Value};
+use super::super::values::{Kind, parse};
+use super::Builder;
+
+impl Builder<'_> {
+    pub fn read_chaos(&mut self, top: &Fields) {
+        let Some(item) = top.item("chaos") else { return };
+        let Some(table) = item.table() else {
+            report_type(item, "chaos", "a table", self.problems);
+            return;
+        };
+        let fields = Fields::new(table, "[chaos]".into(), item.key, CHAOS.iter().copied(), self.problems);
+        let profile = match fields.text("profile").as_deref() {
+            Some("heavy") => ChaosProfile::Heavy,
+            Some("swarm") => ChaosProfile::Swarm,
+            Some(_) | None => ChaosProfile::Light,
+        };
+        let (from, until) = self.read_window(&fields);
+        let interval = fields.scalar("rate").map_or(Duration::from_secs(10), |scalar| scalar.interval());
+        let length = fields.spread("length", Spread::Exponential { mean: Duration::from_secs(4) });
+        let budget = self.read_budget(&fields);
+        let families = self.read_families(&fields, budget.as_ref());
+        if self.plan.services.is_empty() {
+            let title = "`[chaos]` in a system without services".to_string();
+            self.report_chaos(item.key, title, "nobody to notice", "add a service");
+            return;
+        }
+        let expected = |service: usize| (self.expected_events(service) * 0.75) as u64;
+        let expected_events = (0..self.plan.services.len()).map(expected).collect();
+        self.chaos = Some(ChaosSpec { profile, from, until, interval, length, families, budget, expected_events });
+    }
+
+    /// `10%..80%` of the duration, or `5s..25s`.
+    fn read_window(&self, fields: &Fields) -> (Duration, Duration) {
+        let duration = self.plan.duration;
+        let default = (duration / 10, duration / 10 * 8);
+        let Some(item) = fields.item("window") else { return default };
+        let Some(scalar) = fields.scalar("window") else { return default };
+        let instant = |text: &str| {
+            if let Ok(share) = parse(Kind::Ratio, text) {
+                return Some(Duration((u128::from(duration.0) * u128::from(share.ratio().0) / 1_000_000_000) as u64));
+            }
+            parse(Kind::Duration, text).ok().map(|length| length.duration())
+        };
+        let ends = scalar.text().split_once("..");
+        let ends = ends.and_then(|(from, until)| Some((instant(from.trim())?, instant(until.trim())?)));
+        match ends {
+            Some((from, until)) if from < until && until <= duration => (from, until),
+            Some(_) => {
+                let title = format!("`window` is `{}`, and the load lasts {duration}", printable(scalar.text()));
+                self.report_chaos(item.place, title, "no part of it", "for example \"10%..80%\"");
+                default
+            }
+            None => {
+                let title = format!("`window` is `{}`", printable(scalar.text()));
+                self.report_chaos(
+                    item.place,
+                    title,
+                    "not a part of the duration",
+                    "for example \"10%..80%\" or \"5s..25s\"",
+                );
+                default
+            }
+        }
+    }
+
+    fn read_families(&self, fields: &Fields, budget: Option<&Budget>) -> Vec<FaultFamily> {
+        let Some(item) = fields.item("families") else {
+            return FaultFamily::ALL.into_iter().filter(|family| self.missing(*family, budget).is_none()).collect();
+        };
+        let mut families = Vec::new();
+        for element in item.elements() {
+            let Some(text) = element.text() else {
+                report_type(element, "families", "a list of names", self.problems);
+                continue;
+            };
+            families.extend(self.read_family(text, budget).filter(|family| !families.contains(family)));
+        }
+        if item.elements().is_empty() {
+            let title = "`families` is empty".to_string();
+            self.report_chaos(item.place, title, "nothing could go wrong", "name one, or remove `[chaos]`");
+        }
+        families
+    }
+
+    fn read_family(&self, text: Text, budget: Option<&Budget>) -> Option<FaultFamily> {
+        let names = FaultFamily::ALL.map(FaultFamily::name);
+        let Some(family) = FaultFamily::ALL.into_iter().find(|family| family.name() == text.text) else {
+            let near = nearest(text.text, names);
+            let title = format!("`{}` is not a family of faults", printable(text.text));
+            self.problems.add(
+                Diagnostic::error("S076", text.place, title)
+                    .label("unknown family")
+                    .help(format!("families are {}", names.join(", ")))
+                    .did_you_mean(text.place, near),
+            );
+            return None;
+        };
+        if !is_built(family) {
+            report_not_built(&format!("family {}", family.name()), text.place, self.problems);
+            return None;
+        }
+        if let Some(why) = self.missing(family, budget) {
+            let title = format!("family `{}` can do nothing here: {why}", family.name());
+            self.report_chaos(text.place, title, "never drawn", "remove it");
+            return None;
+        }
+        Some(family)
+    }
+
+    /// Why nothing of a family can happen in this system.
+    fn missing(&self, family: FaultFamily, budget: Option<&Budget>) -> Option<&'static str> {
+        let lossy = budget.is_none_or(|budget| budget.lossy > 0 && budget.brokers_down > 0);
+        let missing = match family {
+            FaultFamily::Power => (!lossy).then_some("the budget allows no power loss"),
+            FaultFamily::Group => self.plan.groups.is_empty().then_some("nobody consumes"),
+            FaultFamily::Store => self.plan.stores.is_empty().then_some("there is no store"),
+            FaultFamily::Process
+            | FaultFamily::Disk
+            | FaultFamily::Network
+            | FaultFamily::Clock
+            | FaultFamily::Cluster
+            | FaultFamily::Endpoint
+            | FaultFamily::Load
+            | FaultFamily::Poison
+            | FaultFamily::Redelivery => None,
+        };
+        missing.or((!is_built(family)).then_some("it is not built yet"))
+    }
+
+    fn read_budget(&self, fields: &Fields) -> Option<Budget> {
+        let default = self.survivable();
+        let Some(item) = fields.item("budget") else { return Some(default) };
+        match &item.value {
+            Value::Text { text, .. } if text == "none" => None,
+            Value::Table(table) => {
+                let own =
+                    Fields::new(table, "the budget of [chaos]".into(), item.key, BUDGET.iter().copied(), self.problems);
+                let count = |key: &str, default: u16| own.scalar(key).map_or(default, |scalar| scalar.u16());
+                let instances_down = match own.scalar("instances-down") {
+                    Some(scalar) => vec![scalar.u16(); default.instances_down.len()],
+                    None => default.instances_down.clone(),
+                };
+                let longest = own.duration("longest", default.longest);
+                if longest.is_zero() {
+                    let place = own.item("longest").map_or(item.place, |item| item.place);
+                    self.report_chaos(place, "`longest` is zero".into(), "no time at all", "for example \"20s\"");
+                }
+                let budget = Budget {
+                    brokers_down: count("brokers-down", default.brokers_down),
+                    lossy: count("lossy", default.lossy),
+                    controllers_down: count("controllers-down", default.controllers_down),
+                    instances_down,
+                    longest,
+                };
+                self.warn_beyond(&budget, &default, item);
+                Some(budget)
+            }
+            Value::Text { .. }
+            | Value::Boolean(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Date => {
+                let title = format!("`budget` is `{}`", printable(&item.written()));
+                self.report_chaos(
+                    item.place,
+                    title,
+                    "neither a table of limits nor \"none\"",
+                    "for example { brokers-down = 1, lossy = 0, longest = \"10s\" }",
+                );
+                Some(default)
+            }
+        }
+    }
+
+    /// More than the promises survive is allowed, and said.
+    fn warn_beyond(&self, budget: &Budget, default: &Budget, item: &Item) {
+        for (what, given, survived) in [
+            ("brokers-down", budget.brokers_down, default.brokers_down),
+            ("lossy", budget.lossy, default.lossy),
+            ("controllers-down", budget.controllers_down, default.controllers_down),
+        ] {
+            if survived < given {
+                let title = format!("`{what} = {given}`, and the promises of this system survive {survived}");
+                self.problems.add(
+                    Diagnostic::warning("S076", item.key, title)
+                        .label("beyond what is survived")
+                        .help("expect a hazard, or lower it"),
+                );
+            }
+        }
+    }
+
+    /// What the promises of the system survive.
+    fn survivable(&self) -> Budget {
+        // The offsets topic is the last; what it loses is repeated, and no promise of a topic.
+        let topics = &self.plan.topics[..self.plan.topics.len().saturating_sub(1)];
+        let spare =
+            topics.iter().map(|topic| topic.settings.replication.saturating_sub(topic.settings.min_insync_replicas));
+        let lossy = topics.iter().map(|topic| topic.settings.min_insync_replicas.saturating_sub(1));
+        Budget {
+            brokers_down: spare.min().unwrap_or(0),
+            lossy: lossy.min().unwrap_or(0),
+            controllers_down: (self.plan.cluster.controllers.len() as u16).saturating_sub(1) / 2,
+            instances_down: self.plan.services.iter().map(|service| service.instances.len() as u16).collect(),
+            longest: Duration::from_secs(20),
+        }
+    }
+
+    fn report_chaos(&self, place: Place, title: String, label: &str, help: &str) {
+        self.report_fault("S076", place, title, label, help);
+    }
+}
+
+fn is_built(family: FaultFamily) -> bool {
+    match family {
+        FaultFamily::Process
+        | FaultFamily::Power
+        | FaultFamily::Disk
+        | FaultFamily::Network
+        | FaultFamily::Clock
+        | FaultFamily::Cluster
+        | FaultFamily::Group
+        | FaultFamily::Store => true,
+        FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison | FaultFamily::Redelivery => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! What may be wrong at once: a fault that `[chaos]` drew is refused when its scenario's budget has no room for it.
+//!
+//! Only here it can be decided, when the roles of its target are known and what is down already, whoever took it down:
+//! faults of the file count, and so does the time in which a process starts again. A refusal is an event of the
+//! history. A broker that lost power or its disk counts as down until it has registered anew and is in every in-sync set of
+//! its partitions: what it may have lost is nowhere else to be missed before that. A set that it is in under its old
+//! registration says nothing, since a change that was under way may still admit it. And it may lose power only while its
+//! in-sync sets are whole.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Event, Refusal};
+use crate::scenario::plan::*;
+use crate::types::*;
+
+use super::pump::World;
+
+/// Brokers that lost power or their disk, with the registration that they had then.
+#[derive(Default)]
+pub struct Losses(BTreeMap<NodeId, Option<BrokerEpoch>>);
+
+impl<O: FnMut(&Event)> World<O> {
+    /// Why the budget does not let this fault happen now.
+    pub(super) fn refusal(&mut self, plan: &FaultPlan, nodes: &[NodeId], peers: &[NodeId]) -> Option<Refusal> {
+        let chaos = self.plan.chaos.as_ref().filter(|_| plan.is_drawn())?;
+        let load_time = self.now.since(Time::LOAD_START);
+        if load_time < chaos.from || chaos.until <= load_time {
+            return Some(Refusal::OutsideWindow);
+        }
+        let budget = chaos.budget.clone()?;
+        self.forget_losses_made_good();
+        let hit = silenced(&plan.action, nodes, peers);
+        let is_lossy = matches!(plan.action, FaultAction::LosePower(_) | FaultAction::Wipe(_));
+        let counted = |is_of_kind: &dyn Fn(NodeId) -> bool| {
+            let all = self.plan.nodes.iter().map(|node| node.id).filter(|node| is_of_kind(*node));
+            all.filter(|node| hit.contains(node) || self.is_out(*node)).count()
+        };
+        let exceeds = |is_of_kind: &dyn Fn(NodeId) -> bool, most: u16| {
+            hit.iter().any(|node| is_of_kind(*node)) && usize::from(most) < counted(is_of_kind)
+        };
+        if exceeds(&|node| self.is_broker(node), budget.brokers_down) {
+            return Some(Refusal::BrokersDown);
+        }
+        if exceeds(&|node| self.plan.cluster.controllers.contains(&node), budget.controllers_down) {
+            return Some(Refusal::ControllersDown);
+        }
+        for (service, most) in self.plan.services.iter().zip(&budget.instances_down) {
+            if exceeds(&|node| service.instances.contains(&node), *most) {
+                return Some(Refusal::InstancesDown);
+            }
+        }
+        if is_lossy {
+            let losing = hit.iter().filter(|node| self.is_broker(**node) && !self.losses.0.contains_key(node)).count();
+            let whole = self.roles.partitions.values().all(|state| {
+                let is_hit = state.replicas.iter().any(|replica| hit.contains(replica));
+                let lacks = |replica: &&NodeId| {
+                    !state.in_sync_replicas.contains(replica) && !self.losses.0.contains_key(replica)
+                };
+                !is_hit || !state.replicas.iter().any(|replica| lacks(&replica))
+            });
+            if usize::from(budget.lossy) < losing + self.losses.0.len() || !whole {
+                return Some(Refusal::Lossy);
+            }
+        }
+        None
+    }
+
+    /// A broker has lost what only its page cache or its disk had.
+    pub(super) fn note_loss(&mut self, node: NodeId) {
+        if !self.is_broker(node) {
+            return;
+        }
+        self.losses.0.insert(node, self.roles.broker_epochs.get(&node).copied());
+    }
+
+    fn forget_losses_made_good(&mut self) {
+        let roles = &self.roles;
+        self.losses.0.retain(|node, registration| {
+            let is_anew = *registration < roles.broker_epochs.get(node).copied();
+            let mut states = roles.partitions.values().filter(|state| state.replicas.contains(node));
+            !is_anew || !states.all(|state| state.in_sync_replicas.contains(node))
+        });
+    }
+
+    fn is_broker(&self, node: NodeId) -> bool {
+        1 <= node.0 && node.0 <= self.plan.cluster.brokers
+    }
+
+    /// Down, paused, cut off, without its disk, or not yet whole again.
+    fn is_out(&self, node: NodeId) -> bool {
+        let own = &self.nodes[usize::from(node.0)];
+        own.process.is_none()
+            || 0 < own.paused
+            || own.stopping.is_some()
+            || self.losses.0.contains_key(&node)
+            || self.active.iter().filter(|active| !active.healed).any(|active| {
+                let action = &self.armed[usize::from(active.fault.0)].plan.action;
+                silenced(action, &active.nodes, &active.peers).contains(&node)
+            })
+    }
+}
+
+/// Whom a fault takes out of the system while it lasts. Of a broken link it is one side: the smaller one, the first of two
+/// that are equal.
+fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) -> &'a [NodeId] {
+    match action {
+        FaultAction::Crash(_)
+        | FaultAction::LosePower(_)
+        | FaultAction::Wipe(_)
+        | FaultAction::Restart { .. }
+        | FaultAction::Pause(_)
+        | FaultAction::Slow { .. }
+        | FaultAction::StallDisk(_)
+        | FaultAction::FailDisk(_)
+        | FaultAction::HoldMetadata(_)
+        | FaultAction::Isolate(_) => nodes,
+        FaultAction::Cut(_) | FaultAction::Drop { .. } | FaultAction::Throttle { .. } => {
+            if peers.len() < nodes.len() {
+                peers
+            } else {
+                nodes
+            }
+        }
+        FaultAction::SlowDisk { .. }
+        | FaultAction::Delay { .. }
+        | FaultAction::Reset(_)
+        | FaultAction::Skew { .. }
+        | FaultAction::ElectPreferred(_)
+        | FaultAction::Rebalance(_)
+        | FaultAction::ExpireOffsets(_)
+        | FaultAction::EnforceRetention(_) => &[],
+    }
+}

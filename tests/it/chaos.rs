@@ -1,0 +1,106 @@
+//! `[chaos]`: everything that goes wrong stands in the plan, and never more at once than the budget says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hikyaku::history::Happening;
+use hikyaku::scenario::plan::{Budget, FaultAction, FaultFamily, FaultTrigger, Plan};
+use hikyaku::types::{NodeId, Seed};
+
+use crate::common::{load, run};
+
+const SCENARIO: &str = "scenarios/orders_survive_chaos.toml";
+
+fn plans(sets: &[&str]) -> Vec<Plan> {
+    let family = load(SCENARIO, sets);
+    (0..40).map(|seed| family.cells[0].plan(Seed(seed))).collect()
+}
+
+#[test]
+fn a_plan_says_all_that_was_drawn_and_stays_within_its_window() {
+    let plans = plans(&[]);
+    let mut reached = BTreeSet::new();
+    let mut faults = 0;
+    for plan in &plans {
+        let chaos = plan.chaos.as_ref().expect("every knob is printed");
+        let budget = chaos.budget.as_ref().expect("the default is a budget");
+        assert_eq!((budget.brokers_down, budget.lossy, budget.controllers_down), (1, 1, 1));
+        let names: BTreeSet<&str> = plan.faults.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names.len(), plan.faults.len(), "every fault has a name of its own");
+        for fault in &plan.faults {
+            assert!(fault.is_drawn());
+            reached.insert(fault.family(plan));
+            assert!(fault.duration.is_none_or(|length| length <= budget.longest), "{}", fault.text);
+            if let FaultTrigger::At(time) = fault.trigger {
+                assert!(chaos.from <= time && time < chaos.until, "{}", fault.text);
+            }
+            assert!(!matches!(fault.action, FaultAction::ExpireOffsets(_) | FaultAction::EnforceRetention(_)));
+        }
+        faults += plan.faults.len();
+    }
+    assert!(20 * plans.len() <= faults, "{faults} faults in {} plans", plans.len());
+    let expected = [
+        FaultFamily::Process,
+        FaultFamily::Power,
+        FaultFamily::Disk,
+        FaultFamily::Network,
+        FaultFamily::Clock,
+        FaultFamily::Cluster,
+        FaultFamily::Group,
+        FaultFamily::Store,
+    ];
+    assert_eq!(reached, BTreeSet::from(expected));
+}
+
+#[test]
+fn a_swarm_switches_families_on_and_off() {
+    let mut on: BTreeMap<FaultFamily, usize> = BTreeMap::new();
+    let plans = plans(&["chaos.profile=swarm"]);
+    for plan in &plans {
+        let families = &plan.chaos.as_ref().expect("drawn").families;
+        assert!(!families.is_empty());
+        families.iter().for_each(|family| *on.entry(family.family).or_default() += 1);
+    }
+    assert_eq!(on.len(), 8);
+    assert!(on.values().all(|count| (8..=32).contains(count)), "{on:?}");
+}
+
+/// Brokers that are down at each moment, whoever took them down, as the history tells it.
+#[test]
+fn no_more_brokers_are_down_than_the_budget_says() {
+    let family = load(SCENARIO, &["chaos.families=[\"process\", \"power\"]", "chaos.rate=20/min"]);
+    let (mut refused, mut crashed) = (0, 0);
+    for seed in 0..6 {
+        let plan = family.cells[0].plan(Seed(seed));
+        let Budget { brokers_down, .. } = plan.chaos.as_ref().and_then(|chaos| chaos.budget.clone()).expect("a budget");
+        let mut down: BTreeSet<NodeId> = BTreeSet::new();
+        hikyaku::world::run(&plan, |event| {
+            if event.node == NodeId(0) {
+                refused += u64::from(matches!(event.what, Happening::FaultRefused { .. }));
+            } else if event.node.0 <= plan.cluster.brokers {
+                match event.what {
+                    Happening::Stopped { .. } => {
+                        crashed += 1;
+                        down.insert(event.node);
+                    }
+                    Happening::Started { .. } => {
+                        down.remove(&event.node);
+                    }
+                    _ => {}
+                }
+            }
+            assert!(down.len() <= usize::from(brokers_down), "seed {seed}: {down:?} at {}", event.time);
+        });
+    }
+    assert!(10 < refused && 10 < crashed, "{refused} refused, {crashed} stops");
+}
+
+#[test]
+fn without_a_budget_nothing_is_refused_inside_the_window() {
+    let family = load(SCENARIO, &["chaos.budget=none", "chaos.window=0%..100%"]);
+    let plan = family.cells[0].plan(Seed(1));
+    assert_eq!(plan.chaos.as_ref().map(|chaos| chaos.budget.is_none()), Some(true));
+    let mut refused = 0;
+    hikyaku::world::run(&plan, |event| refused += u64::from(matches!(event.what, Happening::FaultRefused { .. })));
+    assert_eq!(refused, 0);
+    assert!(run(&plan).1.panic.is_none());
+}

@@ -1,0 +1,248 @@
+//! Sweeps as processes: what is killed, cut, resumed or merged gives the files of an undisturbed sweep, byte for byte.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{Scratch, hikyaku, stderr, stdout};
+
+const TINY: &str = "tests/data/sweep_tiny.toml";
+/// Everything that must not depend on who ran what when.
+const FILES: [&str; 4] = ["summary.md", "sweep.json", "runs.csv", "junit.xml"];
+
+fn sweep(out: &str, more: &[&str]) -> Output {
+    let junit = format!("{out}/junit.xml");
+    let mut arguments = vec!["sweep", TINY, "--out", out, "--junit", &junit];
+    arguments.extend(more);
+    hikyaku(&arguments)
+}
+
+fn resume(out: &str) -> Output {
+    hikyaku(&["sweep", "--resume", "--out", out, "--junit", &format!("{out}/junit.xml")])
+}
+
+fn started(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the built binary starts")
+}
+
+fn files(out: &str) -> Vec<String> {
+    let read =
+        |name: &&str| fs::read_to_string(format!("{out}/{name}")).unwrap_or_else(|e| panic!("{out}/{name}: {e}"));
+    FILES.iter().map(read).collect()
+}
+
+fn assert_same(out: &str, reference: &[String]) {
+    for ((name, one), other) in FILES.iter().zip(files(out)).zip(reference) {
+        assert!(one == *other, "{name} differs:\n{one}\n-- undisturbed:\n{other}");
+    }
+}
+
+fn signal(pid: u32, signal: &str) {
+    // Whoever is gone already needs no signal.
+    let _ = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Processes that this one has started.
+fn children(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let mut behind_name = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let state = behind_name.next().unwrap_or_default().to_string();
+        state != "Z" && behind_name.next() == Some(&parent.to_string())
+    };
+    pids.filter(is_child).collect()
+}
+
+/// Waits for a child of the sweep that is none of these.
+fn next_worker(sweep: &mut Child, known: &[u32]) -> Option<u32> {
+    loop {
+        if let Some(worker) = children(sweep.id()).into_iter().find(|pid| !known.contains(pid)) {
+            return Some(worker);
+        }
+        if sweep.try_wait().expect("a child can be asked").is_some() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn killed_at_any_moment_and_resumed_nothing_is_lost_or_counted_twice() {
+    // Many more rounds are run by hand: HIKYAKU_ROUNDS=100.
+    let rounds: u64 = std::env::var("HIKYAKU_ROUNDS").ok().map_or(3, |rounds| rounds.parse().expect("a number"));
+    let scratch = Scratch::new("sweep-killed");
+    let whole = scratch.path("whole");
+    let undisturbed = Instant::now();
+    assert_eq!(sweep(&whole, &["--jobs", "2"]).status.code(), Some(1));
+    let (length, reference) = (undisturbed.elapsed(), files(&whole));
+    for round in 0..rounds {
+        let out = scratch.path(&format!("round-{round}"));
+        let junit = format!("{out}/junit.xml");
+        let mut arguments = vec!["sweep", TINY, "--jobs", "2", "--out", &out, "--junit", &junit];
+        for attempt in 0..3 {
+            let mut sweep = started(&arguments);
+            let share = (round * 37 + attempt * 61 + 13) % 97;
+            std::thread::sleep(length * share as u32 / 97);
+            if round % 2 == 0 {
+                children(sweep.id()).into_iter().take(1).for_each(|worker| signal(worker, "-9"));
+                std::thread::sleep(length / 20);
+            }
+            signal(sweep.id(), if round % 3 == 2 { "-TERM" } else { "-9" });
+            sweep.wait().expect("it ends");
+            if Path::new(&format!("{out}/journal.jsonl")).exists() {
+                arguments = vec!["sweep", "--resume", "--jobs", "2", "--out", &out, "--junit", &junit];
+            }
+        }
+        // Killed before its header was whole, there is nothing to go on with.
+        let mut last = hikyaku(&arguments);
+        if stderr(&last).contains("there is no sweep to go on with") {
+            last = sweep(&out, &[]);
+        }
+        assert_eq!(last.status.code(), Some(1), "round {round}: {}", stderr(&last));
+        assert_same(&out, &reference);
+    }
+}
+
+#[test]
+fn five_shards_are_the_whole() {
+    let scratch = Scratch::new("sweep-shards");
+    let (whole, shards) = (scratch.path("whole"), scratch.path("shards"));
+    let seeds = ["--seeds", "0..9", "--max-failures", "3"];
+    assert_eq!(sweep(&whole, &seeds).status.code(), Some(1));
+    let run = |index: usize| {
+        let slice = format!("slice:{index}/5");
+        let output = hikyaku(&[&["sweep", TINY, "--out", &shards, "--partition", &slice][..], &seeds].concat());
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
+    };
+    for index in [1, 2, 4, 5] {
+        run(index);
+    }
+    let junit = format!("{shards}/junit.xml");
+    let merge = || hikyaku(&["merge", &shards, "--junit", &junit]);
+    let missing = merge();
+    assert_eq!(missing.status.code(), Some(5));
+    let command = format!("sweep {TINY} --seeds 0..9 --max-failures 3 --partition slice:3/5 --out {shards}");
+    assert!(stderr(&missing).contains(&command), "{}", stderr(&missing));
+    assert!(!Path::new(&format!("{shards}/runs.csv")).exists());
+    run(3);
+    assert_eq!(merge().status.code(), Some(1));
+    assert_same(&shards, &files(&whole));
+    // The same runs once more, and the runs of another sweep.
+    fs::copy(format!("{shards}/shard-1-of-5.jsonl"), format!("{shards}/shard-1-again.jsonl")).unwrap();
+    assert!(stderr(&merge()).contains("hold the same runs"), "{}", stderr(&merge()));
+    fs::remove_file(format!("{shards}/shard-1-again.jsonl")).unwrap();
+    hikyaku(&["sweep", TINY, "--out", &shards, "--partition", "slice:2/5", "--seeds", "0..8"]);
+    assert!(stderr(&merge()).contains("are of different sweeps"), "{}", stderr(&merge()));
+}
+
+#[test]
+fn the_cut_behind_the_last_failure_does_not_depend_on_who_was_quick() {
+    let scratch = Scratch::new("sweep-cut");
+    let (one, many) = (scratch.path("one"), scratch.path("many"));
+    assert_eq!(sweep(&one, &["--max-failures", "2", "--jobs", "1"]).status.code(), Some(1));
+    assert_eq!(sweep(&many, &["--max-failures", "2", "--jobs", "4"]).status.code(), Some(1));
+    assert_same(&many, &files(&one));
+    assert!(files(&one)[0].contains("Stopped behind run"));
+}
+
+#[test]
+fn a_full_disk_leaves_a_journal_to_go_on_with() {
+    let scratch = Scratch::new("sweep-full");
+    let (whole, out) = (scratch.path("whole"), scratch.path("full"));
+    assert_eq!(sweep(&whole, &[]).status.code(), Some(1));
+    // A file may not grow beyond 16 KiB: the write that crosses it is cut short, as on a full disk.
+    let limited =
+        format!("trap '' XFSZ; ulimit -f 16; exec {} sweep {TINY} --out {out}", env!("CARGO_BIN_EXE_hikyaku"));
+    let output = Command::new("bash").args(["-c", &limited]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(stderr(&output).contains("what was written stays valid"), "{}", stderr(&output));
+    let journal = fs::read_to_string(format!("{out}/journal.jsonl")).unwrap();
+    assert!(journal.ends_with('\n') && 2 < journal.lines().count(), "whole lines only");
+    assert_eq!(resume(&out).status.code(), Some(1));
+    assert_same(&out, &files(&whole));
+}
+
+#[test]
+fn a_worker_that_stands_still_is_replaced_and_only_its_seed_can_be_the_finding() {
+    let scratch = Scratch::new("sweep-stopped");
+    let one = |name: &str, stops: usize, with: &str| {
+        let out = scratch.path(name);
+        let more = ["--seeds", "3..4", "--jobs", "1", "--run-time", "2s", "--cell", "commit=none"];
+        // Long enough that the worker is still at it.
+        let long = ["--set", "duration=1h"];
+        let arguments = [&["sweep", TINY, "--out", &out][..], &more, if stops == 2 { &long } else { &[] }].concat();
+        let mut sweep = started(&arguments);
+        let mut known = Vec::new();
+        for _ in 0..stops {
+            let Some(worker) = next_worker(&mut sweep, &known) else { break };
+            signal(worker, with);
+            known.push(worker);
+        }
+        let code = sweep.wait().expect("it ends").code();
+        (code, fs::read_to_string(format!("{out}/summary.md")).unwrap())
+    };
+    let (code, summary) = one("once", 1, "-STOP");
+    assert_eq!(code, Some(0), "{summary}");
+    let (code, summary) = one("twice", 2, "-STOP");
+    assert_eq!(code, Some(1), "{summary}");
+    assert!(summary.contains("**simulated time stood still**"), "{summary}");
+    assert!(summary.contains("no progress for 2 s, twice"), "{summary}");
+}
+
+#[test]
+fn a_sweep_that_was_not_finished_is_not_overwritten_and_a_changed_scenario_is_not_mixed_in() {
+    let scratch = Scratch::new("sweep-unfinished");
+    let scenario = scratch.write("tiny.toml", fs::read_to_string(TINY).unwrap());
+    let out = scratch.path("out");
+    let first = hikyaku(&["sweep", &scenario, "--out", &out, "--time", "1ms", "--cell", "commit=none"]);
+    assert_eq!(first.status.code(), Some(5), "{}{}", stdout(&first), stderr(&first));
+    assert!(stdout(&first).contains("    hikyaku sweep --resume --out"), "{}", stdout(&first));
+    let again = hikyaku(&["sweep", &scenario, "--out", &out]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("holds a sweep that was not finished"), "{}", stderr(&again));
+    let other = hikyaku(&["sweep", &scenario, "--out", &out, "--resume", "--seeds", "0..3"]);
+    assert!(stderr(&other).contains("begun with other scenarios, seeds or flags"), "{}", stderr(&other));
+    scratch.write("tiny.toml", fs::read_to_string(TINY).unwrap().replace("20/s", "21/s"));
+    let changed = hikyaku(&["sweep", "--resume", "--out", &out]);
+    assert!(stderr(&changed).contains("has changed since the sweep began"), "{}", stderr(&changed));
+}
+
+#[test]
+fn a_run_that_is_not_the_same_twice_is_told() {
+    let scratch = Scratch::new("sweep-differs");
+    let out = scratch.path("out");
+    assert_eq!(sweep(&out, &["--seeds", "0..2", "--cell", "commit=none"]).status.code(), Some(0));
+    // The machines do not differ, so the second run of the self-check is made to have differed.
+    let path = format!("{out}/journal.jsonl");
+    let journal = fs::read_to_string(&path).unwrap();
+    let (before, behind) = journal.split_once("{\"check\":").expect("one run of each cell is done twice");
+    let at = behind.find("\"digest\":\"").unwrap() + 10;
+    let flipped = if behind.as_bytes()[at] == b'0' { "1" } else { "0" };
+    fs::write(&path, format!("{before}{{\"check\":{}{flipped}{}", &behind[..at], &behind[at + 1..])).unwrap();
+    let output = resume(&out);
+    assert_eq!(output.status.code(), Some(4), "{}", stdout(&output));
+    assert!(stdout(&output).contains("NOT DETERMINISTIC"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("run twice more, it was the same"), "{}", stdout(&output));
+}
+
+#[test]
+fn regressions_come_first_and_stay_out_of_the_statistics() {
+    let scratch = Scratch::new("sweep-regressions");
+    let scenario = scratch.write("tiny.toml", fs::read_to_string(TINY).unwrap());
+    scratch.write("tiny.seeds", "77 cell=commit=none stream=1 # lost once\n5 cell=commit=none stream=999\n");
+    let out = scratch.path("out");
+    let output = hikyaku(&["sweep", &scenario, "--out", &out, "--seeds", "0..2", "--cell", "commit=none"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    assert!(stderr(&output).contains("seed 5 is of stream s999"), "{}", stderr(&output));
+    let table = fs::read_to_string(format!("{out}/runs.csv")).unwrap();
+    assert!(table.lines().nth(1).unwrap().starts_with("0,yes,tiny,commit=none,77,holds,"), "{table}");
+    assert!(stdout(&output).contains("0 of 2") && stdout(&output).contains("1 of 1 regressions hold"));
+    scratch.write("tiny.seeds", "77 cell=nowhere\n");
+    let wrong = hikyaku(&["sweep", &scenario, "--out", &out]);
+    assert!(stderr(&wrong).contains("tiny.seeds:1: the scenario has no cell `nowhere`"), "{}", stderr(&wrong));
+}

@@ -5,6 +5,7 @@ mod exit;
 mod merge;
 mod replay;
 mod run;
+mod shards;
 mod shrink;
 mod summary;
 mod sweep;
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Run a scenario over its cells and seeds, judge it, and write what happened.
     Run(run::RunArguments),
+    /// Print a sweep as an array job of Slurm, an Indexed Job of Kubernetes or a workflow of GitHub.
+    Shards(shards::ShardsArguments),
     /// Run all cells and seeds of many scenarios in worker processes; failures are grouped, written at once, and can be replayed.
     Sweep(sweep::SweepArguments),
     /// Join the shards of a sweep into the files of the whole.
@@ -88,6 +91,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Shards(arguments) => shards::shards(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::Worker => worker::worker(),

@@ -65,7 +65,7 @@ fn print(compared: &[Compared]) -> Exit {
     let columns =
         [left("case"), left("metric"), right("expected"), right("got"), left("tolerance"), right("z"), left("verdict")];
     let mut table = Table::new(&columns);
-    let (mut failed, mut inexpressible) = (0, 0);
+    let (mut failed, mut inexpressible, mut invalid) = (0, 0, 0);
     for one in compared {
         let expected = format!("{} {}", significant(one.expected), one.unit);
         let (got, z, verdict) = match &one.result {
@@ -79,6 +79,10 @@ fn print(compared: &[Compared]) -> Exit {
             CompareResult::NotExpressible(why) => {
                 inexpressible += 1;
                 (String::new(), String::new(), Cell::new(Tone::Unknown, format!("not expressible: {why}")))
+            }
+            CompareResult::Invalid(why) => {
+                invalid += 1;
+                (String::new(), String::new(), Cell::new(Tone::Violated, format!("INVALID: {why}")))
             }
             CompareResult::Reference => (String::new(), String::new(), Cell::new(Tone::Muted, "reference only")),
         };
@@ -98,6 +102,12 @@ fn print(compared: &[Compared]) -> Exit {
         "{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible",
         judged as u32 - failed
     );
+    if 0 < invalid {
+        anstream::eprintln!(
+            "{invalid} metrics belong to cases whose scenario is not valid; --out DIR writes the scenarios"
+        );
+        return Exit::Usage;
+    }
     match (failed, inexpressible) {
         (0, 0) => Exit::Holds,
         (0, _) => Exit::Vacuous,

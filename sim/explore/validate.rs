@@ -74,6 +74,8 @@ pub enum CompareResult {
         z: Option<f64>,
     },
     NotExpressible(String),
+    /// The scenario of this case is not valid, for these reasons.
+    Invalid(String),
     /// Printed beside, not judged.
     Reference,
 }
@@ -184,19 +186,18 @@ fn unknown_model(case: &Case) -> String {
 
 /// Runs a case and compares every expected metric.
 pub fn run_case(case: &Case, service_factor: f64, jobs: usize) -> Vec<Compared> {
-    let not_expressible = |why: String| {
-        let all =
-            case.expected.iter().map(|expected| compared(case, expected, CompareResult::NotExpressible(why.clone())));
-        all.collect::<Vec<_>>()
+    let all = |result: &dyn Fn() -> CompareResult| {
+        case.expected.iter().map(|expected| compared(case, expected, result())).collect::<Vec<_>>()
     };
     let text = match scenario_of(case, service_factor) {
         Ok(text) => text,
-        Err(why) => return not_expressible(why),
+        Err(why) => return all(&|| CompareResult::NotExpressible(why.clone())),
     };
     let family =
         match scenario::parse(&case.id, &text, &[], &|_, parent| Err(format!("a case has no parent `{parent}`"))) {
             Ok(family) => family,
-            Err(problems) => return not_expressible(problems.short()),
+            // The scenario is written here: that it is refused is a mistake of the case or of this program, no limit.
+            Err(problems) => return all(&|| CompareResult::Invalid(problems.short())),
         };
     let options = WaitOptions { warmup_fraction: case.number("warmup_fraction").unwrap_or(0.0) };
     let runs = run_family(&family, family.seeds.clone(), jobs, options, &AtomicBool::new(false), |_| {});

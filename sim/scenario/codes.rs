@@ -119,7 +119,7 @@ const CODES: &[(&str, &str)] = &[
     ),
     (
         "S059",
-        "Client settings contradict each other.\n\nIdempotence needs acks=all; delivery-timeout is at least linger + request-timeout; heartbeat-interval is below session-timeout, which is at least 6s (the broker's minimum).",
+        "Settings contradict each other.\n\nIdempotence needs acks=all; delivery-timeout is at least linger + request-timeout; heartbeat-interval is below session-timeout, which is at least 6s (the broker's minimum); broker-heartbeat-interval is below broker-session-timeout.",
     ),
     (
         "S060",

@@ -9,6 +9,7 @@ mod library;
 mod nondeterminism;
 mod promises;
 mod queueing;
+mod shards;
 mod shrink;
 mod sweep;
 mod tidy;

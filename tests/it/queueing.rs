@@ -20,6 +20,7 @@ fn passes(compared: &Compared) -> bool {
     match &compared.result {
         CompareResult::Judged { passes, .. } => *passes,
         CompareResult::NotExpressible(why) => panic!("{} {}: {why}", compared.case, compared.metric),
+        CompareResult::Invalid(why) => panic!("{} {}: {why}", compared.case, compared.metric),
         CompareResult::Reference => panic!("{} {} is not judged", compared.case, compared.metric),
     }
 }

@@ -236,7 +236,8 @@ pub fn title(chart: &OutcomesChart) -> String {
             count(cells().map(|(.., cell)| cell.of()).sum()),
             chart.unit
         ),
-        (None, None) => format!("Nothing is lost and nothing repeated in any of {run} cells"),
+        (None, None) if chart.rows.len() == 1 => format!("Nothing is lost and nothing repeated at any of {run} places"),
+        (None, None) => format!("Nothing is lost and nothing repeated in any of {} cells", chart.rows.len()),
         (None, Some((row, column, cell))) => {
             format!("Nothing is lost; {} repeats {}{}", naming(row), amount(cell.repeated(), cell), at(column))
         }

@@ -316,7 +316,10 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
         "acks = 0 loses 7 of 500 orders"
     );
     assert_eq!(title(&["stock"], &[("all", &[repeating])]), "Nothing is lost; acks = all repeats 9 of 500 orders");
-    assert_eq!(title(&["a", "b"], &[("all", &[fine, fine])]), "Nothing is lost and nothing repeated in any of 2 cells");
+    assert_eq!(
+        title(&["a", "b"], &[("all", &[fine, fine])]),
+        "Nothing is lost and nothing repeated at any of 2 places"
+    );
     assert_eq!(title(&["stock"], &[("all", &[OutcomeCell::NotRun])]), "Nothing was run");
 }
 

@@ -41,6 +41,21 @@ pub fn read(top: &Fields) -> ClusterPlan {
     let brokers = fields.require("brokers", "3").map_or(1, |scalar| scalar.u16());
     let mut settings = BrokerSettings::default();
     fields.settings(BROKER_SETTINGS, &mut settings);
+    let (interval, timeout) = (settings.broker_heartbeat_interval, settings.broker_session_timeout);
+    if timeout <= interval {
+        let item = fields.item("broker-session-timeout").or_else(|| fields.item("broker-heartbeat-interval"));
+        fields.problems.add(
+            Diagnostic::error(
+                "S059",
+                item.map_or(fields.place, |item| item.place),
+                format!("`broker-session-timeout` is {timeout}, and a broker sends a heartbeat every {interval}"),
+            )
+            .label("every broker would be fenced before its next heartbeat, and the cluster never ready")
+            .help(
+                "three heartbeats or more fit into the usual timeout; raise it, or lower `broker-heartbeat-interval`",
+            ),
+        );
+    }
     let controllers = read_controllers(&fields, brokers);
     ClusterPlan { brokers, controllers, restart: fields.duration("restart", Duration::from_secs(5)), settings }
 }

@@ -99,6 +99,97 @@ proptest::proptest! {
         }
         show(&read(&text));
     }
+
+    /// Lines and words of what is shipped: dropped, doubled, exchanged, and numbers that grew out of their range.
+    #[test]
+    fn shipped_scenarios_with_exchanged_lines_and_numbers_never_panic(
+        which in proptest::prelude::any::<usize>(),
+        edits in proptest::collection::vec((0u8..5, proptest::prelude::any::<usize>(), proptest::prelude::any::<usize>()), 1..5),
+    ) {
+        let shipped = shipped();
+        let mut lines: Vec<String> = shipped[which % shipped.len()].lines().map(str::to_string).collect();
+        for (how, one, other) in edits {
+            let (one, other) = (one % lines.len(), other % lines.len());
+            match how {
+                0 => lines[one].clear(),
+                1 => lines.insert(one, lines[other].clone()),
+                2 => lines.swap(one, other),
+                3 => {
+                    let mut words: Vec<&str> = lines[one].split(' ').collect();
+                    let (first, last) = (other % words.len(), words.len() - 1);
+                    words.swap(first, last);
+                    lines[one] = words.join(" ");
+                }
+                _ => lines[one] = with_number(&lines[one], NUMBERS[other % NUMBERS.len()]),
+            }
+        }
+        show(&read(&lines.join("\n")));
+    }
+
+    /// A damaged plan is read or refused, then sound or refused; both say why.
+    #[test]
+    fn damaged_plans_are_sound_or_refused(
+        which in proptest::prelude::any::<usize>(),
+        edits in proptest::collection::vec((0u8..3, proptest::prelude::any::<usize>(), proptest::prelude::any::<usize>()), 1..4),
+    ) {
+        let plans = plans();
+        let mut lines: Vec<String> = plans[which % plans.len()].lines().map(str::to_string).collect();
+        for (how, one, other) in edits {
+            let (one, other) = (one % lines.len(), other % lines.len());
+            match how {
+                0 => lines[one].clear(),
+                1 => lines.swap(one, other),
+                _ => lines[one] = with_number(&lines[one], NUMBERS[other % NUMBERS.len()]),
+            }
+        }
+        match toml::from_str::<Plan>(&lines.join("\n")).map(|plan| sound::check(&plan)) {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => assert!(!problem.is_empty()),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+const NUMBERS: &[&str] = &["0", "1", "2", "99", "65535", "65536", "4294967296", "18446744073709551615", "-1"];
+
+/// The line with its first number replaced.
+fn with_number(line: &str, number: &str) -> String {
+    let Some(start) = line.find(|letter: char| letter.is_ascii_digit()) else { return line.to_string() };
+    let end = line[start..].find(|letter: char| !letter.is_ascii_digit()).map_or(line.len(), |length| start + length);
+    format!("{}{number}{}", &line[..start], &line[end..])
+}
+
+/// The text of every scenario under `scenarios/`.
+fn shipped() -> &'static [String] {
+    static TEXTS: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+        files.sort();
+        files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    });
+    &TEXTS
+}
+
+/// A plan of every cell of what is shipped, as files.
+fn plans() -> &'static [String] {
+    static TEXTS: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+        let families = shipped().iter().filter_map(|text| read(text).ok());
+        let plans = families.flat_map(|family| family.cells.iter().map(|cell| cell.plan(Seed(1))).collect::<Vec<_>>());
+        plans.map(|plan| toml::to_string(&plan).unwrap()).collect()
+    });
+    &TEXTS
+}
+
+#[test]
+fn a_plan_read_back_is_the_plan_and_sound() {
+    assert!(10 < plans().len(), "{} plans", plans().len());
+    for text in plans() {
+        let plan: Plan = toml::from_str(text).unwrap();
+        assert_eq!(&toml::to_string(&plan).unwrap(), text);
+        assert_eq!(sound::check(&plan), Ok(()));
+    }
 }
 
 fn show(result: &Result<Family, Diagnostics>) {

@@ -82,6 +82,12 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         ),
         (with("about", "about = \"x\"\nextends = 3"), "S006", "takes a path"),
         (with("about", "about = \"x\"\nwithout = [\"fault\"]"), "S014", "needs `extends`"),
+        (
+            with("[cluster]", "[cluster]\nbroker-session-timeout = \"2s\""),
+            "S059",
+            "`broker-session-timeout` is 2s, and a broker sends a heartbeat every 2s",
+        ),
+        (with("[cluster]", "[cluster]\nbroker-heartbeat-interval = \"10s\""), "S059", "every 10s"),
         // S009: not yet
         (with("[topic.dead]", "[endpoint.bank]"), "S009", "`endpoint` is not built yet"),
         (chaos("families = [\"poison\"]"), "S009", "`family poison` is not built yet"),

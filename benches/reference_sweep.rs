@@ -1,6 +1,7 @@
 //! What a seed costs: the reference system with faults of each family and all checks on, and the growth of a long run.
 //!
 //! `cargo bench --bench reference_sweep` prints seeds for each second of CPU, of at least 25, and what a seed consists of.
+//! `valgrind --tool=callgrind BINARY --one-seed` counts the instructions of one of them.
 //! A long run is compared with a short one by what a record costs in time and in memory, each in a process of its own.
 
 mod measure;
@@ -18,11 +19,18 @@ const REFERENCE: &str = include_str!("reference.toml");
 const START_UPS: u64 = 300;
 /// The name under which this program calls itself for one long run.
 const LONG_RUN: &str = "--long-run";
+/// Runs one seed and nothing else, for a profiler that counts instructions: they are the same on a busy machine.
+const ONE_SEED: &str = "--one-seed";
 
 fn main() {
     let mut arguments = std::env::args().skip_while(|word| word != LONG_RUN).skip(1);
     if let Some(duration) = arguments.next() {
         long_run(&duration);
+        return;
+    }
+    if std::env::args().any(|word| word == ONE_SEED) {
+        let (_, report) = run_seed(&family(REFERENCE, &[]).cells[0].plan(Seed(1)), WaitOptions::default(), |_| {});
+        println!("{} messages, {} events, digest {:032x}", report.messages, report.events, report.digest);
         return;
     }
     if wanted("seeds") {

@@ -17,6 +17,7 @@ use super::trace::Trace;
 use crate::history::event::HANDLER_PANICKED;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
+use crate::types::note::Controllers;
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub struct Judge {
     plan: Plan,
     trace: Trace,
     invariants: Invariants,
+    controllers: Controllers,
     /// Service expectations as they stood at the first fault, in the order of the plan.
     before: Option<Vec<Option<f64>>>,
 }
@@ -40,11 +42,22 @@ impl Judge {
         for (index, place) in plan.places.iter().enumerate() {
             assert!(place.id.0 as usize == index, "places are numbered in the order of the plan");
         }
-        Judge { trace: Trace::new(plan, options), invariants: Invariants::new(plan), before: None, plan: plan.clone() }
+        Judge {
+            trace: Trace::new(plan, options),
+            invariants: Invariants::new(plan),
+            controllers: Controllers::default(),
+            before: None,
+            plan: plan.clone(),
+        }
     }
 
     /// The next event of the history.
     pub fn observe(&mut self, event: &Event) {
+        if let Happening::Note(note) = &event.what
+            && self.controllers.is_late(event.node, note)
+        {
+            return;
+        }
         if let Happening::FaultFired { .. } = event.what
             && self.before.is_none()
         {

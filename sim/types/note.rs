@@ -3,6 +3,8 @@
 //! Notes are the raw material of the history. The world adds the time and the node. A machine says a note at the
 //! moment of the change; a check never has to look into a machine.
 
+use std::collections::BTreeMap;
+
 use super::request::ErrorCode;
 use super::settings::Acks;
 use super::*;
@@ -398,4 +400,29 @@ pub enum StoreEffect {
     Unchanged,
     /// An addition to a counter.
     Added,
+}
+
+/// Whose word on the metadata counts. A controller that was paused, or is slow to find out that it was deposed, says late what it
+/// had committed; a later one has said all of it by then, and more.
+#[derive(Clone, Debug, Default)]
+pub struct Controllers {
+    newest: QuorumEpoch,
+    epochs: BTreeMap<NodeId, QuorumEpoch>,
+}
+
+impl Controllers {
+    /// Takes note of elections; true when `note` is the late word of a controller that has a successor.
+    pub fn is_late(&mut self, node: NodeId, note: &Note) -> bool {
+        match note {
+            Note::BecameController { epoch } => {
+                self.epochs.insert(node, *epoch);
+                self.newest = self.newest.max(*epoch);
+                false
+            }
+            Note::BrokerChanged { .. } | Note::PartitionChanged { .. } => {
+                self.epochs.get(&node).is_some_and(|epoch| *epoch < self.newest)
+            }
+            _ => false,
+        }
+    }
 }

@@ -5,7 +5,8 @@
 //! history. A broker that lost power or its disk counts as down until it has registered anew and is in every in-sync set of
 //! its partitions: what it may have lost is nowhere else to be missed before that. A set that it is in under its old
 //! registration says nothing, since a change that was under way may still admit it. And it may lose power only while its
-//! in-sync sets are whole.
+//! in-sync sets are whole and no other broker is still known under a registration that ended in a crash: nothing tells the
+//! controller that the other's pages survived, so that it may prefer the one that lost them (KIP-966, unclean shutdown).
 
 use std::collections::BTreeMap;
 
@@ -15,9 +16,17 @@ use crate::types::*;
 
 use super::pump::World;
 
-/// Brokers that lost power or their disk, with the registration that they had then.
+/// Brokers that stopped without order and are not back yet under a new registration.
 #[derive(Default)]
-pub struct Losses(BTreeMap<NodeId, Option<BrokerEpoch>>);
+pub struct Unclean(BTreeMap<NodeId, UncleanStop>);
+
+#[derive(Clone, Copy)]
+struct UncleanStop {
+    /// Under which it ran.
+    registration: Option<BrokerEpoch>,
+    /// It lost its pages or its disk too.
+    is_lossy: bool,
+}
 
 impl<O: FnMut(&Event)> World<O> {
     /// Why the budget does not let this fault happen now.
@@ -28,7 +37,7 @@ impl<O: FnMut(&Event)> World<O> {
             return Some(Refusal::OutsideWindow);
         }
         let budget = chaos.budget.clone()?;
-        self.forget_losses_made_good();
+        self.forget_who_is_back();
         let hit = silenced(&plan.action, nodes, peers);
         let is_lossy = matches!(plan.action, FaultAction::LosePower(_) | FaultAction::Wipe(_));
         let counted = |is_of_kind: &dyn Fn(NodeId) -> bool| {
@@ -50,33 +59,38 @@ impl<O: FnMut(&Event)> World<O> {
             }
         }
         if is_lossy {
-            let losing = hit.iter().filter(|node| self.is_broker(**node) && !self.losses.0.contains_key(node)).count();
+            let losing = hit.iter().filter(|node| self.is_broker(**node) && !self.has_lost(**node)).count();
+            let lost = self.unclean.0.values().filter(|stop| stop.is_lossy).count();
+            let others = self.unclean.0.iter().filter(|(node, stop)| !stop.is_lossy && !hit.contains(node));
             let whole = self.roles.partitions.values().all(|state| {
                 let is_hit = state.replicas.iter().any(|replica| hit.contains(replica));
-                let lacks = |replica: &&NodeId| {
-                    !state.in_sync_replicas.contains(replica) && !self.losses.0.contains_key(replica)
-                };
+                let lacks = |replica: &&NodeId| !state.in_sync_replicas.contains(replica) && !self.has_lost(**replica);
                 !is_hit || !state.replicas.iter().any(|replica| lacks(&replica))
             });
-            if usize::from(budget.lossy) < losing + self.losses.0.len() || !whole {
+            if usize::from(budget.lossy) < losing + lost || !whole || 0 < others.count() {
                 return Some(Refusal::Lossy);
             }
         }
         None
     }
 
-    /// A broker has lost what only its page cache or its disk had.
-    pub(super) fn note_loss(&mut self, node: NodeId) {
-        if !self.is_broker(node) {
-            return;
+    /// A process is gone without order; `is_lossy`: with what only its page cache or its disk had.
+    pub(super) fn note_unclean_stop(&mut self, node: NodeId, is_lossy: bool) {
+        if self.is_broker(node) {
+            let registration = self.roles.broker_epochs.get(&node).copied();
+            let is_lossy = is_lossy || self.has_lost(node);
+            self.unclean.0.insert(node, UncleanStop { registration, is_lossy });
         }
-        self.losses.0.insert(node, self.roles.broker_epochs.get(&node).copied());
     }
 
-    fn forget_losses_made_good(&mut self) {
+    fn has_lost(&self, node: NodeId) -> bool {
+        self.unclean.0.get(&node).is_some_and(|stop| stop.is_lossy)
+    }
+
+    fn forget_who_is_back(&mut self) {
         let roles = &self.roles;
-        self.losses.0.retain(|node, registration| {
-            let is_anew = *registration < roles.broker_epochs.get(node).copied();
+        self.unclean.0.retain(|node, stop| {
+            let is_anew = stop.registration < roles.broker_epochs.get(node).copied();
             let mut states = roles.partitions.values().filter(|state| state.replicas.contains(node));
             !is_anew || !states.all(|state| state.in_sync_replicas.contains(node))
         });
@@ -92,7 +106,7 @@ impl<O: FnMut(&Event)> World<O> {
         own.process.is_none()
             || 0 < own.paused
             || own.stopping.is_some()
-            || self.losses.0.contains_key(&node)
+            || self.has_lost(node)
             || self.active.iter().filter(|active| !active.healed).any(|active| {
                 let action = &self.armed[usize::from(active.fault.0)].plan.action;
                 silenced(action, &active.nodes, &active.peers).contains(&node)

@@ -285,9 +285,6 @@ impl<O: FnMut(&Event)> World<O> {
         for node in nodes {
             let stay_down = plan.duration.unwrap_or_else(|| self.restart_time(*node));
             self.kill(*node, why);
-            if why == StopReason::PowerLoss {
-                self.note_loss(*node);
-            }
             self.keep_down(*node, stay_down);
         }
     }

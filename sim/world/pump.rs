@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
 use crate::service::{Store, StoreRows};
-use crate::types::note::Note;
+use crate::types::note::{Controllers, Note};
 use crate::types::storage::StorageOperation;
 use crate::types::*;
 
 use super::RunReport;
 use super::alarms::Alarms;
-use super::budget::Losses;
+use super::budget::Unclean;
 use super::disk::Disk;
 use super::echo::Echo;
 use super::faults::{Active, Armed, Met};
@@ -33,9 +33,10 @@ pub struct World<O> {
     pub(super) nodes: Vec<Node>,
     pub(super) network: Network,
     pub(super) roles: Roles,
+    controllers: Controllers,
     pub(super) armed: Vec<Armed>,
     pub(super) active: Vec<Active>,
-    pub(super) losses: Losses,
+    pub(super) unclean: Unclean,
     /// Faults whose trigger looks at notes.
     watching: bool,
     pub(super) load_ended: bool,
@@ -185,10 +186,11 @@ impl<O: FnMut(&Event)> World<O> {
             nodes,
             network,
             roles: Roles::new(&plan),
+            controllers: Controllers::default(),
             watching: armed.iter().any(|armed| armed.at().is_none()),
             armed,
             active: Vec::new(),
-            losses: Losses::default(),
+            unclean: Unclean::default(),
             load_ended: false,
             ended: false,
             quiet: false,
@@ -507,6 +509,10 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
+        if self.controllers.is_late(id, &note) {
+            self.record(id, Happening::Note(note));
+            return;
+        }
         let met = if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
             self.watch(id, &note)
         } else {
@@ -556,9 +562,12 @@ impl<O: FnMut(&Event)> World<O> {
         let now = self.now;
         let node = &mut self.nodes[id.0 as usize];
         node.silent |= silent;
-        let Some(process) = node.process.take() else { return };
-        if let Process::Store(store) = process {
-            node.rows = Some(store.rows());
+        match node.process.take() {
+            Some(Process::Store(store)) => node.rows = Some(store.rows()),
+            Some(_) => {}
+            // A machine without its process still has pages in memory to lose.
+            None if silent => {}
+            None => return,
         }
         node.pending.clear();
         node.held.clear();
@@ -569,6 +578,9 @@ impl<O: FnMut(&Event)> World<O> {
         self.alarms.set(disk_alarm(id), Time::NEVER);
         self.roles.process_died(id);
         self.record(id, Happening::Stopped { why });
+        if why != StopReason::Clean {
+            self.note_unclean_stop(id, silent);
+        }
         if silent {
             let incarnation = self.nodes[id.0 as usize].incarnation;
             let lost = self.nodes[id.0 as usize].disk.lose_power(now, incarnation);

@@ -177,3 +177,23 @@ fn epochs_never_go_back() {
     story.partition_changed(Some(B2), 3, &[B1, B2], false).partition_changed(Some(B1), 2, &[B1, B2], false);
     assert_eq!(one(&story).invariant, Invariant::FencedIsOut);
 }
+
+#[test]
+fn the_late_word_of_a_deposed_controller_counts_no_more() {
+    let registered = |fenced: bool| Note::BrokerChanged {
+        broker: B2,
+        broker_epoch: BrokerEpoch(2),
+        fenced,
+        shutting_down: false,
+    };
+    let told = |by: NodeId| {
+        let mut story = acknowledged();
+        story.note(B2, Note::BecameController { epoch: QuorumEpoch(1) });
+        story.note(B1, Note::BecameController { epoch: QuorumEpoch(2) }).note(B1, registered(false));
+        // It was paused before it could say that it had fenced the broker; the successor has let it back in.
+        story.note(by, registered(true)).partition_changed(Some(B1), 0, &[B1, B2], false);
+        story.violations().len()
+    };
+    assert_eq!(told(B2), 0);
+    assert_eq!(told(B1), 1, "the controller's own word counts");
+}

@@ -74,14 +74,6 @@ struct ParkedReply {
     refusal: Response,
 }
 
-/// What changed in entries of former epochs, whose leader may or may not have said so.
-#[derive(Clone, Debug, Default)]
-struct Inherited {
-    brokers: BTreeSet<NodeId>,
-    /// With whether a leader was elected uncleanly.
-    partitions: BTreeMap<TopicPartition, bool>,
-}
-
 impl Controller {
     pub fn new(config: ControllerConfig) -> Controller {
         let quorum = Quorum::new(config.id, config.voters.clone(), config.settings.clone(), config.guards);
@@ -353,19 +345,19 @@ impl Controller {
             self.image = ClusterImage { topics: self.config.topics.clone(), ..ClusterImage::default() };
         }
         let epoch_start = self.quorum.epoch_start();
-        let mut inherited = Inherited::default();
+        let mut unclean_before = BTreeSet::new();
         for entry in self.quorum.log.read(self.image.end_offset, committed) {
             for record in &entry.records {
                 let unclean = is_unclean(&self.image, record);
                 self.image.replay(record);
                 match epoch_start {
                     Some(start) if entry.offset > start => say(&self.image, record, unclean, step),
-                    Some(_) => inherited.note(record, unclean),
+                    Some(_) => unclean_before.extend(partition_of(record).filter(|_| unclean)),
                     None => {}
                 }
             }
             if epoch_start == Some(entry.offset) {
-                std::mem::take(&mut inherited).say(&self.image, step);
+                say_all(&self.image, &unclean_before, step);
             }
         }
         self.image.end_offset = committed;
@@ -413,6 +405,17 @@ fn is_unclean(before: &ClusterImage, record: &MetadataRecord) -> bool {
     }
 }
 
+fn partition_of(record: &MetadataRecord) -> Option<TopicPartition> {
+    match record {
+        MetadataRecord::Partition { partition, .. } | MetadataRecord::PartitionChanged { partition, .. } => {
+            Some(*partition)
+        }
+        MetadataRecord::RegisterBroker { .. }
+        | MetadataRecord::BrokerChanged { .. }
+        | MetadataRecord::ProducerIds { .. } => None,
+    }
+}
+
 /// Says what a committed record changed.
 fn say(image: &ClusterImage, record: &MetadataRecord, unclean: bool, step: &mut Step) {
     match record {
@@ -436,29 +439,13 @@ fn say_partition(image: &ClusterImage, partition: TopicPartition, unclean: bool,
     step.note(Note::PartitionChanged { partition, state: Box::new(state.clone()), unclean });
 }
 
-impl Inherited {
-    fn note(&mut self, record: &MetadataRecord, unclean: bool) {
-        match record {
-            MetadataRecord::RegisterBroker { registration, .. } => {
-                self.brokers.insert(registration.broker);
-            }
-            MetadataRecord::BrokerChanged { broker, .. } => {
-                self.brokers.insert(*broker);
-            }
-            MetadataRecord::Partition { partition, .. } | MetadataRecord::PartitionChanged { partition, .. } => {
-                *self.partitions.entry(*partition).or_default() |= unclean;
-            }
-            MetadataRecord::ProducerIds { .. } => {}
-        }
+/// Everything, once, by a leader whose epoch begins: what its predecessor had committed it may never have said, and what it
+/// says from now on counts no more. `unclean`: partitions that entries of former epochs gave an unclean leader.
+fn say_all(image: &ClusterImage, unclean: &BTreeSet<TopicPartition>, step: &mut Step) {
+    for broker in image.brokers.keys() {
+        say_broker(image, *broker, step);
     }
-
-    /// The state of each, once: a history that knows it already is told nothing new.
-    fn say(self, image: &ClusterImage, step: &mut Step) {
-        for broker in self.brokers {
-            say_broker(image, broker, step);
-        }
-        for (partition, unclean) in self.partitions {
-            say_partition(image, partition, unclean, step);
-        }
+    for partition in image.partitions.keys() {
+        say_partition(image, *partition, unclean.contains(partition), step);
     }
 }

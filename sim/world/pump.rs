@@ -248,9 +248,13 @@ impl<O: FnMut(&Event)> World<O> {
     }
 
     fn ring(&mut self, number: usize) {
-        self.alarms.set(number, Time::NEVER);
         let id = NodeId((number / 2) as u16);
-        if number == disk_alarm(id) { self.drain(id) } else { self.timer(id) }
+        if number == disk_alarm(id) {
+            self.alarms.set(number, Time::NEVER);
+            self.drain(id);
+        } else {
+            self.timer(id);
+        }
     }
 
     pub fn report(self) -> RunReport {
@@ -409,6 +413,8 @@ impl<O: FnMut(&Event)> World<O> {
     fn timer(&mut self, id: NodeId) {
         self.nodes[id.0 as usize].timer = Time::NEVER;
         self.step(id, Input::Timeout);
+        // Most steps have set the next alarm in place of the one that rang.
+        self.alarms.set(timer_alarm(id), self.nodes[id.0 as usize].timer);
     }
 
     /// Lets the outbox out in order. Storage operations take time, and what follows them waits.

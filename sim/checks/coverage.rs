@@ -236,7 +236,8 @@ impl StatesReached {
             | Note::StepExecuted { .. }
             | Note::FlowDone { .. }
             | Note::Abandoned { .. }
-            | Note::EffectApplied { .. } => return Vec::new(),
+            | Note::EffectApplied { .. }
+            | Note::Redelivered { .. } => return Vec::new(),
         };
         vec![one]
     }
@@ -368,7 +369,8 @@ impl StatesReached {
             | Note::StepExecuted { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. } => {}
+            | Note::StoreAnswerLost { .. }
+            | Note::Redelivered { .. } => {}
         }
     }
 }

@@ -174,6 +174,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => false,
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Redeliver(_) => false,
     }
 }

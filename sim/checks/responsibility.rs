@@ -245,6 +245,7 @@ impl Trace {
             Boundary::Caller => "the caller asked again, and it was handled as new",
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
             Boundary::Queue | Boundary::Group => "the queue delivered it twice",
+            Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
             Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };
@@ -288,6 +289,13 @@ pub fn boundary_of_flags(flags: u16) -> Boundary {
     } else {
         Boundary::Consumer
     }
+}
+
+/// A fault gave the message once more: no crash, no missing commit.
+fn is_redelivery(plan: &Plan, cause: Option<Incident>) -> bool {
+    let fault = cause.and_then(|cause| cause.fault);
+    let fault = fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
+    fault.is_some_and(|fault| matches!(fault.action, FaultAction::Redeliver(_)))
 }
 
 fn past(progress: &PartitionProgress, offset: Offset) -> bool {

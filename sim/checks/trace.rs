@@ -265,7 +265,8 @@ impl Trace {
             | Note::RungReached { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. } => self.business(note, event),
+            | Note::StoreAnswerLost { .. }
+            | Note::Redelivered { .. } => self.business(note, event),
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }

@@ -58,7 +58,7 @@ pub enum Happening {
     Panicked {
         message: String,
     },
-    /// A drawn fault did not fire, because its scenario's budget or window had no room for it.
+    /// A fault did not fire: a drawn one because its budget or window had no room, any because its target cannot suffer it.
     FaultRefused {
         fault: FaultId,
         nodes: Vec<NodeId>,
@@ -75,6 +75,8 @@ pub enum Refusal {
     InstancesDown,
     /// Too many brokers lost power, or an in-sync set is not whole.
     Lossy,
+    /// A service programmed in Rust: its handler asks for its messages, and none is pressed on it twice.
+    Handler,
 }
 
 /// How the message of a panic begins that is a handler's and no machine's.

@@ -465,6 +465,13 @@ fn describe_business_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
                 None => row,
             }
         }
+        Note::Redelivered { service, message, source } => {
+            let row = row("redelivered").service(*service).message(message);
+            match source {
+                Some((partition, offset)) => row.partition(*partition).offset(*offset),
+                None => row,
+            }
+        }
         Note::StepReached { service, step, event } => row("step-reached").step(*service, *step).event(*event),
         Note::StepDone { service, step, event, outcome } => {
             row("step-done").step(*service, *step).event(*event).debug("outcome", outcome)

@@ -258,5 +258,6 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
+        FaultAction::Redeliver(_) => FaultKind::Load,
     }
 }

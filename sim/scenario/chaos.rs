@@ -334,7 +334,8 @@ impl<'a> Incidents<'a> {
                     _ => lasting(FaultAction::Pause(target)),
                 }
             }
-            FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison | FaultFamily::Redelivery => return None,
+            FaultFamily::Redelivery => instant(FaultAction::Redeliver(self.instance(has_point, random))),
+            FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison => return None,
         };
         Some(drawn)
     }

@@ -207,7 +207,8 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::FailDisk(aim)
         | FaultAction::Isolate(aim)
         | FaultAction::Skew { target: aim, .. }
-        | FaultAction::HoldMetadata(aim) => target(aim, plan),
+        | FaultAction::HoldMetadata(aim)
+        | FaultAction::Redeliver(aim) => target(aim, plan),
         FaultAction::Cut(link)
         | FaultAction::Delay { link, .. }
         | FaultAction::Drop { link, .. }

@@ -22,6 +22,8 @@ pub struct Arrival {
     pub source: Option<Source>,
     /// Who called, when the event came by a call.
     pub reply: Option<ReplyTo>,
+    /// Taken once more: its first delivery stands for it in commits.
+    pub again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Flow {
     pub tries: u32,
     /// It is done as far as commits are concerned.
     pub counted: bool,
+    /// A repetition that no commit is owed for.
+    pub again: bool,
     /// A present row ended the list early.
     pub skipped: bool,
     pub state: FlowState,
@@ -107,7 +111,8 @@ impl Flow {
             step: 0,
             rung: 0,
             tries: 0,
-            counted: false,
+            counted: arrival.again,
+            again: arrival.again,
             skipped: false,
             state: FlowState::Begin,
         }

@@ -75,6 +75,7 @@ impl Service {
             }
             Input::Disconnected { channel, peer } => self.handle_disconnected(channel, peer, step),
             Input::Command(Command::ShutDown) => self.interpreter.shut_down(step),
+            Input::Command(Command::Redeliver) => self.interpreter.redeliver(step),
             Input::Command(_) => {}
             Input::Timeout => self.handle_timeout(step),
         }

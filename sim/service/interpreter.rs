@@ -69,6 +69,8 @@ pub struct Interpreter {
     /// Flows that can go on now.
     pub(super) ready: VecDeque<FlowId>,
     pub(super) intake: Intake,
+    /// The message that was taken last, for a queue that repeats it.
+    pub(super) latest: Option<Arrival>,
     timers: BTreeMap<TimerKey, FlowId>,
     /// Running number of timers, correlations and commits.
     number: u64,
@@ -128,6 +130,7 @@ impl Interpreter {
             flows: Flows::default(),
             ready: VecDeque::new(),
             intake: Intake::new(by_key),
+            latest: None,
             timers: BTreeMap::new(),
             number: 0,
             sent: 0,
@@ -157,7 +160,19 @@ impl Interpreter {
             return;
         }
         step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
-        self.intake.push(Arrival { message, source: None, reply: Some(from) });
+        self.intake.push(Arrival { message, source: None, reply: Some(from), again: false });
+    }
+
+    /// The message that was taken last comes once more, behind what is at hand already. Nobody waits for its answer, and
+    /// what it says about its offset has been said. A process that has taken nothing yet has nothing to repeat.
+    pub fn redeliver(&mut self, step: &mut Step) {
+        let Some(latest) = self.latest.filter(|_| self.phase == Phase::Running) else { return };
+        let source = latest.source.map(|source| (source.partition, source.offset));
+        step.note(Note::Redelivered { service: self.id(), message: latest.message, source });
+        if source.is_none() {
+            step.note(Note::FlowStarted { service: self.id(), message: latest.message, source, attempt: 1 });
+        }
+        self.intake.push(Arrival { reply: None, again: true, ..latest });
     }
 
     /// poll() returned.
@@ -180,7 +195,7 @@ impl Interpreter {
         }
         for (index, record) in records.enumerate() {
             let source = Source { partition: record.partition, offset: record.offset, round, batch };
-            let arrival = Arrival { message: record.message, source: Some(source), reply: None };
+            let arrival = Arrival { message: record.message, source: Some(source), reply: None, again: false };
             if manual {
                 self.commits.hand_out(source);
             }
@@ -312,6 +327,7 @@ impl Interpreter {
             self.intake.push(arrival);
         }
         let Some(arrival) = self.intake.pop() else { return false };
+        self.latest = Some(arrival);
         if let Some(source) = arrival.source {
             let source = Some((source.partition, source.offset));
             step.note(Note::FlowStarted { service: self.id(), message: arrival.message, source, attempt: 1 });

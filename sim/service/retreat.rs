@@ -77,12 +77,14 @@ impl Interpreter {
     }
 
     pub fn handle_revoking(&mut self, partitions: Vec<TopicPartition>, step: &mut Step) {
+        self.forget_latest(&partitions);
         self.drop_waiting(&partitions, step);
         self.revoking = Some(Revoking { partitions, stage: RevokingStage::Finishing });
     }
 
     /// Somebody else has the partitions already.
     pub fn handle_lost(&mut self, partitions: &[TopicPartition], step: &mut Step) {
+        self.forget_latest(partitions);
         self.drop_waiting(partitions, step);
         self.commits.forget(partitions);
         if let Some(revoking) = &mut self.revoking {
@@ -272,6 +274,11 @@ impl Interpreter {
         self.commits_by_step() && self.consume().is_some_and(|consume| consume.on_revoke == OnRevoke::Commit)
     }
 
+    /// A record of a partition that goes away comes again from its next owner, and not here.
+    fn forget_latest(&mut self, partitions: &[TopicPartition]) {
+        self.latest = self.latest.filter(|latest| !is_among(latest.source.map(|at| at.partition), partitions));
+    }
+
     /// Drops what waits for a worker or for its next attempt.
     fn drop_waiting(&mut self, partitions: &[TopicPartition], step: &mut Step) {
         let fits = |arrival: &Arrival| is_among(arrival.source.map(|at| at.partition), partitions);
@@ -288,7 +295,9 @@ impl Interpreter {
         for arrival in waiting {
             if let Some(source) = arrival.source {
                 records += 1;
-                self.commits.count_down(source.batch);
+                if !arrival.again {
+                    self.commits.count_down(source.batch);
+                }
             }
             if let Some(caller) = arrival.reply {
                 step.reply(caller, Response::Call(CallResponse::Refused(arrival.message.event)));

@@ -241,7 +241,7 @@ impl Interpreter {
 
     fn begin_commit(&mut self, id: FlowId, every: CommitEvery, wait: bool, step: &mut Step) -> Begun {
         let flow = self.flows.get(id);
-        let Some(source) = flow.source else { return Begun::NotDue };
+        let Some(source) = flow.source.filter(|_| !flow.again) else { return Begun::NotDue };
         let first = flow.step == 0;
         let newly = !std::mem::replace(&mut flow.counted, true);
         if !self.commits.owns(source) {

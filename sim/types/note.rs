@@ -302,6 +302,12 @@ pub enum Note {
     StoreAnswerLost {
         event: EventId,
     },
+    /// A fault gave an instance the message once more that it had taken last: it waits for a worker like any other.
+    Redelivered {
+        service: ServiceId,
+        message: Message,
+        source: Option<(TopicPartition, Offset)>,
+    },
 }
 
 impl Note {
@@ -329,6 +335,7 @@ impl Note {
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
                 | Note::StoreAnswerLost { .. }
+                | Note::Redelivered { .. }
         )
     }
 }

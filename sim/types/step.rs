@@ -120,6 +120,8 @@ pub enum Command {
     EnforceRetention(TopicId),
     /// Give every partition of the topic back to its preferred leader.
     ElectPreferred(TopicId),
+    /// Take the message that was taken last once more, as from a queue that repeats.
+    Redeliver,
     /// Callers stop making new events: the load phase is over.
     EndLoad,
 }

@@ -128,6 +128,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => &[],
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Redeliver(_) => &[],
     }
 }

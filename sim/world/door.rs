@@ -1,7 +1,7 @@
 //! The one door through which anything goes wrong. Every fault that passes is an event of the history, with the nodes
 //! that its roles resolved to; every fault that lasts is healed, at its own end or at the end of the load.
 
-use crate::history::{Event, Happening, StopReason};
+use crate::history::{Event, Happening, Refusal, StopReason};
 use crate::scenario::plan::*;
 use crate::types::random::combine;
 use crate::types::*;
@@ -30,7 +30,7 @@ impl<O: FnMut(&Event)> World<O> {
         }
         let (plan, firing) = (armed.plan.clone(), armed.fired + 1);
         let (nodes, peers) = self.resolve(&plan, firing, oneself);
-        if let Some(why) = self.refusal(&plan, &nodes, &peers) {
+        if let Some(why) = self.refusal(&plan, &nodes, &peers).or_else(|| self.refusal_of_handlers(&plan, &nodes)) {
             self.record(NodeId(0), Happening::FaultRefused { fault, nodes, why });
             return;
         }
@@ -48,6 +48,17 @@ impl<O: FnMut(&Event)> World<O> {
         self.apply(index, Turn::Begin);
         let met = self.armed.iter_mut().filter_map(|armed| armed.observe_fault(fault, false)).collect();
         self.trigger(met);
+    }
+
+    /// What cannot be done to a service that is programmed in Rust is said, and not left undone in silence.
+    fn refusal_of_handlers(&self, plan: &FaultPlan, nodes: &[NodeId]) -> Option<Refusal> {
+        let is_handled = |node: &NodeId| match self.nodes[usize::from(node.0)].kind {
+            Some(NodeKind::Instance { service, .. }) => self.handlers.of(&self.plan, service).is_some(),
+            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
+            | None => false,
+        };
+        let redelivers = matches!(plan.action, FaultAction::Redeliver(_));
+        (redelivers && nodes.iter().any(is_handled)).then_some(Refusal::Handler)
     }
 
     pub(super) fn heal(&mut self, index: usize) {
@@ -111,7 +122,8 @@ impl<O: FnMut(&Event)> World<O> {
             | FaultAction::SlowDisk { target, .. }
             | FaultAction::FailDisk(target)
             | FaultAction::Skew { target, .. }
-            | FaultAction::HoldMetadata(target) => (self.roles.resolve(target, oneself, &all, &mut draw), Vec::new()),
+            | FaultAction::HoldMetadata(target)
+            | FaultAction::Redeliver(target) => (self.roles.resolve(target, oneself, &all, &mut draw), Vec::new()),
             FaultAction::Isolate(target) => {
                 let nodes = self.roles.resolve(target, oneself, &all, &mut draw);
                 let peers = all.into_iter().filter(|node| !nodes.contains(node)).collect();
@@ -241,10 +253,12 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::EnforceRetention(topic) if turn == Turn::Begin => {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
+            FaultAction::Redeliver(_) if turn == Turn::Begin => self.command(&nodes, Command::Redeliver),
             FaultAction::ElectPreferred(_)
             | FaultAction::Rebalance(_)
             | FaultAction::ExpireOffsets(_)
-            | FaultAction::EnforceRetention(_) => {}
+            | FaultAction::EnforceRetention(_)
+            | FaultAction::Redeliver(_) => {}
         }
     }
 

@@ -92,7 +92,10 @@ impl Roles {
                 open.flows += i64::from(*count);
             }
             Note::Abandoned { count, .. } => open.flows -= i64::from(*count),
-            Note::FlowStarted { source: None, attempt: 1, .. } => open.flows += 1,
+            // A call says that it started when it comes in.
+            Note::FlowStarted { source: None, attempt: 1, .. } | Note::Redelivered { source: Some(_), .. } => {
+                open.flows += 1
+            }
             Note::RungReached { service, rung, .. } if self.refusing.contains(&(*service, *rung)) => {
                 open.flows -= 1;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hikyaku::checks::Verdict;
 use hikyaku::history::Happening;
 use hikyaku::scenario::plan::{Budget, FaultAction, FaultFamily, FaultTrigger, Plan};
 use hikyaku::types::{NodeId, Seed};
@@ -47,6 +48,7 @@ fn a_plan_says_all_that_was_drawn_and_stays_within_its_window() {
         FaultFamily::Cluster,
         FaultFamily::Group,
         FaultFamily::Store,
+        FaultFamily::Redelivery,
     ];
     assert_eq!(reached, BTreeSet::from(expected));
 }
@@ -60,7 +62,7 @@ fn a_swarm_switches_families_on_and_off() {
         assert!(!families.is_empty());
         families.iter().for_each(|family| *on.entry(family.family).or_default() += 1);
     }
-    assert_eq!(on.len(), 8);
+    assert_eq!(on.len(), 9);
     assert!(on.values().all(|count| (8..=32).contains(count)), "{on:?}");
 }
 
@@ -103,4 +105,51 @@ fn without_a_budget_nothing_is_refused_inside_the_window() {
     hikyaku::world::run(&plan, |event| refused += u64::from(matches!(event.what, Happening::FaultRefused { .. })));
     assert_eq!(refused, 0);
     assert!(run(&plan).1.panic.is_none());
+}
+
+/// Two instances book what one producer says; every half a second the last message of each comes once more.
+fn repeating(step: &str) -> hikyaku::scenario::Family {
+    crate::common::parse(
+        "repeating",
+        &format!(
+            r#"
+format   = 1
+about    = "What does a message that comes once more do?"
+duration = "10s"
+[cluster]
+brokers = 3
+[topic.orders]
+partitions = 2
+[store.db]
+tables = ["bookings"]
+[service.shop]
+on    = "requests"
+rate  = "50/s"
+steps = ["publish orders", "respond ok"]
+[service.booking]
+on                = "consume orders"
+auto-offset-reset = "earliest"
+instances         = 2
+steps             = ["{step} db.bookings", "commit every batch"]
+[fault]
+again = "at 2s for 5s every 500ms redeliver booking"
+[expect]
+db.bookings = "exactly-once"
+"#
+        ),
+    )
+}
+
+#[test]
+fn a_message_that_comes_once_more_harms_whoever_does_not_recognise_it() {
+    let careful = repeating("insert-if-absent");
+    let (outcome, _) = run(&careful.cells[0].plan(Seed(1)));
+    assert_eq!(outcome.verdict, Verdict::Holds, "{:?}", outcome.reasons);
+    assert!(15 <= outcome.counters.redeliveries, "{}", outcome.counters.redeliveries);
+
+    let naive = repeating("add");
+    let (outcome, _) = run(&naive.cells[0].plan(Seed(1)));
+    assert_eq!(outcome.verdict, Verdict::Violated);
+    let said = format!("{:?}", outcome.places);
+    assert!(said.contains("delivered once more, and handled as new") && said.contains("(again)"), "{said}");
 }

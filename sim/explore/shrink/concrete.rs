@@ -161,7 +161,8 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::FailDisk(_)
         | FaultAction::Isolate(_)
         | FaultAction::Skew { .. }
-        | FaultAction::HoldMetadata(_) => nodes().map(|node| aimed(action, &node, &Target::Rest)).collect(),
+        | FaultAction::HoldMetadata(_)
+        | FaultAction::Redeliver(_) => nodes().map(|node| aimed(action, &node, &Target::Rest)).collect(),
         FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
@@ -184,7 +185,8 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::FailDisk(target)
         | FaultAction::Isolate(target)
         | FaultAction::Skew { target, .. }
-        | FaultAction::HoldMetadata(target) => *target = at.clone(),
+        | FaultAction::HoldMetadata(target)
+        | FaultAction::Redeliver(target) => *target = at.clone(),
         FaultAction::Cut(link)
         | FaultAction::Delay { link, .. }
         | FaultAction::Drop { link, .. }

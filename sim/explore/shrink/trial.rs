@@ -4,13 +4,14 @@
 //! Runs are counted as if they had been made one after the other, so that a bound on them means the same for any number
 //! of threads. Only the bound on time depends on the machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::checks::{IncidentKind, RunOutcome, Signature, WaitOptions};
+use crate::checks::{Broken, IncidentKind, RunOutcome, Signature, WaitOptions};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::Draft;
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Boundary, Plan, TopicPlan};
+use crate::types::settings::{Acks, ProducerSettings};
 use crate::types::{Guard, Seed};
 use crate::world::RunReport;
 
@@ -39,6 +40,8 @@ pub struct Goal {
     pub seed: Seed,
     pub guards_off: Vec<Guard>,
     pub signature: Signature,
+    /// Where it is the queue's or its producer's promise that broke: what they had promised.
+    pub promised: Option<Promised>,
 }
 
 /// A scenario that fails in the way that is looked for.
@@ -74,7 +77,8 @@ pub struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     pub fn new(draft: &Draft, plan: &Plan, signature: Signature, limits: &'a Limits) -> Trials<'a> {
-        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature };
+        let promised = is_of_the_queue(&signature).then(|| Promised::of(plan));
+        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature, promised };
         Trials { goal, limits, kept: kept(draft, limits), refused: BTreeSet::new(), runs: 0, bound: None }
     }
 
@@ -143,6 +147,9 @@ fn kept(draft: &Draft, limits: &Limits) -> Vec<Option<String>> {
 /// Reads and runs a candidate; `None` when it is no scenario, or does not fail in this way.
 pub fn attempt(draft: &Draft, goal: &Goal) -> Option<Failing> {
     let plan = plan_of(draft, goal.seed, &goal.guards_off)?;
+    if goal.promised.as_ref().is_some_and(|promised| Promised::of(&plan).is_less_than(promised)) {
+        return None;
+    }
     let (outcome, report) = run_plan(&plan);
     fails_alike(&goal.signature, &outcome).then(|| Failing {
         draft: draft.clone(),
@@ -150,6 +157,57 @@ pub fn attempt(draft: &Draft, goal: &Goal) -> Option<Failing> {
         outcome,
         digest: report.digest,
     })
+}
+
+/// What the settings of the queue and of its producers promise. A smaller system that promises less fails for a reason of
+/// its own: with one in-sync replica any loss of power loses records.
+#[derive(Clone, Debug)]
+pub struct Promised {
+    /// min.insync.replicas of each topic, by name.
+    min_in_sync: BTreeMap<String, u16>,
+    unclean_elections: bool,
+    /// The weakest acknowledgement and idempotence of each service, by name.
+    acknowledged: BTreeMap<String, (u8, bool)>,
+}
+
+impl Promised {
+    fn of(plan: &Plan) -> Promised {
+        let topics = plan.topics.iter();
+        let unclean = |topic: &TopicPlan| topic.settings.unclean_leader_election_enable;
+        let strength = |producer: &ProducerSettings| {
+            let acks = match producer.acks {
+                Acks::None => 0,
+                Acks::Leader => 1,
+                Acks::All => 2,
+            };
+            (acks, producer.enable_idempotence)
+        };
+        let services = plan.services.iter().filter_map(|service| {
+            let acks = service.producers.iter().map(|producer| strength(producer).0).min()?;
+            Some((service.name.clone(), (acks, service.producers.iter().all(|producer| strength(producer).1))))
+        });
+        Promised {
+            min_in_sync: topics.clone().map(|topic| (topic.name.clone(), topic.settings.min_insync_replicas)).collect(),
+            unclean_elections: topics.clone().any(unclean),
+            acknowledged: services.collect(),
+        }
+    }
+
+    /// What is gone promises nothing and is asked for nothing.
+    fn is_less_than(&self, other: &Promised) -> bool {
+        let fewer = |(topic, count): (&String, &u16)| other.min_in_sync.get(topic).is_some_and(|before| count < before);
+        let weaker = |(service, now): (&String, &(u8, bool))| {
+            other.acknowledged.get(service).is_some_and(|before| now.0 < before.0 || now.1 < before.1)
+        };
+        self.min_in_sync.iter().any(fewer)
+            || self.acknowledged.iter().any(weaker)
+            || (self.unclean_elections && !other.unclean_elections)
+    }
+}
+
+fn is_of_the_queue(signature: &Signature) -> bool {
+    let by_boundary = matches!(signature.boundary, Some(Boundary::Queue | Boundary::Producer));
+    by_boundary || matches!(signature.broken, Broken::Invariant(_))
 }
 
 /// The same promise, broken at the same boundary by the same kind of incident. That a node was merely disturbed is said of

@@ -289,7 +289,7 @@ impl Broker {
             }
             Command::EnforceRetention(topic) => self.enforce_retention(Some(topic), step),
             // For the controller and for callers.
-            Command::ElectPreferred(_) | Command::EndLoad => {}
+            Command::ElectPreferred(_) | Command::Redeliver | Command::EndLoad => {}
         }
     }
 

@@ -250,6 +250,7 @@ impl Controller {
             | Command::Rebalance(_)
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
+            | Command::Redeliver
             | Command::EndLoad => {}
         }
     }

@@ -240,6 +240,7 @@ impl Coordinator {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::ElectPreferred(_)
+            | Command::Redeliver
             | Command::EndLoad => Vec::new(),
         }
     }

@@ -233,7 +233,8 @@ fn is_built(family: FaultFamily) -> bool {
         | FaultFamily::Clock
         | FaultFamily::Cluster
         | FaultFamily::Group
-        | FaultFamily::Store => true,
-        FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison | FaultFamily::Redelivery => false,
+        | FaultFamily::Store
+        | FaultFamily::Redelivery => true,
+        FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison => false,
     }
 }

@@ -40,7 +40,7 @@ fn lasting(verb: &str) -> Lasting {
     match verb {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
         | "throttle" | "skew" | "hold-metadata" => Lasting::Must,
-        "reset" | "elect" | "rebalance" | "expire" | "enforce-retention" => Lasting::Instant,
+        "reset" | "elect" | "rebalance" | "expire" | "enforce-retention" | "redeliver" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -520,6 +520,15 @@ impl Builder<'_> {
                     }
                 };
                 FaultAction::ExpireOffsets(group)
+            }
+            "redeliver" => {
+                let target = target()?;
+                if !target.is_instance(&self.plan) {
+                    let help = "name a service, `instance(billing)`, `owner(orders/0, billing)` or `self`";
+                    self.report_target(text, "only an instance of a service takes messages", help);
+                    return None;
+                }
+                FaultAction::Redeliver(target)
             }
             _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
         })

@@ -178,6 +178,8 @@ pub enum FaultAction {
     Rebalance(GroupId),
     ExpireOffsets(GroupId),
     EnforceRetention(TopicId),
+    /// The message that each of these instances took last is given to it once more.
+    Redeliver(Target),
 }
 
 impl FaultPlan {
@@ -208,6 +210,7 @@ impl FaultPlan {
                 FaultFamily::Cluster
             }
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
+            FaultAction::Redeliver(_) => FaultFamily::Redelivery,
         }
     }
 }
@@ -217,7 +220,8 @@ impl Target {
         self.all_are(plan, |kind| matches!(kind, NodeKind::Store { .. }))
     }
 
-    fn is_instance(&self, plan: &Plan) -> bool {
+    /// Whether only instances of services can be meant.
+    pub fn is_instance(&self, plan: &Plan) -> bool {
         matches!(self, Target::Owner { .. } | Target::Oneself)
             || self.all_are(plan, |kind| matches!(kind, NodeKind::Instance { .. }))
     }

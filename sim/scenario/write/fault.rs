@@ -123,6 +123,7 @@ fn write_action(action: &FaultAction, plan: &Plan) -> String {
         FaultAction::Rebalance(group) => format!("rebalance {}", group_name(*group, plan)),
         FaultAction::ExpireOffsets(group) => format!("expire offsets({})", group_name(*group, plan)),
         FaultAction::EnforceRetention(topic) => format!("enforce-retention {}", topic_name(*topic, plan)),
+        FaultAction::Redeliver(target) => at("redeliver", target),
     }
 }
 

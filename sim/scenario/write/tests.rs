@@ -152,7 +152,8 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => (false, true),
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Redeliver(_) => (false, true),
     };
     let every = (instant && rng.below(2) == 0).then(|| any_length(rng));
     let lasts = must || every.is_some() || (!instant && rng.below(2) == 0);
@@ -258,6 +259,16 @@ fn any_target(depth: u32, has_point: bool, plan: &Plan, rng: &mut Rng) -> Target
     }
 }
 
+fn any_instances(has_point: bool, plan: &Plan, rng: &mut Rng) -> Target {
+    let instances = plan.services[rng.below(plan.services.len() as u64) as usize].instances.clone();
+    match rng.below(4) {
+        0 => Target::Node(instances[0]),
+        1 => Target::Nodes(instances),
+        2 if has_point => Target::Oneself,
+        _ => Target::AnyOf(1, Box::new(Target::Nodes(instances))),
+    }
+}
+
 fn any_link(has_point: bool, plan: &Plan, rng: &mut Rng) -> LinkTarget {
     let kind = [None, Some(RequestKind::Fetch), Some(RequestKind::OffsetForLeaderEpoch)][rng.below(3) as usize];
     let (from, to) = (any_target(0, has_point, plan, rng), any_target(0, has_point, plan, rng));
@@ -280,7 +291,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(21) {
+    match rng.below(22) {
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
         2 => FaultAction::Wipe(target),
@@ -301,6 +312,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         17 => FaultAction::ElectPreferred(any_topic(plan, rng)),
         18 => FaultAction::Rebalance(any_group(plan, rng)),
         19 => FaultAction::ExpireOffsets(any_group(plan, rng)),
+        20 => FaultAction::Redeliver(any_instances(has_point, plan, rng)),
         _ => FaultAction::EnforceRetention(any_topic(plan, rng)),
     }
 }

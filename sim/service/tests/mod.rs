@@ -41,5 +41,6 @@ transcripts! {
     a_shutdown_finishes_what_runs,
     the_crash_and_close_rungs_end_the_process,
     calls_wait_for_a_worker,
+    a_redelivered_message_is_handled_once_more_and_commits_nothing,
     steps_are_for_events_of_their_origin,
 }

@@ -4,6 +4,7 @@
 //! system on=consume list="…" ladder="…" workers=N commit-of=highest on-revoke=abandon latency=2ms lost-answers=100%
 //! poll 0@10=e1 0@11=e2/k7/v3      poll() returns records: partition@offset=event, key and version if they matter
 //! call e1                         somebody calls
+//! redeliver                       the message that was taken last comes once more
 //! wait 5ms                        time passes
 //! committed | refused | unanswered   the oldest commit that waits is answered
 //! acked | unsent                  the oldest record that waits for its producer
@@ -60,6 +61,7 @@ impl Runner for Stage {
                 let from = ReplyTo { connection: ConnectionId(0), correlation: Correlation(0), peer: NodeId(30) };
                 self.act(|interpreter, step| interpreter.handle_call(message, from, step));
             }
+            "redeliver" => self.act(|interpreter, step| interpreter.redeliver(step)),
             "committed" => self.answer_commit(Ok(())),
             "refused" => self.answer_commit(Err(ErrorCode::IllegalGeneration)),
             "unanswered" => self.answer_commit(Err(ErrorCode::RequestTimedOut)),
@@ -216,6 +218,7 @@ fn describe(note: &Note) -> String {
             let source = source.map_or(String::new(), |(at, offset)| format!(" from {}@{offset}", at.partition));
             format!("{} starts{source}, attempt {attempt}", message.event)
         }
+        Note::Redelivered { message, .. } => format!("{} once more", message.event),
         Note::StepReached { step, event, .. } => format!("{event} reaches step {step}"),
         Note::StepDone { step, event, outcome, .. } => format!("{event} step {step} is {outcome:?}"),
         Note::StepExecuted { step, event, .. } => format!("{event} step {step} executed"),

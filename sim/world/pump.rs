@@ -36,8 +36,8 @@ pub struct World<O> {
     pub(super) armed: Vec<Armed>,
     pub(super) active: Vec<Active>,
     pub(super) losses: Losses,
-    /// Faults whose trigger looks at notes.
-    watching: bool,
+    /// Places of the armed faults that a note can still meet.
+    watching: Vec<usize>,
     pub(super) load_ended: bool,
     pub(super) ended: bool,
     quiet: bool,
@@ -185,7 +185,7 @@ impl<O: FnMut(&Event)> World<O> {
             nodes,
             network,
             roles: Roles::new(&plan),
-            watching: armed.iter().any(|armed| armed.at().is_none()),
+            watching: (0..armed.len()).filter(|place| armed[*place].watches_notes()).collect(),
             armed,
             active: Vec::new(),
             losses: Losses::default(),
@@ -513,7 +513,7 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        let met = if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
+        let met = if !self.watching.is_empty() && Time::LOAD_START <= self.now && !self.load_ended {
             self.watch(id, &note)
         } else {
             Vec::new()
@@ -527,7 +527,12 @@ impl<O: FnMut(&Event)> World<O> {
 
     /// The triggers that this note meets.
     fn watch(&mut self, id: NodeId, note: &Note) -> Vec<Met> {
-        self.armed.iter_mut().filter_map(|armed| armed.observe(id, note, &self.plan, &self.roles)).collect()
+        let look = |place: &usize| self.armed[*place].observe(id, note, &self.plan, &self.roles);
+        let met: Vec<Met> = self.watching.iter().filter_map(look).collect();
+        if !met.is_empty() {
+            self.watching.retain(|place| self.armed[*place].watches_notes());
+        }
+        met
     }
 
     pub(super) fn trigger(&mut self, met: Vec<Met>) {

@@ -107,7 +107,7 @@ fn long_run(duration: &str) {
         "service.shop.workers=64".to_string(),
         r#"service.booking.steps=["insert-if-absent db.bookings", "commit-async every 1s"]"#.to_string(),
     ];
-    let (system, rest) = REFERENCE.split_once("[fault]").expect("the reference has faults");
+    let (system, rest) = REFERENCE.split_once("[chaos]").expect("the reference has faults");
     let (_, expectations) = rest.split_once("[expect]").expect("the reference expects something");
     let family = family(&format!("{system}[expect]{expectations}"), &sets);
     let (cpu, (outcome, report)) = cpu_of(|| run_seed(&family.cells[0].plan(Seed(1)), WaitOptions::default(), |_| {}));

@@ -3,8 +3,6 @@
 //! The one idea: a few dozen bytes for each event and place, found by the event's number, so that a run of a million
 //! events is judged in one pass. What a fate needs is written at the moment it happens; the history is not kept.
 
-use std::collections::BTreeMap;
-
 use super::routes::Routes;
 use crate::scenario::plan::Plan;
 use crate::types::note::CallerOutcome;
@@ -123,7 +121,8 @@ const NO_FLOW: FlowSlot = FlowSlot {
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    origins: BTreeMap<ServiceId, OriginLedger>,
+    /// By the number of the service; `None` for those at which no events arrive.
+    origins: Vec<Option<OriginLedger>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -157,7 +156,7 @@ fn event_id(origin: ServiceId, number: usize) -> EventId {
 
 impl Ledger {
     pub fn new(plan: &Plan, routes: &Routes) -> Ledger {
-        let mut origins = BTreeMap::new();
+        let mut origins = vec![None; plan.services.len()];
         for service in plan.services.iter().filter(|service| super::routes::is_origin(service)) {
             let mut ledger = OriginLedger {
                 place_column: vec![NO_COLUMN; plan.places.len()],
@@ -172,21 +171,21 @@ impl Ledger {
             for (column, visited) in routes.visited(service.id).iter().enumerate() {
                 ledger.flow_column[visited.0 as usize] = column as u8;
             }
-            origins.insert(service.id, ledger);
+            origins[service.id.0 as usize] = Some(ledger);
         }
         Ledger { origins }
     }
 
     /// The row of an event, made when it is new. `None` for an event of no origin of the plan.
     pub fn event_mut(&mut self, event: EventId) -> Option<&mut EventRow> {
-        let ledger = self.origins.get_mut(&origin_of(event))?;
+        let ledger = self.origin_mut(event)?;
         let number = ledger.make(event);
         Some(&mut ledger.events[number])
     }
 
     /// The slot of an event at a place, made when it is new. `None` where its steps do not lead.
     pub fn place_mut(&mut self, event: EventId, place: PlaceId) -> Option<&mut PlaceSlot> {
-        let ledger = self.origins.get_mut(&origin_of(event))?;
+        let ledger = self.origin_mut(event)?;
         let column = *ledger.place_column.get(place.0 as usize)?;
         if column == NO_COLUMN {
             return None;
@@ -196,7 +195,7 @@ impl Ledger {
     }
 
     pub fn flow_mut(&mut self, event: EventId, service: ServiceId) -> Option<&mut FlowSlot> {
-        let ledger = self.origins.get_mut(&origin_of(event))?;
+        let ledger = self.origin_mut(event)?;
         let column = *ledger.flow_column.get(service.0 as usize)?;
         if column == NO_COLUMN {
             return None;
@@ -206,13 +205,13 @@ impl Ledger {
     }
 
     pub fn event(&self, event: EventId) -> Option<&EventRow> {
-        let row = self.origins.get(&origin_of(event))?.events.get(number_of(event) as usize)?;
+        let row = self.origin(origin_of(event))?.events.get(number_of(event) as usize)?;
         (row.arrived != Time::NEVER).then_some(row)
     }
 
     pub fn place(&self, event: EventId, place: PlaceId) -> PlaceSlot {
         let slot = || {
-            let ledger = self.origins.get(&origin_of(event))?;
+            let ledger = self.origin(origin_of(event))?;
             let column = *ledger.place_column.get(place.0 as usize)?;
             let number = number_of(event) as usize;
             if column == NO_COLUMN || number >= ledger.events.len() {
@@ -225,7 +224,7 @@ impl Ledger {
 
     pub fn flow(&self, event: EventId, service: ServiceId) -> FlowSlot {
         let slot = || {
-            let ledger = self.origins.get(&origin_of(event))?;
+            let ledger = self.origin(origin_of(event))?;
             let column = *ledger.flow_column.get(service.0 as usize)?;
             let number = number_of(event) as usize;
             if column == NO_COLUMN || number >= ledger.events.len() {
@@ -238,7 +237,7 @@ impl Ledger {
 
     /// Every event of an origin that arrived, by number.
     pub fn events_of(&self, origin: ServiceId) -> impl Iterator<Item = (EventId, &EventRow)> {
-        let rows = self.origins.get(&origin).map_or(&[][..], |ledger| ledger.events.as_slice());
+        let rows = self.origin(origin).map_or(&[][..], |ledger| ledger.events.as_slice());
         rows.iter()
             .enumerate()
             .filter(|(_, row)| row.arrived != Time::NEVER)
@@ -246,7 +245,16 @@ impl Ledger {
     }
 
     pub fn origins(&self) -> impl Iterator<Item = ServiceId> + '_ {
-        self.origins.keys().copied()
+        let known = self.origins.iter().enumerate().filter(|(_, ledger)| ledger.is_some());
+        known.map(|(number, _)| ServiceId(number as u16))
+    }
+
+    fn origin(&self, origin: ServiceId) -> Option<&OriginLedger> {
+        self.origins.get(origin.0 as usize)?.as_ref()
+    }
+
+    fn origin_mut(&mut self, event: EventId) -> Option<&mut OriginLedger> {
+        self.origins.get_mut(origin_of(event).0 as usize)?.as_mut()
     }
 }
 

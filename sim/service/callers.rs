@@ -134,7 +134,6 @@ impl Callers {
         let message = Message { event, origin: service.id, key, version, size };
         step.note(Note::Arrived { service: service.id, message });
         let call = Call { message, attempt: 0, instance: None, refused: true, timer: step.time() };
-        self.timers.insert((call.timer, number));
         self.calls.insert(number, call);
         self.attempt(number, step);
     }

@@ -85,7 +85,7 @@ impl Service {
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let consumer = self.consumer.as_ref().and_then(Consumer::next_deadline);
         let producers = self.producers.iter().filter_map(Producer::next_deadline);
-        self.interpreter.next_deadline().into_iter().chain(consumer).chain(producers).min()
+        producers.chain(consumer).chain(self.interpreter.next_deadline()).min_by_key(|(time, _)| *time)
     }
 
     pub fn check_invariants(&self) {

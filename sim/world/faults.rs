@@ -44,6 +44,19 @@ impl Armed {
         }
     }
 
+    /// Whether a note can still meet its trigger.
+    pub fn watches_notes(&self) -> bool {
+        match &self.plan.trigger {
+            FaultTrigger::At(_) | FaultTrigger::When { state: FaultState::Fired(_) | FaultState::Healed(_), .. } => {
+                false
+            }
+            FaultTrigger::When { ordinal: Ordinal::Each, .. } => true,
+            FaultTrigger::When { ordinal: Ordinal::These(numbers), .. } => {
+                numbers.iter().any(|number| self.occurrences < *number)
+            }
+        }
+    }
+
     /// Looks at one note. `node` said it.
     pub fn observe(&mut self, node: NodeId, note: &Note, plan: &Plan, roles: &Roles) -> Option<Met> {
         let FaultTrigger::When { state, ordinal, delay } = &self.plan.trigger else { return None };

@@ -37,8 +37,8 @@ pub struct World<O> {
     pub(super) armed: Vec<Armed>,
     pub(super) active: Vec<Active>,
     pub(super) unclean: Unclean,
-    /// Faults whose trigger looks at notes.
-    watching: bool,
+    /// Places of the armed faults that a note can still meet.
+    watching: Vec<usize>,
     pub(super) load_ended: bool,
     pub(super) ended: bool,
     quiet: bool,
@@ -187,7 +187,7 @@ impl<O: FnMut(&Event)> World<O> {
             network,
             roles: Roles::new(&plan),
             controllers: Controllers::default(),
-            watching: armed.iter().any(|armed| armed.at().is_none()),
+            watching: (0..armed.len()).filter(|place| armed[*place].watches_notes()).collect(),
             armed,
             active: Vec::new(),
             unclean: Unclean::default(),
@@ -250,9 +250,13 @@ impl<O: FnMut(&Event)> World<O> {
     }
 
     fn ring(&mut self, number: usize) {
-        self.alarms.set(number, Time::NEVER);
         let id = NodeId((number / 2) as u16);
-        if number == disk_alarm(id) { self.drain(id) } else { self.timer(id) }
+        if number == disk_alarm(id) {
+            self.alarms.set(number, Time::NEVER);
+            self.drain(id);
+        } else {
+            self.timer(id);
+        }
     }
 
     pub fn report(self) -> RunReport {
@@ -411,6 +415,8 @@ impl<O: FnMut(&Event)> World<O> {
     fn timer(&mut self, id: NodeId) {
         self.nodes[id.0 as usize].timer = Time::NEVER;
         self.step(id, Input::Timeout);
+        // Most steps have set the next alarm in place of the one that rang.
+        self.alarms.set(timer_alarm(id), self.nodes[id.0 as usize].timer);
     }
 
     /// Lets the outbox out in order. Storage operations take time, and what follows them waits.
@@ -513,7 +519,7 @@ impl<O: FnMut(&Event)> World<O> {
             self.record(id, Happening::Note(note));
             return;
         }
-        let met = if self.watching && Time::LOAD_START <= self.now && !self.load_ended {
+        let met = if !self.watching.is_empty() && Time::LOAD_START <= self.now && !self.load_ended {
             self.watch(id, &note)
         } else {
             Vec::new()
@@ -527,7 +533,12 @@ impl<O: FnMut(&Event)> World<O> {
 
     /// The triggers that this note meets.
     fn watch(&mut self, id: NodeId, note: &Note) -> Vec<Met> {
-        self.armed.iter_mut().filter_map(|armed| armed.observe(id, note, &self.plan, &self.roles)).collect()
+        let look = |place: &usize| self.armed[*place].observe(id, note, &self.plan, &self.roles);
+        let met: Vec<Met> = self.watching.iter().filter_map(look).collect();
+        if !met.is_empty() {
+            self.watching.retain(|place| self.armed[*place].watches_notes());
+        }
+        met
     }
 
     pub(super) fn trigger(&mut self, met: Vec<Met>) {

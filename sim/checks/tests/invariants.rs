@@ -180,12 +180,8 @@ fn epochs_never_go_back() {
 
 #[test]
 fn the_late_word_of_a_deposed_controller_counts_no_more() {
-    let registered = |fenced: bool| Note::BrokerChanged {
-        broker: B2,
-        broker_epoch: BrokerEpoch(2),
-        fenced,
-        shutting_down: false,
-    };
+    let registered =
+        |fenced: bool| Note::BrokerChanged { broker: B2, broker_epoch: BrokerEpoch(2), fenced, shutting_down: false };
     let told = |by: NodeId| {
         let mut story = acknowledged();
         story.note(B2, Note::BecameController { epoch: QuorumEpoch(1) });

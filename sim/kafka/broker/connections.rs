@@ -4,15 +4,17 @@
 //! the broker never learns of that, and the answer falls into the void. Kafka: SocketServer's muted channels,
 //! DelayedOperationPurgatory.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::types::request::{FetchRequest, ProducePartitionResponse, Request};
 use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
-    busy: BTreeMap<ConnectionId, Busy>,
-    deadlines: BTreeSet<(Time, ConnectionId)>,
+    /// In no order. They are as few as clients are, and requests come and go in them all the time.
+    busy: Vec<(ConnectionId, Busy)>,
+    /// The earliest deadline of all, and whose it is.
+    earliest: Option<(Time, ConnectionId)>,
     /// Free again, with requests in their queue.
     released: VecDeque<ConnectionId>,
 }
@@ -39,7 +41,7 @@ pub enum Parked {
 impl Connections {
     /// Gives the request back if it can be executed now.
     pub fn admit(&mut self, from: ReplyTo, request: Request) -> Option<Request> {
-        match self.busy.get_mut(&from.connection) {
+        match self.busy_mut(from.connection) {
             Some(busy) => {
                 busy.queue.push_back((from, request));
                 None
@@ -49,23 +51,26 @@ impl Connections {
     }
 
     pub fn park(&mut self, connection: ConnectionId, parked: Parked, deadline: Option<Time>) {
-        let fresh = || Busy { parked: None, deadline: None, queue: VecDeque::new() };
-        let busy = self.busy.entry(connection).or_insert_with(fresh);
-        assert!(busy.parked.is_none(), "a second request of one connection");
-        busy.parked = Some(parked);
-        busy.deadline = deadline;
+        match self.busy_mut(connection) {
+            Some(busy) => {
+                assert!(busy.parked.is_none(), "a second request of one connection");
+                (busy.parked, busy.deadline) = (Some(parked), deadline);
+            }
+            None => self.busy.push((connection, Busy { parked: Some(parked), deadline, queue: VecDeque::new() })),
+        }
         if let Some(time) = deadline {
-            self.deadlines.insert((time, connection));
+            let deadline = (time, connection);
+            self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         }
     }
 
     pub fn parked(&mut self, connection: ConnectionId) -> Option<&mut Parked> {
-        self.busy.get_mut(&connection)?.parked.as_mut()
+        self.busy_mut(connection)?.parked.as_mut()
     }
 
     /// The fetch that a connection waits with.
     pub fn waiting_fetch(&self, connection: ConnectionId) -> Option<&FetchRequest> {
-        match self.busy.get(&connection)?.parked.as_ref()? {
+        match self.busy[self.place(connection)?].1.parked.as_ref()? {
             Parked::Fetch { request, .. } => Some(request),
             Parked::Produce { .. } | Parked::Group { .. } => None,
         }
@@ -73,15 +78,18 @@ impl Connections {
 
     /// Takes the waiting request away to answer it; its connection is free for the next one.
     pub fn release(&mut self, connection: ConnectionId) -> Option<Parked> {
-        let busy = self.busy.get_mut(&connection)?;
+        let place = self.place(connection)?;
+        let busy = &mut self.busy[place].1;
         let parked = busy.parked.take()?;
-        if let Some(time) = busy.deadline.take() {
-            self.deadlines.remove(&(time, connection));
-        }
+        busy.deadline = None;
         if busy.queue.is_empty() {
-            self.busy.remove(&connection);
+            self.busy.swap_remove(place);
         } else {
             self.released.push_back(connection);
+        }
+        if self.earliest.is_some_and(|(_, first)| first == connection) {
+            let deadlines = self.busy.iter().filter_map(|(connection, busy)| Some((busy.deadline?, *connection)));
+            self.earliest = deadlines.min();
         }
         Some(parked)
     }
@@ -89,14 +97,15 @@ impl Connections {
     /// The next queued request of a connection that has become free.
     pub fn next_queued(&mut self) -> Option<(ReplyTo, Request)> {
         while let Some(connection) = self.released.pop_front() {
-            let Some(busy) = self.busy.get_mut(&connection) else { continue };
+            let Some(place) = self.place(connection) else { continue };
+            let busy = &mut self.busy[place].1;
             if busy.parked.is_some() {
                 continue;
             }
             let next = busy.queue.pop_front();
             if busy.queue.is_empty() {
                 // The request may park; then the connection becomes busy anew.
-                self.busy.remove(&connection);
+                self.busy.swap_remove(place);
             } else {
                 self.released.push_front(connection);
             }
@@ -108,10 +117,18 @@ impl Connections {
     }
 
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(time, _)| *time)
+        self.earliest.map(|(time, _)| time)
     }
 
     pub fn next_expired(&self, now: Time) -> Option<ConnectionId> {
-        self.deadlines.first().filter(|(time, _)| *time <= now).map(|(_, connection)| *connection)
+        self.earliest.filter(|(time, _)| *time <= now).map(|(_, connection)| connection)
+    }
+
+    fn place(&self, connection: ConnectionId) -> Option<usize> {
+        self.busy.iter().position(|(other, _)| *other == connection)
+    }
+
+    fn busy_mut(&mut self, connection: ConnectionId) -> Option<&mut Busy> {
+        self.busy.iter_mut().find(|(other, _)| *other == connection).map(|(_, busy)| busy)
     }
 }

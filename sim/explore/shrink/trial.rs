@@ -197,7 +197,7 @@ impl Promised {
     fn is_less_than(&self, other: &Promised) -> bool {
         let fewer = |(topic, count): (&String, &u16)| other.min_in_sync.get(topic).is_some_and(|before| count < before);
         let weaker = |(service, now): (&String, &(u8, bool))| {
-            other.acknowledged.get(service).is_some_and(|before| now.0 < before.0 || now.1 < before.1)
+            other.acknowledged.get(service).is_some_and(|before| now.0 < before.0 || (!now.1 && before.1))
         };
         self.min_in_sync.iter().any(fewer)
             || self.acknowledged.iter().any(weaker)

@@ -133,7 +133,7 @@ impl Trace {
             return None;
         }
         let progress = self.progress[next.service.0 as usize].as_ref();
-        let progress = progress.and_then(|progress| progress.partitions.get(&slot.partition));
+        let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
         let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
@@ -206,7 +206,7 @@ impl Trace {
                 let service = plan.services.get(gap.hop.service.0 as usize)?;
                 let passed = self.progress[gap.hop.service.0 as usize]
                     .as_ref()
-                    .and_then(|progress| progress.partitions.get(&gap.slot.partition))
+                    .and_then(|progress| progress.partitions.get(gap.slot.partition))
                     .and_then(|progress| progress.passed_over(gap.slot.offset))
                     .map_or(end, |passed| passed.time);
                 self.incidents.last_of(&service.instances, Time::ZERO, passed)

@@ -7,7 +7,7 @@
 
 mod business;
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 
 use super::distribution::Histogram;
 use super::incidents::Incidents;
@@ -51,10 +51,11 @@ pub struct Trace {
     /// Who consumes, by topic and by group.
     consumers: Vec<Vec<ServiceId>>,
     groups: Vec<Vec<ServiceId>>,
-    /// Records with a producer that has not settled them.
-    sends: BTreeMap<(NodeId, SendId), (EventId, TopicPartition)>,
-    /// Lists of steps that are running, with the records they run for; of equal ones in the order in which they began.
-    flows: BTreeMap<(NodeId, ServiceId, EventId, u64), Source>,
+    /// By node, records with a producer that has not settled them.
+    sends: Vec<FewMap<SendId, (EventId, TopicPartition)>>,
+    /// By node, lists of steps that are running, with the records they run for; of equal ones in the order in which they
+    /// began.
+    flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
     flows_begun: u64,
     controllers: u64,
 }
@@ -159,8 +160,8 @@ impl Trace {
             topic_place: Vec::new(),
             consumers: Vec::new(),
             groups: Vec::new(),
-            sends: BTreeMap::new(),
-            flows: BTreeMap::new(),
+            sends: Vec::new(),
+            flows: Vec::new(),
             flows_begun: 0,
             controllers: 0,
             routes,
@@ -218,8 +219,8 @@ impl Trace {
 
     /// The flow that runs for an event at a node, or where it last ran.
     fn source_of(&self, node: NodeId, service: ServiceId, event: EventId) -> Source {
-        if let Some((_, source)) = self.flows_of(node, service, event).next_back() {
-            return *source;
+        if let Some((_, source)) = self.flows_of(node, service, event).last() {
+            return source;
         }
         let slot = self.ledger.flow(event, service);
         (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
@@ -231,8 +232,10 @@ impl Trace {
         node: NodeId,
         service: ServiceId,
         event: EventId,
-    ) -> btree_map::Range<'_, (NodeId, ServiceId, EventId, u64), Source> {
-        self.flows.range((node, service, event, 0)..=(node, service, event, u64::MAX))
+    ) -> impl Iterator<Item = ((ServiceId, EventId, u64), Source)> {
+        let of_node = self.flows.get(usize::from(node.0)).into_iter();
+        let from = of_node.flat_map(move |flows| flows.from((service, event, 0)));
+        from.map(|(key, source)| (key, *source)).take_while(move |(key, _)| (key.0, key.1) == (service, event))
     }
 
     fn note(&mut self, note: &Note, event: &Event) {
@@ -373,16 +376,16 @@ impl Trace {
     fn producer(&mut self, note: &Note, event: &Event) {
         match note {
             Note::Sent { send, event: sent, partition } => {
-                self.sends.insert((event.node, *send), (*sent, *partition));
+                cell(&mut self.sends, event.node.0).insert(*send, (*sent, *partition));
                 self.mark_send(*sent, *partition, event, place_flag::SENT | place_flag::OPEN, None);
             }
             Note::SendSucceeded { send, partition, offset } => {
-                let Some((sent, _)) = self.sends.remove(&(event.node, *send)) else { return };
+                let Some((sent, _)) = cell(&mut self.sends, event.node.0).remove(send) else { return };
                 let told = if offset.is_some() { 0 } else { place_flag::UNTOLD };
                 self.mark_send(sent, *partition, event, place_flag::ACKNOWLEDGED | told, *offset);
             }
             Note::SendFailed { send, certain, .. } => {
-                let Some((sent, partition)) = self.sends.remove(&(event.node, *send)) else { return };
+                let Some((sent, partition)) = cell(&mut self.sends, event.node.0).remove(send) else { return };
                 let flag = if *certain { place_flag::FAILED_CERTAINLY } else { place_flag::FAILED_UNCERTAINLY };
                 self.mark_send(sent, partition, event, flag, None);
             }
@@ -476,21 +479,16 @@ impl Trace {
                 StopReason::Clean => {}
             }
         }
-        let held: Vec<_> =
-            self.sends.range((node, SendId(0))..=(node, SendId(u64::MAX))).map(|(k, v)| (*k, *v)).collect();
-        for (key, (event, partition)) in held {
-            self.sends.remove(&key);
+        let held = std::mem::take(cell(&mut self.sends, node.0));
+        for (event, partition) in held.values() {
             let place = self.place_of(partition.topic);
-            if let Some(slot) = place.and_then(|place| self.ledger.place_mut(event, place)) {
+            if let Some(slot) = place.and_then(|place| self.ledger.place_mut(*event, place)) {
                 slot.flags = slot.flags & !place_flag::OPEN | place_flag::DIED;
             }
         }
-        let first = (node, ServiceId(0), EventId(0), 0);
-        let last = (node, ServiceId(u16::MAX), EventId(u64::MAX), u64::MAX);
-        let running: Vec<_> = self.flows.range(first..=last).map(|(key, _)| *key).collect();
-        for key in running {
-            self.flows.remove(&key);
-            if let Some(slot) = self.ledger.flow_mut(key.2, key.1) {
+        let running = std::mem::take(cell(&mut self.flows, node.0));
+        for ((service, event, _), _) in running.iter() {
+            if let Some(slot) = self.ledger.flow_mut(event, service) {
                 slot.flags &= !flow_flag::OPEN;
             }
         }

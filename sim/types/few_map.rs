@@ -59,6 +59,12 @@ impl<K: Ord + Copy, V> FewMap<K, V> {
         self.0.pop_front()
     }
 
+    /// Entries at this key and above, in the order of keys.
+    pub fn from(&self, key: K) -> impl Iterator<Item = (K, &V)> {
+        let place = self.place(&key).unwrap_or_else(|place| place);
+        self.0.range(place..).map(|(key, value)| (*key, value))
+    }
+
     /// In the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.0.iter().map(|(key, value)| (*key, value))
@@ -102,6 +108,7 @@ mod tests {
             assert_eq!((few.len(), few.is_empty()), (map.len(), map.is_empty()));
             assert_eq!(few.first(), map.first_key_value().map(|(key, value)| (*key, value)));
             assert!(few.iter().eq(map.iter().map(|(key, value)| (*key, value))));
+            assert!(few.from(key).eq(map.range(key..).map(|(key, value)| (*key, value))));
             assert!(few.values().eq(map.values()));
         }
     }

@@ -82,10 +82,11 @@ impl Trace {
     }
 
     fn flow_started(&mut self, service: ServiceId, message: Message, source: Source, event: &Event) {
-        let again_in_place = self.flows_of(event.node, service, message.event).any(|(_, running)| *running == source);
+        let again_in_place = self.flows_of(event.node, service, message.event).any(|(_, running)| running == source);
         if !again_in_place {
             self.flows_begun += 1;
-            self.flows.insert((event.node, service, message.event, self.flows_begun), source);
+            let key = (service, message.event, self.flows_begun);
+            cell(&mut self.flows, event.node.0).insert(key, source);
         }
         if let Some(slot) = self.ledger.flow_mut(message.event, service) {
             (slot.time, slot.node, slot.reached, slot.done) = (event.time, event.node, NO_STEP, NO_STEP);
@@ -144,8 +145,11 @@ impl Trace {
         if self.load_ended.is_none() {
             self.flows_done_under_load[service.0 as usize] += 1;
         }
-        let first = self.flows_of(event.node, service, about).next().map(|(key, _)| *key);
-        let source = first.and_then(|key| self.flows.remove(&key)).flatten();
+        let first = self.flows_of(event.node, service, about).next();
+        if let Some((key, _)) = first {
+            cell(&mut self.flows, event.node.0).remove(&key);
+        }
+        let source = first.and_then(|(_, source)| source);
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             let skipped = if skipped { flow_flag::SKIPPED } else { 0 };
             (slot.time, slot.node) = (event.time, event.node);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::outcome::{FaultSpan, Incident, IncidentKind};
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
-use crate::scenario::plan::{FaultAction, Plan};
+use crate::scenario::plan::{FaultAction, LiveValue, Plan};
 use crate::types::note::Note;
 use crate::types::*;
 
@@ -34,7 +34,7 @@ impl Incidents {
             }
             if stops(&fault.action) {
                 incidents.stopping.push(fault.id);
-            } else if fault.duration.is_none() {
+            } else if fault.duration.is_none() && !matches!(fault.action, FaultAction::Set(_)) {
                 incidents.instantaneous.push(fault.id);
             }
         }
@@ -158,7 +158,8 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::LosePower(_)
         | FaultAction::Wipe(_)
         | FaultAction::Restart { .. }
-        | FaultAction::Pause(_) => true,
+        | FaultAction::Pause(_)
+        | FaultAction::Set(LiveValue::Instances { .. }) => true,
         FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
@@ -175,6 +176,11 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => false,
+        | FaultAction::Redeliver(_)
+        | FaultAction::Jump { .. }
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => false,
     }
 }

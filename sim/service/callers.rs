@@ -28,6 +28,8 @@ pub struct Callers {
     calls: FewMap<u64, Call>,
     /// One for each unsettled event: patience or backoff.
     timers: FewMap<(Time, u64), ()>,
+    /// So many of the next events are poison.
+    poisoned: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,7 @@ impl Callers {
             versions: BTreeMap::new(),
             calls: FewMap::new(),
             timers: FewMap::new(),
+            poisoned: 0,
             plan,
         }
     }
@@ -76,6 +79,7 @@ impl Callers {
             }
             Input::Disconnected { peer, .. } => self.handle_disconnected(peer, step),
             Input::Command(Command::EndLoad) => self.arrivals.end(),
+            Input::Command(Command::Poison(events)) => self.poisoned += u64::from(events),
             Input::Command(Command::ShutDown) => step.effect(Effect::Exit { clean: true }),
             Input::Started { .. }
             | Input::Request { .. }
@@ -85,6 +89,12 @@ impl Callers {
             | Input::Timeout => {}
         }
         self.handle_due(step);
+    }
+
+    /// Goes by another plan from now on: another rate, other instances.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Time) {
+        self.arrivals.change(requests(&plan.services[self.service]).interval, now);
+        self.plan = plan;
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
@@ -130,7 +140,9 @@ impl Callers {
         };
         let event = EventId(u64::from(service.id.0) << 48 | number);
         let size = requests.size.0.min(u64::from(u32::MAX)) as u32;
-        let message = Message { event, origin: service.id, key, version, size };
+        let poison = 0 < self.poisoned;
+        self.poisoned -= u64::from(poison);
+        let message = Message { event, origin: service.id, key, version, size, poison };
         step.note(Note::Arrived { service: service.id, message });
         let call = Call { message, attempt: 0, instance: None, refused: true, timer: step.time() };
         self.calls.insert(number, call);

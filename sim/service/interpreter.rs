@@ -69,6 +69,8 @@ pub struct Interpreter {
     /// Flows that can go on now.
     pub(super) ready: VecDeque<FlowId>,
     pub(super) intake: Intake,
+    /// Poison does it no harm any more.
+    pub(super) repaired: bool,
     /// The message that was taken last, for a queue that repeats it.
     pub(super) latest: Option<Arrival>,
     timers: FewMap<TimerKey, FlowId>,
@@ -130,6 +132,7 @@ impl Interpreter {
             flows: Flows::default(),
             ready: VecDeque::new(),
             intake: Intake::new(by_key),
+            repaired: false,
             latest: None,
             timers: FewMap::new(),
             number: 0,
@@ -151,6 +154,16 @@ impl Interpreter {
     pub fn start(&mut self, incarnation: Incarnation) {
         self.incarnation = incarnation;
         self.phase = Phase::Running;
+    }
+
+    /// Goes by another plan from now on. What has begun ends as it began.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
+    /// The program is put right.
+    pub fn repair(&mut self) {
+        self.repaired = true;
     }
 
     /// A caller asks for an event to be handled.

@@ -71,6 +71,11 @@ impl Store {
         self.perform_due(step);
     }
 
+    /// Goes by another plan from now on. Requests under way keep the times that were drawn for them.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let ((time, _), due) = self.due.first()?;
         match due {

@@ -6,6 +6,7 @@ mod chaos;
 mod common;
 mod digests;
 mod library;
+mod live;
 mod nondeterminism;
 mod promises;
 mod queueing;

@@ -15,6 +15,7 @@ impl Trace {
                 self.callers[service.0 as usize].arrived += 1;
                 if let Some(row) = self.ledger.event_mut(message.event) {
                     (row.arrived, row.key, row.version) = (now, message.key, message.version);
+                    row.poison = message.poison;
                 }
             }
             Note::Attempted { event: about, .. } => {

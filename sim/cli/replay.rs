@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::checks::{Coverage, RunOutcome, WaitOptions, judge_cell};
-use crate::explore::replay::{Difference, Lockstep, Token, beginning, read_plan};
+use crate::explore::difference::{Difference, Lockstep};
+use crate::explore::replay::{Token, beginning, read_plan};
 use crate::explore::run_seed;
 use crate::history::export;
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
@@ -297,10 +298,9 @@ fn print(
             anstream::println!("  {label}  {}", paint(Tone::Violated, &format!("NOT THE SAME: {digest}{other}")));
             match (difference, recorded.path.as_ref()) {
                 (Some(difference), _) => {
-                    let line = |side: &Option<String>| side.clone().unwrap_or_else(|| "(the history had ended)".into());
-                    anstream::println!("  the first difference is line {} of history.jsonl", difference.line);
-                    anstream::println!("    recorded  {}", says(&line(&difference.recorded)));
-                    anstream::println!("    replayed  {}", says(&line(&difference.replayed)));
+                    anstream::println!("  the first difference is line {} of history.jsonl", difference.number + 1);
+                    anstream::println!("    recorded  {}", says(Difference::told(&difference.first)));
+                    anstream::println!("    replayed  {}", says(Difference::told(&difference.second)));
                 }
                 (None, Some(path)) => paragraph(&format!(
                     "a token is compared by its digest alone: {} or its --set and --without-guard differ from what was recorded, or this build does",

@@ -157,6 +157,7 @@ impl StatesReached {
             | Happening::LoadEnded
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => return Vec::new(),
         };
         let one = match note {
@@ -295,6 +296,7 @@ impl StatesReached {
             | Happening::LoadEnded
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => return,
         };
         match note {

@@ -102,6 +102,7 @@ impl Incidents {
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::FaultRefused { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => {}
         }
         match &event.what {

@@ -217,6 +217,9 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         .context("failed to write the history")?;
     let (compares, writes) = (recorded.history.is_some(), out.is_some());
     let mut problem: Option<io::Error> = None;
+    // A plan from a file may describe what no scenario can, and what the judge never thought of.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let run = catch_unwind(AssertUnwindSafe(|| {
         run_seed(plan, WaitOptions::default(), |event| {
             if problem.is_none() && (compares || writes) {
@@ -224,9 +227,14 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
             }
         })
     }));
-    let Ok((outcome, report)) = run else {
-        bail!("this plan contradicts itself and cannot be run; take the plan.toml as it was written");
-    };
+    std::panic::set_hook(hook);
+    let (outcome, report) = run.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        anyhow::anyhow!(
+            "this plan contradicts itself and cannot be judged ({}); take the plan.toml as it was written",
+            printable(text.unwrap_or("a panic"))
+        )
+    })?;
     problem.map_or(Ok(()), Err).context("failed to write the history")?;
     let (Both(_, lockstep), _) = recorder.finish().context("failed to write the history")?;
     let difference = if compares { lockstep.finish().context("failed to read the recorded history")? } else { None };

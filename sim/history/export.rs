@@ -284,6 +284,7 @@ fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
         Happening::MessageDropped { to, kind, response } => {
             row("message-dropped").peer(*to).debug("kind", kind).flag("response", *response)
         }
+        Happening::NeverReady => row("never-ready"),
         Happening::Panicked { message } => row("panicked").text("message", message),
     };
     row.fields

@@ -64,11 +64,7 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<Exit> {
     let same = recorded.digest.map(|digest| digest == beginning(report.digest));
     print(&recorded, &outcome, &report, difference.as_ref(), same);
     if let Some(out) = &arguments.out {
-        anstream::println!(
-            "  {}  {}/plan.toml history.jsonl history.csv verdict.json",
-            paint(Tone::Muted, "files "),
-            shown(out)
-        );
+        outln!("  {}  {}/plan.toml history.jsonl history.csv verdict.json", paint(Tone::Muted, "files "), shown(out));
     }
     let mut exit = Exit::from(outcome.verdict);
     if report.panic.is_some() {
@@ -279,36 +275,36 @@ fn print(
 ) {
     let plan = &recorded.plan;
     let cell = if plan.cell.is_empty() { String::new() } else { format!("[{}]  ", plan.cell) };
-    anstream::println!(
+    outln!(
         "{}  {}  {}",
         word(outcome.verdict),
         paint(Tone::Strong, &escaped(&plan.scenario)),
         paint(Tone::Muted, &escaped(&format!("{cell}seed {}", plan.seed.0)))
     );
-    let paragraph = |text: &str| wrapped(&escaped(text), WIDTH).iter().for_each(|line| anstream::println!("  {line}"));
+    let paragraph = |text: &str| wrapped(&escaped(text), WIDTH).iter().for_each(|line| outln!("  {line}"));
     paragraph(&plan.about);
     outcome.reasons.iter().take(REASONS).for_each(|reason| paragraph(reason));
     if !plan.guards_off.is_empty() {
         let ids: Vec<&str> = plan.guards_off.iter().map(|guard| guard.id()).collect();
         paragraph(&format!("guards off: {}", ids.join(", ")));
     }
-    anstream::println!();
+    outln!();
     let digest = format!("{:032x}", report.digest);
     let (label, says) = (paint(Tone::Muted, "digest"), |text: &str| escaped(text));
     match (same, difference) {
-        (Some(true), None) => anstream::println!("  {label}  {digest}: the same run as the recorded one"),
+        (Some(true), None) => outln!("  {label}  {digest}: the same run as the recorded one"),
         (None, None) if recorded.history.is_some() => {
-            anstream::println!("  {label}  {digest}: event for event the recorded history")
+            outln!("  {label}  {digest}: event for event the recorded history")
         }
-        (None, None) => anstream::println!("  {label}  {digest}: nothing recorded to compare it with"),
+        (None, None) => outln!("  {label}  {digest}: nothing recorded to compare it with"),
         (same, difference) => {
             let other = recorded.digest.map_or(String::new(), |digest| format!(", recorded {digest:08x}…"));
-            anstream::println!("  {label}  {}", paint(Tone::Violated, &format!("NOT THE SAME: {digest}{other}")));
+            outln!("  {label}  {}", paint(Tone::Violated, &format!("NOT THE SAME: {digest}{other}")));
             match (difference, recorded.path.as_ref()) {
                 (Some(difference), _) => {
-                    anstream::println!("  the first difference is line {} of history.jsonl", difference.number + 1);
-                    anstream::println!("    recorded  {}", says(Difference::told(&difference.first)));
-                    anstream::println!("    replayed  {}", says(Difference::told(&difference.second)));
+                    outln!("  the first difference is line {} of history.jsonl", difference.number + 1);
+                    outln!("    recorded  {}", says(Difference::told(&difference.first)));
+                    outln!("    replayed  {}", says(Difference::told(&difference.second)));
                 }
                 (None, Some(path)) => paragraph(&format!(
                     "a token is compared by its digest alone: {} or its --set and --without-guard differ from what was recorded, or this build does",
@@ -324,7 +320,7 @@ fn print(
         }
     }
     let token = Token::new(plan, report.digest);
-    anstream::println!("  {}  hikyaku replay {}", paint(Tone::Muted, "again "), escaped(&token.to_string()));
+    outln!("  {}  hikyaku replay {}", paint(Tone::Muted, "again "), escaped(&token.to_string()));
 }
 
 /// A path as a person may see it.

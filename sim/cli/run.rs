@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::checks::{CellVerdict, Coverage, RunOutcome, Verdict, WaitOptions, judge_cell, judge_family};
 use crate::explore::difference::{Difference, first_difference};
+use crate::explore::sweep::write_whole;
 use crate::explore::{SeedRun, in_parallel, run_family, run_seed};
 use crate::history::export;
 use crate::report::charts::Figure;
@@ -143,10 +144,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     match arguments.format {
         Format::Json => {
             let path = out.join("verdict.json");
-            anstream::print!(
-                "{}",
-                fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?
-            );
+            out!("{}", fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?);
         }
         Format::Human => summary::print(&summary::Summary {
             family: &family,
@@ -330,10 +328,7 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
 
 /// Writes a file whole or not at all.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let temporary = path.with_extension("part");
-    fs::write(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("failed to write {}", path.display()))
+    write_whole(path, |file| file.write_all(content)).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// A cell's id as the name of a folder.

@@ -33,7 +33,7 @@ const WIDTH: usize = 110;
 const REASONS: usize = 3;
 
 pub fn print(summary: &Summary) {
-    anstream::print!("{}", render(summary));
+    out!("{}", render(summary));
 }
 
 fn render(summary: &Summary) -> String {

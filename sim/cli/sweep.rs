@@ -296,11 +296,11 @@ pub fn print(verdict: &SweepVerdict, format: Option<SweepFormat>, circumstances:
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
     let format = format.unwrap_or(if on_github { SweepFormat::Github } else { SweepFormat::Human });
     match format {
-        SweepFormat::Json => anstream::println!("{}", serde_json::to_string_pretty(verdict)?),
-        SweepFormat::Human => anstream::print!("{}", report::terminal::render(verdict, circumstances)),
+        SweepFormat::Json => outln!("{}", serde_json::to_string_pretty(verdict)?),
+        SweepFormat::Human => out!("{}", report::terminal::render(verdict, circumstances)),
         SweepFormat::Github => {
-            anstream::print!("{}", report::annotations::render(verdict));
-            anstream::print!("{}", report::terminal::render(verdict, circumstances));
+            out!("{}", report::annotations::render(verdict));
+            out!("{}", report::terminal::render(verdict, circumstances));
         }
     }
     Ok(())

@@ -51,10 +51,10 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "replica-fetch-backoff" replica_fetch_backoff duration Kind::Duration, "Pause of a follower after a failed fetch.";
     "broker-heartbeat-interval" broker_heartbeat_interval duration Kind::Period, "Between two heartbeats of a broker to the controller.";
     "broker-session-timeout" broker_session_timeout duration Kind::Period, "A broker silent for longer is fenced.";
-    "controller-quorum-election-timeout" controller_quorum_election_timeout duration Kind::Duration, "How long a vote may take.";
-    "controller-quorum-fetch-timeout" controller_quorum_fetch_timeout duration Kind::Duration, "A voter that hears nothing for longer calls an election.";
+    "controller-quorum-election-timeout" controller_quorum_election_timeout duration Kind::Period, "How long a vote may take.";
+    "controller-quorum-fetch-timeout" controller_quorum_fetch_timeout duration Kind::Period, "A voter that hears nothing for longer calls an election.";
     "controller-quorum-election-backoff-max" controller_quorum_election_backoff_max duration Kind::Duration, "Longest pause between two elections.";
-    "controller-quorum-request-timeout" controller_quorum_request_timeout duration Kind::Duration, "How long a voter waits for an answer.";
+    "controller-quorum-request-timeout" controller_quorum_request_timeout duration Kind::Period, "How long a voter waits for an answer.";
     "controller-quorum-append-linger" controller_quorum_append_linger duration Kind::Duration, "How long appends to the metadata log may wait for each other.";
     "auto-leader-rebalance-enable" auto_leader_rebalance_enable boolean Kind::Boolean, "Leadership returns to preferred replicas by itself.";
     "leader-imbalance-check-interval" leader_imbalance_check_interval duration Kind::Period, "Between two checks for leaders that are not preferred.";

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::journal::{Header, Journal, JournalError, Line, write_whole};
-use crate::checks::sweep::{CheckRecord, Listed, RunRecord, Slice, SweepJudge, SweepList};
+use crate::checks::sweep::{CheckRecord, Listed, RunEnd, RunRecord, Selection, Slice, SweepJudge, SweepList};
 
 pub fn shard_name(slice: Slice) -> String {
     format!("shard-{}-of-{}.jsonl", slice.index, slice.of)
@@ -68,15 +68,19 @@ pub fn merge(
         return Ok((Merged::Missing(Box::new(list), missing), None));
     }
     let rounds = list.rounds();
+    let selection = Selection::of(&list);
     let mut judge = SweepJudge::new(&list);
     for number in 0..list.len() {
         let slice = Slice { index: number % of + 1, of };
         let shard = shards.get_mut(&slice).expect("none is missing");
+        let run = rounds.run(number);
         let (record, check) = shard.take(number)?;
+        if check.is_none() && selection.contains(run) && matches!(record.end, RunEnd::Judged(_)) {
+            return Err(shard.damaged(&format!("run {number} should stand here once more")));
+        }
         if !judge.is_over() {
-            let run = rounds.run(number);
             judge.add(run, &record, check.as_ref());
-            each(&list, run, &record).map_err(|error| MergeError::Write(error.to_string()))?;
+            each(&list, run, &record).map_err(MergeError::Write)?;
         }
     }
     let verdict = judge.finish();
@@ -179,6 +183,6 @@ pub enum MergeError {
     Damaged(String, u64, String),
     #[error("failed to read {0}: {1}")]
     Read(String, String),
-    #[error("failed to write the results: {0}")]
-    Write(String),
+    #[error("failed to write the results")]
+    Write(#[source] std::io::Error),
 }

@@ -181,10 +181,10 @@ impl Trace {
         let flow = gap.flow.map(|(_, flow)| flow).filter(|flow| flow.starts > 0);
         match gap.why {
             GapWhy::NotInLog => {
-                let held = self.logs.of(gap.slot.partition).map(|log| log.replicas.keys().copied().collect());
-                let held: Vec<NodeId> = held.unwrap_or_default();
-                let lost = self.incidents.first_loss_of(&held, gap.slot.time);
-                lost.or_else(|| self.incidents.first_of(&held, gap.slot.time))
+                let log = self.logs.of(gap.slot.partition);
+                let holders: Vec<NodeId> = log.iter().flat_map(|log| &log.holders).copied().collect();
+                let lost = self.incidents.first_loss_of(&holders, gap.slot.time);
+                lost.or_else(|| self.incidents.first_of(&holders, gap.slot.time))
             }
             GapWhy::BufferDied => self.incidents.first_of(&[gap.slot.node], gap.slot.time),
             GapWhy::SendFailed | GapWhy::NotWaitedFor => {

@@ -132,14 +132,20 @@ pub fn main() -> std::process::ExitCode {
 
 /// Nobody's usage was wrong: there was no room for the results.
 fn is_of_disk(error: &anyhow::Error) -> bool {
-    let is_full = |error: &std::io::Error| {
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded)
-    };
     error.chain().any(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
         (Some(error), _) => is_full(error),
         (None, Some(JournalError::Write(_, error, _))) => is_full(error),
         (None, Some(_) | None) => false,
     })
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    let of_table = error.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>()).map(csv::Error::kind);
+    match (error.kind(), of_table) {
+        (ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded, _) => true,
+        (_, Some(csv::ErrorKind::Io(error))) => is_full(error),
+        (_, Some(_) | None) => false,
+    }
 }
 
 /// A reader that has gone away wants no more. Anything else that keeps the results from getting out ends the process.

@@ -40,6 +40,7 @@ pub struct Trace {
     pub rebalances: BTreeMap<GroupId, u64>,
     pub load_ended: Option<Time>,
     pub ended: Option<(Time, bool)>,
+    pub never_ready: bool,
     pub panicked: Option<String>,
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
@@ -152,6 +153,7 @@ impl Trace {
             rebalances: BTreeMap::new(),
             load_ended: None,
             ended: None,
+            never_ready: false,
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
@@ -207,6 +209,7 @@ impl Trace {
                 self.ended = Some((event.time, *quiet));
                 self.each_progress(|progress| progress.end(event.time));
             }
+            Happening::NeverReady => self.never_ready = true,
             Happening::Panicked { message } => self.panicked = Some(message.clone()),
             Happening::Paused
             | Happening::Resumed

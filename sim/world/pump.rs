@@ -536,7 +536,7 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        if self.controllers.is_late(id, &note) {
+        if !note.is_of_clients() && self.controllers.is_late(id, &note) {
             self.record(id, Happening::Note(note));
             return;
         }

@@ -128,6 +128,7 @@ struct ExpectationFold {
     /// The worst verdict of a run, of the first run that has it.
     worst: (Verdict, String, Seed),
     seen_in: u64,
+    first_seen: Option<Seed>,
     of: u64,
     values: Values,
     theory: Vec<TheoryValue>,
@@ -143,6 +144,7 @@ impl ExpectationFold {
             demand: first.demand.clone(),
             worst: (Verdict::Holds, String::new(), Seed(0)),
             seen_in: 0,
+            first_seen: None,
             of: 0,
             values: Values::default(),
             theory: Vec::new(),
@@ -156,7 +158,10 @@ impl ExpectationFold {
         if self.worst.0 < result.verdict || self.of == 0 {
             self.worst = (result.verdict, result.why.clone(), seed);
         }
-        self.seen_in += u64::from(is_seen(result));
+        if is_seen(result) {
+            self.seen_in += 1;
+            self.first_seen.get_or_insert(seed);
+        }
         self.of += 1;
         self.values.add(result.measured);
         self.theory.extend(result.theory);
@@ -167,10 +172,11 @@ impl ExpectationFold {
     }
 
     fn finish(self, coverage: Coverage) -> CellExpectation {
-        let ExpectationFold { subject, name, demand, worst, seen_in, of, values, theory, before, example } = self;
+        let ExpectationFold { subject, name, demand, worst, seen_in, first_seen, of, values, theory, before, example } =
+            self;
         let statistics = values.statistics();
         let mut decided = vec![(worst.0, worst.1)];
-        if is_required(&demand) && seen_in == 0 {
+        if demand.is_required() && seen_in == 0 {
             decided.push(match coverage {
                 Coverage::AllSeeds => (Verdict::Violated, format!("not seen in any of {of} seeds")),
                 Coverage::SomeSeeds => (Verdict::Unknown, format!("not seen in the {of} seeds that were run")),
@@ -196,6 +202,7 @@ impl ExpectationFold {
             theory_deviation: deviation_told(&theory),
             before: mean_and_deviation(&before).map(|(mean, _)| mean),
             worst_seed: (worst.0 != Verdict::Holds).then_some(worst.2),
+            first_seen,
             example,
         }
     }
@@ -206,14 +213,6 @@ fn is_seen(result: &ExpectationResult) -> bool {
         Measured::Count { count, .. } => count > 0,
         Measured::Value(_) => true,
         Measured::Censored(_) | Measured::Nothing => false,
-    }
-}
-
-fn is_required(demand: &Demand) -> bool {
-    match demand {
-        Demand::Fate(tolerance) => *tolerance == Tolerance::Required,
-        Demand::Order(order) => *order == OrderExpectation::Broken,
-        Demand::Blame(_) | Demand::Bounds(_) => false,
     }
 }
 

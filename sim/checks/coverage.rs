@@ -160,6 +160,7 @@ impl StatesReached {
             | Happening::LoadEnded
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => return Vec::new(),
         };
         let one = match note {
@@ -299,6 +300,7 @@ impl StatesReached {
             | Happening::LoadEnded
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => return,
         };
         match note {

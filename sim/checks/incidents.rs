@@ -1,7 +1,8 @@
 //! Incidents: what struck which node and when, kept in order, so that a bad fate can be laid to what came before it.
 //!
 //! The one idea: a cause is the nearest incident of the node between two sightings of the event, never a coincidence
-//! elsewhere. An incident of a node is joined with the fault of the plan that was aimed at it at the same instant.
+//! elsewhere. An incident of a node is joined with the fault of the plan that was aimed at it at the same instant. A fault
+//! that only makes things slow takes nothing away: it is a cause where somebody ran out of time under it, and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub struct Incidents {
     stopping: Vec<FaultId>,
     /// Faults that are over when they fire.
     instantaneous: Vec<FaultId>,
+    /// Faults that delay, and do nothing else.
+    slowing: Vec<FaultId>,
 }
 
 impl Incidents {
@@ -31,6 +34,9 @@ impl Incidents {
         for fault in &plan.faults {
             if matches!(fault.action, FaultAction::Wipe(_)) {
                 incidents.wipes.push(fault.id);
+            }
+            if only_slows(&fault.action) {
+                incidents.slowing.push(fault.id);
             }
             if stops(&fault.action) {
                 incidents.stopping.push(fault.id);
@@ -96,6 +102,7 @@ impl Incidents {
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::FaultRefused { .. }
+            | Happening::NeverReady
             | Happening::Panicked { .. } => {}
         }
         match &event.what {
@@ -113,23 +120,57 @@ impl Incidents {
         true
     }
 
-    /// The nearest incident of the node in `(after, until]`.
-    pub fn last_between(&self, node: NodeId, after: Time, until: Time) -> Option<Incident> {
-        let incidents = self.by_node.get(&node)?;
-        let end = incidents.partition_point(|incident| incident.time <= until);
-        incidents[..end].last().filter(|incident| after < incident.time).copied()
-    }
-
-    /// The first incident of the node at or after `from`.
-    pub fn first_from(&self, node: NodeId, from: Time) -> Option<Incident> {
-        let incidents = self.by_node.get(&node)?;
-        incidents.get(incidents.partition_point(|incident| incident.time < from)).copied()
-    }
-
-    /// The nearest incident of any of the nodes in `(after, until]`.
+    /// The nearest incident of any of the nodes in `(after, until]` that took something away.
     pub fn last_of(&self, nodes: &[NodeId], after: Time, until: Time) -> Option<Incident> {
-        let found = nodes.iter().filter_map(|node| self.last_between(*node, after, until));
+        self.last(nodes, after, until, |incident| !self.only_slowed(incident))
+    }
+
+    /// The same where time ran out at `until`: a fault that only slowed counts as well, if it lasted until then.
+    pub fn last_delay_of(&self, nodes: &[NodeId], after: Time, until: Time) -> Option<Incident> {
+        self.last(nodes, after, until, |incident| !self.only_slowed(incident) || self.lasts(incident, until))
+    }
+
+    /// The first incident of any of the nodes at or after `from` that took something away.
+    pub fn first_of(&self, nodes: &[NodeId], from: Time) -> Option<Incident> {
+        self.first(nodes, from, |incident| !self.only_slowed(incident))
+    }
+
+    /// The first one that can take a record from a log.
+    pub fn first_loss_of(&self, nodes: &[NodeId], from: Time) -> Option<Incident> {
+        self.first(nodes, from, |incident| match incident.kind {
+            IncidentKind::Crashed | IncidentKind::LostPower | IncidentKind::UncleanElection => true,
+            IncidentKind::Stopped | IncidentKind::Paused | IncidentKind::LostPartitions | IncidentKind::Disturbed => {
+                false
+            }
+        })
+    }
+
+    fn last(&self, nodes: &[NodeId], after: Time, until: Time, counts: impl Fn(&Incident) -> bool) -> Option<Incident> {
+        let found = nodes.iter().filter_map(|node| {
+            let incidents = self.by_node.get(node)?;
+            let end = incidents.partition_point(|incident| incident.time <= until);
+            let within = incidents[..end].iter().rev().take_while(|incident| after < incident.time);
+            within.copied().find(|incident| counts(incident))
+        });
         found.max_by_key(|incident| incident.number)
+    }
+
+    fn first(&self, nodes: &[NodeId], from: Time, counts: impl Fn(&Incident) -> bool) -> Option<Incident> {
+        let found = nodes.iter().filter_map(|node| {
+            let incidents = self.by_node.get(node)?;
+            let start = incidents.partition_point(|incident| incident.time < from);
+            incidents[start..].iter().copied().find(|incident| counts(incident))
+        });
+        found.min_by_key(|incident| incident.number)
+    }
+
+    fn only_slowed(&self, incident: &Incident) -> bool {
+        incident.kind == IncidentKind::Disturbed && incident.fault.is_some_and(|fault| self.slowing.contains(&fault))
+    }
+
+    fn lasts(&self, incident: &Incident, until: Time) -> bool {
+        let span = self.faults.iter().find(|span| Some(span.fault) == incident.fault && span.fired == incident.time);
+        span.is_some_and(|span| span.healed.is_none_or(|healed| until <= healed))
     }
 
     fn strike(&mut self, event: &Event, node: NodeId, kind: IncidentKind, fault: Option<FaultId>) {
@@ -150,6 +191,46 @@ impl Incidents {
 fn is_aimed(span: &FaultSpan, node: NodeId, at: Time) -> bool {
     let lasts = span.fired <= at && span.healed.is_none_or(|healed| at <= healed);
     lasts && (span.nodes.contains(&node) || span.peers.contains(&node))
+}
+
+fn only_slows(action: &FaultAction) -> bool {
+    match action {
+        FaultAction::Slow { .. }
+        | FaultAction::StallDisk(_)
+        | FaultAction::SlowDisk { .. }
+        | FaultAction::Delay { .. }
+        | FaultAction::Throttle { .. }
+        | FaultAction::Set(
+            LiveValue::Rate { .. }
+            | LiveValue::Work { .. }
+            | LiveValue::StoreLatency { .. }
+            | LiveValue::NetworkLatency(_)
+            | LiveValue::NetworkLoss(_)
+            | LiveValue::NetworkBandwidth(_),
+        ) => true,
+        FaultAction::Crash(_)
+        | FaultAction::LosePower(_)
+        | FaultAction::Wipe(_)
+        | FaultAction::Restart { .. }
+        | FaultAction::Pause(_)
+        | FaultAction::FailDisk(_)
+        | FaultAction::Cut(_)
+        | FaultAction::Isolate(_)
+        | FaultAction::Drop { .. }
+        | FaultAction::Reset(_)
+        | FaultAction::Skew { .. }
+        | FaultAction::Jump { .. }
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_)
+        | FaultAction::HoldMetadata(_)
+        | FaultAction::ElectPreferred(_)
+        | FaultAction::Rebalance(_)
+        | FaultAction::ExpireOffsets(_)
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Redeliver(_) => false,
+    }
 }
 
 fn stops(action: &FaultAction) -> bool {

@@ -222,6 +222,8 @@ impl Judge {
             let whose =
                 if message.starts_with(HANDLER_PANICKED) { "" } else { "a machine broke one of its own invariants: " };
             found.push((Verdict::Violated, format!("{whose}{message}")));
+        } else if self.trace.never_ready {
+            found.push((Verdict::Unknown, NEVER_READY.to_string()));
         } else if !complete {
             found.push((Verdict::Unknown, "the history stops before the end of the run".to_string()));
         }
@@ -284,6 +286,9 @@ impl Judge {
         }
     }
 }
+
+const NEVER_READY: &str = "the cluster was not ready when the load was to begin, 20 s after the start: a group had no assignment \
+     or a partition no leader; look at `network` and at the timeouts (a handler must have polled its consumer by then)";
 
 /// The word of the language for a value of the plan or of an outcome: `per-key`, `recovery`.
 pub fn word(value: &impl serde::Serialize) -> String {

@@ -5,7 +5,7 @@
 //! (KIP-101). The log that counts is the one of the leader with the highest epoch. Comparing and judging happens
 //! elsewhere; here is only what is in which log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -44,6 +44,8 @@ pub struct ReplicaLog {
 pub struct PartitionLog {
     contents: BTreeMap<LeaderEpoch, Segment>,
     pub replicas: BTreeMap<NodeId, ReplicaLog>,
+    /// Those that ever were replicas, also while they are down.
+    pub holders: BTreeSet<NodeId>,
     /// The log that counts, with its leader.
     pub counting: ReplicaLog,
     pub leader: Option<(LeaderEpoch, NodeId)>,
@@ -109,6 +111,7 @@ impl PartitionLog {
         let mismatch = self.remember(batch, now);
         let range = EpochRange { epoch: batch.leader_epoch, start: batch.base_offset, end: batch.end_offset() };
         self.replicas.entry(node).or_default().append(range);
+        self.holders.insert(node);
         // A leader that comes back from its disk before anybody else leads says again what it had appended.
         if self.leader == Some((batch.leader_epoch, node)) && self.counting.end() <= range.start {
             self.counting.append(range);
@@ -138,6 +141,7 @@ impl PartitionLog {
             return None;
         }
         self.leader = Some((epoch, node));
+        self.holders.insert(node);
         let replica = self.replicas.entry(node).or_default();
         replica.truncate(log_end_offset);
         let from = replica.common_end(&self.counting);

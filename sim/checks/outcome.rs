@@ -88,6 +88,17 @@ pub enum Demand {
     Bounds(Vec<Bound>),
 }
 
+impl Demand {
+    /// A hazard that must show in at least one seed.
+    pub fn is_required(&self) -> bool {
+        match self {
+            Demand::Fate(tolerance) => *tolerance == Tolerance::Required,
+            Demand::Order(order) => *order == OrderExpectation::Broken,
+            Demand::Blame(_) | Demand::Bounds(_) => false,
+        }
+    }
+}
+
 /// One attribute of one place or service in one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -615,6 +626,8 @@ pub struct CellExpectation {
     /// Mean over seeds of the value before the first fault.
     pub before: Option<f64>,
     pub worst_seed: Option<Seed>,
+    /// The first seed of those in `seen_in`.
+    pub first_seen: Option<Seed>,
     pub example: Option<Evidence>,
 }
 

@@ -137,7 +137,7 @@ impl Trace {
             return None;
         }
         let progress = self.progress[next.service.0 as usize].as_ref();
-        let progress = progress.and_then(|progress| progress.partitions.get(&slot.partition));
+        let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
         let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
@@ -186,23 +186,17 @@ impl Trace {
         let flow = gap.flow.map(|(_, flow)| flow).filter(|flow| flow.starts > 0);
         match gap.why {
             GapWhy::NotInLog => {
-                let brokers: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
-                let struck = brokers.iter().filter_map(|node| self.incidents.first_from(*node, gap.slot.time));
-                let hard = |incident: &Incident| match incident.kind {
-                    IncidentKind::Crashed | IncidentKind::LostPower | IncidentKind::UncleanElection => true,
-                    IncidentKind::Stopped
-                    | IncidentKind::Paused
-                    | IncidentKind::LostPartitions
-                    | IncidentKind::Disturbed => false,
-                };
-                let struck: Vec<Incident> = struck.collect();
-                let hardest = struck.iter().filter(|incident| hard(incident)).min_by_key(|incident| incident.number);
-                hardest.or_else(|| struck.iter().min_by_key(|incident| incident.number)).copied()
+                let log = self.logs.of(gap.slot.partition);
+                let holders: Vec<NodeId> = log.iter().flat_map(|log| &log.holders).copied().collect();
+                let lost = self.incidents.first_loss_of(&holders, gap.slot.time);
+                lost.or_else(|| self.incidents.first_of(&holders, gap.slot.time))
             }
-            GapWhy::BufferDied => self.incidents.first_from(gap.slot.node, gap.slot.time),
+            GapWhy::BufferDied => self.incidents.first_of(&[gap.slot.node], gap.slot.time),
             GapWhy::SendFailed | GapWhy::NotWaitedFor => {
-                let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
-                self.incidents.last_of(&nodes, Time::ZERO, gap.slot.time)
+                let service = plan.services.get(gap.hop.service.0 as usize)?;
+                let patience = service.producers.iter().map(|producer| producer.delivery_timeout).max()?;
+                let nodes = with_brokers(plan, &service.instances);
+                self.incidents.last_delay_of(&nodes, gap.slot.time - patience, gap.slot.time)
             }
             GapWhy::ExpiredUnread
             | GapWhy::PositionReset(_)
@@ -211,7 +205,7 @@ impl Trace {
                 let service = plan.services.get(gap.hop.service.0 as usize)?;
                 let passed = self.progress[gap.hop.service.0 as usize]
                     .as_ref()
-                    .and_then(|progress| progress.partitions.get(&gap.slot.partition))
+                    .and_then(|progress| progress.partitions.get(gap.slot.partition))
                     .and_then(|progress| progress.passed_over(gap.slot.offset))
                     .map_or(end, |passed| passed.time);
                 self.incidents.last_of(&service.instances, Time::ZERO, passed)
@@ -228,11 +222,10 @@ impl Trace {
             | GapWhy::ThroughWithout => {
                 let flow = flow?;
                 // A crash follows the last step; for a list that began again it lies before the last start.
-                let after = self.incidents.first_from(flow.node, flow.time);
                 let instances = plan.services.get(gap.hop.service.0 as usize).map_or(&[][..], |s| &s.instances);
                 match gap.why {
                     GapWhy::SkippedByRow => self.incidents.last_of(instances, Time::ZERO, flow.time),
-                    _ => after,
+                    _ => self.incidents.first_of(&[flow.node], flow.time),
                 }
             }
         }
@@ -243,9 +236,15 @@ impl Trace {
         let (first, again) = (repetition.first, repetition.again);
         let cause = match repetition.boundary {
             Boundary::Consumer => self.incidents.last_of(&[first.1, again.1], first.0, again.0),
-            Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group | Boundary::Downstream => {
+            // Somebody ran out of time and tried again.
+            Boundary::Downstream => {
+                let stores = plan.stores.iter().map(|store| store.node);
+                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(stores).collect();
+                self.incidents.last_delay_of(&nodes, first.0, again.0)
+            }
+            Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group => {
                 let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
-                self.incidents.last_of(&nodes, first.0, again.0)
+                self.incidents.last_delay_of(&nodes, first.0, again.0)
             }
         };
         let between = repetition.by.filter(|_| repetition.boundary == Boundary::Consumer).map(|(service, step)| {
@@ -268,7 +267,7 @@ impl Trace {
             (Some((one, newer)), Some((other, older))) => one == other && newer < older,
             (Some(_) | None, Some(_) | None) => false,
         };
-        let cause = self.incidents.last_between(current.node, Time::ZERO, current.time);
+        let cause = self.incidents.last_delay_of(&[current.node], Time::ZERO, current.time);
         let (boundary, why) = if reordered {
             (Boundary::Producer, "the older version was queued behind the newer one")
         } else {
@@ -286,6 +285,11 @@ pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
                 PlaceKind::Table { .. } => false,
             }
     })
+}
+
+fn with_brokers(plan: &Plan, nodes: &[NodeId]) -> Vec<NodeId> {
+    let brokers = plan.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Broker)).map(|node| node.id);
+    brokers.chain(nodes.iter().copied()).collect()
 }
 
 /// The boundary written into the flags of a harmful repetition.

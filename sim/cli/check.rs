@@ -45,7 +45,7 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
                 fine += 1;
                 if arguments.effective {
                     match scenario::effective(file, &arguments.sets) {
-                        Ok(text) => anstream::println!("{text}"),
+                        Ok(text) => outln!("{text}"),
                         Err(problems) => print_problems(&problems, arguments.format),
                     }
                 }
@@ -68,9 +68,9 @@ pub fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
 fn print_problems(problems: &scenario::Diagnostics, format: CheckFormat) {
     match format {
         CheckFormat::Human => anstream::eprintln!("{}", problems.render(true)),
-        CheckFormat::Short => anstream::println!("{}", problems.short()),
-        CheckFormat::Json => anstream::println!("{}", problems.json()),
-        CheckFormat::Github => anstream::println!("{}", problems.github()),
+        CheckFormat::Short => outln!("{}", problems.short()),
+        CheckFormat::Json => outln!("{}", problems.json()),
+        CheckFormat::Github => outln!("{}", problems.github()),
     }
 }
 
@@ -80,10 +80,10 @@ pub fn list(paths: &[PathBuf]) -> anyhow::Result<Exit> {
         match scenario::load(&file, &[]) {
             Ok(family) => {
                 let (cells, seeds) = (family.cells.len(), family.seeds.end - family.seeds.start);
-                anstream::println!("{}  {cells} cells x {seeds} seeds  {}", file.display(), family.rows.join(" "));
-                anstream::println!("    {}", family.about);
+                outln!("{}  {cells} cells x {seeds} seeds  {}", file.display(), family.rows.join(" "));
+                outln!("    {}", family.about);
                 for cell in family.cells.iter().filter(|cell| !cell.id.is_empty()) {
-                    anstream::println!("    - {}", cell.id);
+                    outln!("    - {}", cell.id);
                 }
             }
             Err(problems) => {
@@ -97,7 +97,7 @@ pub fn list(paths: &[PathBuf]) -> anyhow::Result<Exit> {
 
 pub fn schema() -> anyhow::Result<Exit> {
     let text = serde_json::to_string_pretty(&scenario::schema()).context("failed to write the schema")?;
-    anstream::println!("{text}");
+    outln!("{text}");
     Ok(Exit::Holds)
 }
 
@@ -105,7 +105,7 @@ pub fn explain(code: &str) -> anyhow::Result<Exit> {
     let Some(text) = scenario::explain_code(code) else {
         bail!("`{}` is no problem code; they look like S043", code.escape_debug());
     };
-    anstream::println!("{text}");
+    outln!("{text}");
     Ok(Exit::Holds)
 }
 

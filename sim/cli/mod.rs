@@ -1,5 +1,14 @@
 //! The command line: one file for each command, exit codes in one place.
 
+/// Writes to standard output, as `anstream::print!` does, and without a panic when that cannot be done.
+macro_rules! out {
+    ($($argument:tt)*) => { $crate::cli::say(format_args!($($argument)*)) };
+}
+macro_rules! outln {
+    () => { out!("\n") };
+    ($($argument:tt)*) => { out!("{}\n", format_args!($($argument)*)) };
+}
+
 mod check;
 mod exit;
 mod merge;
@@ -12,11 +21,14 @@ mod sweep;
 mod validate;
 mod worker;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
+
+use crate::explore::sweep::JournalError;
 
 /// Deterministic simulation and chaos testing for message-driven systems.
 #[derive(Debug, Parser)]
@@ -103,7 +115,9 @@ pub fn main() -> std::process::ExitCode {
         Command::Schema => check::schema(),
         Command::Explain { code } => check::explain(&code),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "hikyaku", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "hikyaku", &mut script);
+            out!("{}", String::from_utf8_lossy(&script));
             Ok(Exit::Holds)
         }
     };
@@ -111,7 +125,38 @@ pub fn main() -> std::process::ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             anstream::eprintln!("error: {error:#}");
-            Exit::Usage.into()
+            if is_of_disk(&error) { Exit::Incomplete.into() } else { Exit::Usage.into() }
+        }
+    }
+}
+
+/// Nobody's usage was wrong: there was no room for the results.
+fn is_of_disk(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(error), _) => is_full(error),
+        (None, Some(JournalError::Write(_, error, _))) => is_full(error),
+        (None, Some(_) | None) => false,
+    })
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    let of_table = error.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>()).map(csv::Error::kind);
+    match (error.kind(), of_table) {
+        (ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded, _) => true,
+        (_, Some(csv::ErrorKind::Io(error))) => is_full(error),
+        (_, Some(_) | None) => false,
+    }
+}
+
+/// A reader that has gone away wants no more. Anything else that keeps the results from getting out ends the process.
+fn say(text: std::fmt::Arguments) {
+    let mut output = anstream::stdout().lock();
+    match output.write_fmt(text).and_then(|()| output.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            anstream::eprintln!("error: failed to write to standard output: {error}");
+            std::process::exit(5);
         }
     }
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::checks::{Coverage, RunOutcome, WaitOptions, judge_cell};
-use crate::explore::replay::{Difference, Lockstep, Token, beginning, read_plan};
+use crate::explore::difference::{Difference, Lockstep};
+use crate::explore::replay::{Token, beginning, read_plan};
 use crate::explore::run_seed;
 use crate::history::export;
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
@@ -63,11 +64,7 @@ pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<Exit> {
     let same = recorded.digest.map(|digest| digest == beginning(report.digest));
     print(&recorded, &outcome, &report, difference.as_ref(), same);
     if let Some(out) = &arguments.out {
-        anstream::println!(
-            "  {}  {}/plan.toml history.jsonl history.csv verdict.json",
-            paint(Tone::Muted, "files "),
-            shown(out)
-        );
+        outln!("  {}  {}/plan.toml history.jsonl history.csv verdict.json", paint(Tone::Muted, "files "), shown(out));
     }
     let mut exit = Exit::from(outcome.verdict);
     if report.panic.is_some() {
@@ -216,6 +213,9 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         .context("failed to write the history")?;
     let (compares, writes) = (recorded.history.is_some(), out.is_some());
     let mut problem: Option<io::Error> = None;
+    // A plan from a file may describe what no scenario can, and what the judge never thought of.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let run = catch_unwind(AssertUnwindSafe(|| {
         run_seed(plan, WaitOptions::default(), |event| {
             if problem.is_none() && (compares || writes) {
@@ -223,9 +223,14 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
             }
         })
     }));
-    let Ok((outcome, report)) = run else {
-        bail!("this plan contradicts itself and cannot be run; take the plan.toml as it was written");
-    };
+    std::panic::set_hook(hook);
+    let (outcome, report) = run.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        anyhow::anyhow!(
+            "this plan contradicts itself and cannot be judged ({}); take the plan.toml as it was written",
+            printable(text.unwrap_or("a panic"))
+        )
+    })?;
     problem.map_or(Ok(()), Err).context("failed to write the history")?;
     let (Both(_, lockstep), _) = recorder.finish().context("failed to write the history")?;
     let difference = if compares { lockstep.finish().context("failed to read the recorded history")? } else { None };
@@ -270,37 +275,36 @@ fn print(
 ) {
     let plan = &recorded.plan;
     let cell = if plan.cell.is_empty() { String::new() } else { format!("[{}]  ", plan.cell) };
-    anstream::println!(
+    outln!(
         "{}  {}  {}",
         word(outcome.verdict),
         paint(Tone::Strong, &escaped(&plan.scenario)),
         paint(Tone::Muted, &escaped(&format!("{cell}seed {}", plan.seed.0)))
     );
-    let paragraph = |text: &str| wrapped(&escaped(text), WIDTH).iter().for_each(|line| anstream::println!("  {line}"));
+    let paragraph = |text: &str| wrapped(&escaped(text), WIDTH).iter().for_each(|line| outln!("  {line}"));
     paragraph(&plan.about);
     outcome.reasons.iter().take(REASONS).for_each(|reason| paragraph(reason));
     if !plan.guards_off.is_empty() {
         let ids: Vec<&str> = plan.guards_off.iter().map(|guard| guard.id()).collect();
         paragraph(&format!("guards off: {}", ids.join(", ")));
     }
-    anstream::println!();
+    outln!();
     let digest = format!("{:032x}", report.digest);
     let (label, says) = (paint(Tone::Muted, "digest"), |text: &str| escaped(text));
     match (same, difference) {
-        (Some(true), None) => anstream::println!("  {label}  {digest}: the same run as the recorded one"),
+        (Some(true), None) => outln!("  {label}  {digest}: the same run as the recorded one"),
         (None, None) if recorded.history.is_some() => {
-            anstream::println!("  {label}  {digest}: event for event the recorded history")
+            outln!("  {label}  {digest}: event for event the recorded history")
         }
-        (None, None) => anstream::println!("  {label}  {digest}: nothing recorded to compare it with"),
+        (None, None) => outln!("  {label}  {digest}: nothing recorded to compare it with"),
         (same, difference) => {
             let other = recorded.digest.map_or(String::new(), |digest| format!(", recorded {digest:08x}…"));
-            anstream::println!("  {label}  {}", paint(Tone::Violated, &format!("NOT THE SAME: {digest}{other}")));
+            outln!("  {label}  {}", paint(Tone::Violated, &format!("NOT THE SAME: {digest}{other}")));
             match (difference, recorded.path.as_ref()) {
                 (Some(difference), _) => {
-                    let line = |side: &Option<String>| side.clone().unwrap_or_else(|| "(the history had ended)".into());
-                    anstream::println!("  the first difference is line {} of history.jsonl", difference.line);
-                    anstream::println!("    recorded  {}", says(&line(&difference.recorded)));
-                    anstream::println!("    replayed  {}", says(&line(&difference.replayed)));
+                    outln!("  the first difference is line {} of history.jsonl", difference.number + 1);
+                    outln!("    recorded  {}", says(Difference::told(&difference.first)));
+                    outln!("    replayed  {}", says(Difference::told(&difference.second)));
                 }
                 (None, Some(path)) => paragraph(&format!(
                     "a token is compared by its digest alone: {} or its --set and --without-guard differ from what was recorded, or this build does",
@@ -316,7 +320,7 @@ fn print(
         }
     }
     let token = Token::new(plan, report.digest);
-    anstream::println!("  {}  hikyaku replay {}", paint(Tone::Muted, "again "), escaped(&token.to_string()));
+    outln!("  {}  hikyaku replay {}", paint(Tone::Muted, "again "), escaped(&token.to_string()));
 }
 
 /// A path as a person may see it.

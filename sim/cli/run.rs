@@ -10,6 +10,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::checks::{CellVerdict, Coverage, RunOutcome, Verdict, WaitOptions, judge_cell, judge_family};
+use crate::explore::difference::{Difference, first_difference};
+use crate::explore::sweep::write_whole;
 use crate::explore::{SeedRun, in_parallel, run_family, run_seed};
 use crate::history::export;
 use crate::report::charts::Figure;
@@ -18,6 +20,7 @@ use crate::report::progress::Progress;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Family};
 use crate::types::{Guard, Seed};
+use crate::world;
 
 use super::{Exit, Format, summary};
 
@@ -26,7 +29,7 @@ pub struct RunArguments {
     /// The scenario file.
     scenario: PathBuf,
     /// Run this seed alone.
-    #[arg(long, conflicts_with = "seeds", env = "HIKYAKU_SEED")]
+    #[arg(long, conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(..u64::MAX), env = "HIKYAKU_SEED")]
     seed: Option<u64>,
     /// Run the seeds A up to but not including B.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, env = "HIKYAKU_SEEDS")]
@@ -116,8 +119,15 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     });
     progress.finish();
     let interrupted = (runs.len() as u64) < total;
+    if interrupted {
+        anstream::eprintln!(
+            "interrupted: {} of {total} runs are done; `{}` runs all of them",
+            runs.len(),
+            command_line(arguments)
+        );
+    }
     if runs.is_empty() {
-        bail!("interrupted before the first run ended");
+        return Ok(Exit::Interrupted);
     }
     let coverage = if seeds == own_seeds && !interrupted { Coverage::AllSeeds } else { Coverage::SomeSeeds };
     let verdicts = judge(&family, &runs, coverage);
@@ -134,10 +144,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     match arguments.format {
         Format::Json => {
             let path = out.join("verdict.json");
-            anstream::print!(
-                "{}",
-                fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?
-            );
+            out!("{}", fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?);
         }
         Format::Human => summary::print(&summary::Summary {
             family: &family,
@@ -168,8 +175,8 @@ pub struct Written {
     pub paths: Vec<PathBuf>,
     /// Histories that were too much to write: how many, of how many events.
     pub left: (u64, u64),
-    /// A recorded rerun gave another digest: (cell, seed).
-    pub nondeterministic: Option<(String, Seed)>,
+    /// A recorded rerun gave another digest: cell, seed, and where two more runs part, if they do.
+    pub nondeterministic: Option<(String, Seed, Option<Difference>)>,
 }
 
 fn judge(family: &Family, runs: &[SeedRun], coverage: Coverage) -> Vec<CellVerdict> {
@@ -246,17 +253,25 @@ fn write_all(
     for (index, digest) in histories.written.iter().zip(digests) {
         let run = &runs[*index];
         if digest? != run.report.digest {
-            written.nondeterministic.get_or_insert((family.cells[run.cell].id.clone(), run.seed));
+            written.nondeterministic.get_or_insert_with(|| {
+                let cell = &family.cells[run.cell];
+                let plan = cell.plan(run.seed);
+                let found = first_difference(&plan, |observer| drop(world::run(&plan, observer)));
+                (cell.id.clone(), run.seed, found)
+            });
         }
         written.paths.push(folder_of(run));
     }
     let plans: Vec<Plan> = family.cells.iter().map(|cell| cell.plan(Seed(seeds.start))).collect();
-    let reports = family.cells.iter().enumerate().map(|(index, cell)| CellReport {
-        id: &cell.id,
-        axes: &cell.axes,
-        plan: &plans[index],
-        runs: runs.iter().filter(|run| run.cell == index).map(|run| &run.outcome).collect(),
-        verdict: &verdicts[index],
+    // After an interrupt there may be cells without a run, and those have no verdict.
+    let reports = family.cells.iter().enumerate().filter_map(|(index, cell)| {
+        Some(CellReport {
+            id: &cell.id,
+            axes: &cell.axes,
+            plan: &plans[index],
+            runs: runs.iter().filter(|run| run.cell == index).map(|run| &run.outcome).collect(),
+            verdict: verdicts.iter().find(|verdict| verdict.cell == cell.id)?,
+        })
     });
     let footer =
         format!("{} · seeds {}..{} · hikyaku {}", family.name, seeds.start, seeds.end, env!("CARGO_PKG_VERSION"));
@@ -313,10 +328,7 @@ fn record(plan: &Plan, folder: &Path) -> anyhow::Result<u128> {
 
 /// Writes a file whole or not at all.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let temporary = path.with_extension("part");
-    fs::write(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("failed to write {}", path.display()))
+    write_whole(path, |file| file.write_all(content)).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// A cell's id as the name of a folder.
@@ -337,7 +349,7 @@ pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         if raised.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping after the runs under way; once more to stop at once");
+        eprintln!("stopping, and writing what is done; once more to stop at once");
     })
     .context("failed to listen for interrupts")?;
     Ok(stop)
@@ -359,10 +371,16 @@ fn command_line(arguments: &RunArguments) -> String {
     text
 }
 
+/// More than a machine runs in a year.
+pub const MOST_SEEDS: u64 = 1_000_000_000;
+
 pub fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     let parsed =
         text.split_once("..").and_then(|(start, end)| Some(start.parse::<u64>().ok()?..end.parse::<u64>().ok()?));
     match parsed {
+        Some(range) if range.start < range.end && MOST_SEEDS < range.end - range.start => {
+            Err(format!("these are {} seeds, and at most {MOST_SEEDS} are run at once", range.end - range.start))
+        }
         Some(range) if range.start < range.end => Ok(range),
         Some(_) => Err("the range is empty; it is half-open: 0..20 are twenty seeds".into()),
         None => Err("write a half-open range such as 0..20".into()),

@@ -224,37 +224,33 @@ fn needed(shrunk: &Shrunk) -> String {
 
 fn print(shrunk: &Shrunk, plan: &Plan, out: &Path, seconds: f64) {
     let muted = |label: &str| paint(Tone::Muted, &format!("{label:<6}"));
-    anstream::println!(
-        "{}  {}",
-        paint(Tone::Strong, "SHRUNK"),
-        paint(Tone::Violated, &escaped(&shrunk.signature.to_string()))
-    );
+    outln!("{}  {}", paint(Tone::Strong, "SHRUNK"), paint(Tone::Violated, &escaped(&shrunk.signature.to_string())));
     if let Some(story) = story(shrunk) {
-        wrapped(&escaped(&story), 110).iter().for_each(|line| anstream::println!("  {line}"));
+        wrapped(&escaped(&story), 110).iter().for_each(|line| outln!("  {line}"));
     }
-    anstream::println!();
-    anstream::println!("  {}  {}", muted("was"), size_line(&shrunk.before));
-    anstream::println!("  {}  {}", muted("is"), size_line(&shrunk.after));
+    outln!();
+    outln!("  {}  {}", muted("was"), size_line(&shrunk.before));
+    outln!("  {}  {}", muted("is"), size_line(&shrunk.after));
     for name in shrunk.failing.draft.keys(&["fault"]) {
         let sentence = shrunk.failing.draft.get(&["fault", &name]).unwrap_or_default();
-        anstream::println!("  {}  {}", muted("fault"), escaped(&format!("{name} = \"{sentence}\"")));
+        outln!("  {}  {}", muted("fault"), escaped(&format!("{name} = \"{sentence}\"")));
     }
-    anstream::println!("  {}  {}", muted("needed"), needed(shrunk));
+    outln!("  {}  {}", muted("needed"), needed(shrunk));
     for chance in &shrunk.chances {
-        anstream::println!("  {}  still left to chance: {}", muted("note"), escaped(chance));
+        outln!("  {}  still left to chance: {}", muted("note"), escaped(chance));
     }
-    anstream::println!(
+    outln!(
         "  {}  fails {} of {REPETITIONS} times with the same digest; under other seeds {} of {OTHER_SEEDS} times",
         muted("proof"),
         shrunk.repeated,
         shrunk.other_seeds
     );
     match shrunk.bound {
-        Some(Bound::Runs) => anstream::println!("  {}  stopped by --max-runs; it may get smaller", muted("bound")),
-        Some(Bound::Time) => anstream::println!("  {}  stopped by --time; it may get smaller", muted("bound")),
+        Some(Bound::Runs) => outln!("  {}  stopped by --max-runs; it may get smaller", muted("bound")),
+        Some(Bound::Time) => outln!("  {}  stopped by --time; it may get smaller", muted("bound")),
         None => {}
     }
-    anstream::println!("  {}  {} runs, {seconds:.1} s", muted("cost"), shrunk.runs);
+    outln!("  {}  {} runs, {seconds:.1} s", muted("cost"), shrunk.runs);
     let guards: String = plan.guards_off.iter().map(|guard| format!(" --without-guard {guard}")).collect();
-    anstream::println!("  {}  hikyaku run {}{guards}", muted("again"), shown(out));
+    outln!("  {}  hikyaku run {}{guards}", muted("again"), shown(out));
 }

@@ -33,7 +33,7 @@ const WIDTH: usize = 110;
 const REASONS: usize = 3;
 
 pub fn print(summary: &Summary) {
-    anstream::print!("{}", render(summary));
+    out!("{}", render(summary));
 }
 
 fn render(summary: &Summary) -> String {
@@ -50,9 +50,10 @@ fn render(summary: &Summary) -> String {
     for reason in reasons(summary) {
         text += &paragraph(&reason);
     }
-    if let Some((cell, seed)) = &summary.written.nondeterministic {
+    if let Some((cell, seed, found)) = &summary.written.nondeterministic {
+        let found = found.as_ref().map_or("two more runs were the same".into(), |found| found.to_string());
         text += &paragraph(&format!(
-            "NOT DETERMINISTIC: cell `{cell}`, seed {} gave another digest when it was run again",
+            "NOT DETERMINISTIC: cell `{cell}`, seed {} gave another digest when it was run again; {found}",
             seed.0
         ));
     }
@@ -186,7 +187,8 @@ fn expectation_table(summary: &Summary) -> String {
         ("seen in", Align::Left),
         ("verdict", Align::Left),
     ]);
-    for (index, cell) in summary.verdicts.iter().enumerate() {
+    for cell in summary.verdicts {
+        let index = index_of(summary, cell);
         let plan = summary.family.cells[index].plan(Seed(summary.seeds.start));
         let runs: Vec<&SeedRun> = summary.runs.iter().filter(|run| run.cell == index).collect();
         for expectation in &plan.expectations {
@@ -265,12 +267,27 @@ fn verdict_cell(verdict: Verdict) -> Cell {
     }
 }
 
-/// The worst run by its token, and how to make it small when it breaks a promise.
-fn replay_lines(summary: &Summary, seed: Seed) -> String {
-    let of_verdict = |cell: usize| summary.verdicts.get(cell).is_some_and(|judged| judged.verdict == summary.verdict);
-    let Some(run) = summary.runs.iter().find(|run| run.seed == seed && of_verdict(run.cell)) else {
-        return String::new();
-    };
+/// The number of a judged cell in its family.
+fn index_of(summary: &Summary, judged: &CellVerdict) -> usize {
+    summary.family.cells.iter().position(|cell| cell.id == judged.cell).expect("what is judged is a cell of the family")
+}
+
+/// The run that is worth a second look: the worst; where everything holds, the first that shows what is required.
+fn most_telling<'a>(summary: &Summary<'a>) -> Option<&'a SeedRun> {
+    let judged = || summary.verdicts.iter().filter(|cell| cell.verdict == summary.verdict);
+    let worst = judged().find_map(|cell| Some((cell, cell.worst_seed?)));
+    let seen = judged().find_map(|cell| {
+        let required = cell.expectations.iter().filter(|one| one.demand.is_required());
+        Some((cell, required.filter_map(|one| one.first_seen).next()?))
+    });
+    let (cell, seed) = worst.or(seen)?;
+    let index = index_of(summary, cell);
+    summary.runs.iter().find(|run| run.cell == index && run.seed == seed)
+}
+
+/// A run by its token, and how to make it small when it breaks a promise.
+fn replay_lines(summary: &Summary, run: &SeedRun) -> String {
+    let seed = run.seed;
     let cell = &summary.family.cells[run.cell];
     let path = printable(&summary.family.path.display().to_string());
     let flags = summary.arguments.strip_prefix(&format!("hikyaku run {path}")).unwrap_or_default();
@@ -291,10 +308,10 @@ fn replay_lines(summary: &Summary, seed: Seed) -> String {
 
 fn footer(summary: &Summary) -> String {
     let mut text = String::from("\n");
-    let seed = summary.verdicts.iter().find(|cell| cell.verdict == summary.verdict).and_then(|cell| cell.worst_seed);
-    let seed = seed.unwrap_or(Seed(summary.seeds.start));
-    text += &format!("  {}  {} --seed {}\n", paint(Tone::Muted, "again "), summary.arguments, seed.0);
-    text += &replay_lines(summary, seed);
+    if let Some(run) = most_telling(summary).or(summary.runs.first()) {
+        text += &format!("  {}  {} --seed {}\n", paint(Tone::Muted, "again "), summary.arguments, run.seed.0);
+        text += &replay_lines(summary, run);
+    }
     let digest = summary.runs.first().map_or(0, |run| run.report.digest);
     text += &format!("  {}  {:032x} (first run)\n", paint(Tone::Muted, "digest"), digest);
     let files = summary.written.figures.iter().map(|figure| figure.stem).collect::<Vec<_>>();

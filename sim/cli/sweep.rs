@@ -12,6 +12,7 @@ use crate::checks::sweep::{
     Listed, ListedCell, ListedScenario, Regression, RunEnd, RunRecord, Slice, SweepJudge, SweepList, SweepVerdict,
     token,
 };
+use crate::explore::difference::first_difference;
 use crate::explore::sweep::*;
 use crate::report::progress::Progress;
 use crate::report::sweep::terminal::Circumstances;
@@ -19,9 +20,10 @@ use crate::report::sweep::{self as report, commands, runs::RunsTable};
 use crate::scenario::plan::STREAM_VERSION;
 use crate::scenario::{self, Family, printable};
 use crate::types::Guard;
+use crate::world;
 
 use super::check::scenario_files;
-use super::run::{jobs_default, parse_guard, parse_seeds, stop_on_interrupt};
+use super::run::{MOST_SEEDS, jobs_default, parse_guard, parse_seeds, stop_on_interrupt};
 use super::{Exit, SweepFormat};
 
 // Headings of the help.
@@ -150,9 +152,9 @@ pub fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
         limits: Limits {
             events_at_an_instant: arguments.run_events,
             without_progress: arguments.run_time,
-            memory: arguments.run_memory << 20,
+            memory: arguments.run_memory.saturating_mul(1 << 20),
         },
-        until: arguments.time.map(|time| start + time),
+        until: arguments.time.and_then(|time| start.checked_add(time)),
         stop: &stop,
         out,
     };
@@ -219,7 +221,10 @@ fn conclude(
         anstream::eprintln!("note: {} is written by `hikyaku merge`, when all shards are there", junit.display());
     }
     let mut notes = Vec::new();
-    let resume = resume_command(out, slice);
+    let mut resume = resume_command(out, slice);
+    if let Some(junit) = &arguments.junit {
+        resume += &format!(" --junit {}", commands::quoted(&shown(junit)));
+    }
     match ended {
         Ended::Interrupted => notes.push(("interrupted; go on with".to_string(), Some(resume))),
         Ended::TimeIsUp => notes.push(("incomplete, the time is up; go on with".to_string(), Some(resume))),
@@ -291,11 +296,11 @@ pub fn print(verdict: &SweepVerdict, format: Option<SweepFormat>, circumstances:
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
     let format = format.unwrap_or(if on_github { SweepFormat::Github } else { SweepFormat::Human });
     match format {
-        SweepFormat::Json => anstream::println!("{}", serde_json::to_string_pretty(verdict)?),
-        SweepFormat::Human => anstream::print!("{}", report::terminal::render(verdict, circumstances)),
+        SweepFormat::Json => outln!("{}", serde_json::to_string_pretty(verdict)?),
+        SweepFormat::Human => out!("{}", report::terminal::render(verdict, circumstances)),
         SweepFormat::Github => {
-            anstream::print!("{}", report::annotations::render(verdict));
-            anstream::print!("{}", report::terminal::render(verdict, circumstances));
+            out!("{}", report::annotations::render(verdict));
+            out!("{}", report::terminal::render(verdict, circumstances));
         }
     }
     Ok(())
@@ -332,11 +337,8 @@ fn differences(verdict: &SweepVerdict, list: &SweepList, families: &[Family]) ->
         let run = rounds.run(one.number);
         let plan = families[run.scenario].cells[list.cell(run).1.index].plan(run.seed);
         let place = format!("{} seed {}", report::place(&list.cell(run).0.name, &one.cell), one.seed.0);
-        match first_difference(&plan) {
-            Some(found) => format!(
-                "{place} is not deterministic; the first event that differs is {}: {} / {}",
-                found.number, found.first, found.second
-            ),
+        match first_difference(&plan, |observer| drop(world::run(&plan, observer))) {
+            Some(found) => format!("{place} is not deterministic; the first that differs is {found}"),
             None => format!(
                 "{place} is not deterministic: digest {} then {}; run twice more, it was the same",
                 one.digests.0, one.digests.1
@@ -472,6 +474,9 @@ fn begun(out: &Path, slice: Slice, list: SweepList) -> anyhow::Result<Journal> {
     if list.is_empty() {
         bail!("there is nothing to run: no cell is left, or no seed");
     }
+    if MOST_SEEDS < list.len() {
+        bail!("these are {} runs, and at most {MOST_SEEDS} are one sweep; give fewer seeds or scenarios", list.len());
+    }
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
     let journal = Journal::create(out, Header { format: FORMAT, hash: list.hash(), slice, list })?;
     // What a former sweep left behind would be mistaken for this one's.
@@ -572,18 +577,22 @@ fn told(list: &SweepList, run: Listed, record: &RunRecord) -> String {
 fn parse_choice(text: &str) -> Result<SeedChoice, String> {
     match text.strip_prefix("random:") {
         Some(count) => match count.parse() {
-            Ok(count) if 0 < count && count <= 1_000_000_000 => Ok(SeedChoice::Random(count)),
+            Ok(count) if 0 < count && count <= MOST_SEEDS => Ok(SeedChoice::Random(count)),
             Ok(_) | Err(_) => Err("write how many, as random:5000".into()),
         },
         None => parse_seeds(text).map(SeedChoice::Range),
     }
 }
 
+/// Each of them is a job for somebody's machine.
+const MOST_SHARDS: u64 = 100_000;
+
 fn parse_slice(text: &str) -> Result<Slice, String> {
     let parts = text.strip_prefix("slice:").and_then(|text| text.split_once('/'));
     let slice = parts.and_then(|(index, of)| Some(Slice { index: index.parse().ok()?, of: of.parse().ok()? }));
     match slice {
-        Some(slice) if 1 <= slice.index && slice.index <= slice.of && 2 <= slice.of => Ok(slice),
+        Some(slice) if MOST_SHARDS < slice.of => Err(format!("a sweep has at most {MOST_SHARDS} shards")),
+        Some(slice) if slice.is_one() && 2 <= slice.of => Ok(slice),
         Some(slice) if slice.of == 1 => Err("one shard is the whole sweep; leave --partition out".into()),
         Some(slice) => Err(format!("shards count from 1: slice:1/{0} to slice:{0}/{0}", slice.of)),
         None => Err("write which of how many, as slice:2/8".into()),

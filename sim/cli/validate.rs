@@ -96,12 +96,9 @@ fn print(compared: &[Compared]) -> Exit {
             verdict,
         ]);
     }
-    anstream::print!("{}", table.render(0));
+    out!("{}", table.render(0));
     let judged = compared.iter().filter(|one| matches!(one.result, CompareResult::Judged { .. })).count();
-    anstream::println!(
-        "{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible",
-        judged as u32 - failed
-    );
+    outln!("{} of {judged} metrics pass, {failed} fail, {inexpressible} are not expressible", judged as u32 - failed);
     if 0 < invalid {
         anstream::eprintln!(
             "{invalid} metrics belong to cases whose scenario is not valid; --out DIR writes the scenarios"

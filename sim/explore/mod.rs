@@ -1,5 +1,6 @@
 //! Many runs of one scenario: over cells and seeds, in parallel, in an order that does not depend on the threads.
 
+pub mod difference;
 pub mod library;
 pub mod replay;
 pub mod runs;

@@ -1,12 +1,12 @@
-//! Running a failure again: what a token says, whether a plan can be trusted, and where two histories part.
+//! Running a failure again: what a token says, and whether a plan can be trusted.
 //!
 //! The one idea: a run is (plan, seed), so a failure is replayed by running it, and is the same failure if it has the same
 //! digest. A token is the shortest name of a run: scenario, cell, seed, the version of the random streams that the seed
 //! means something in, and the beginning of the digest. A plan is the long form, which needs no scenario. Both come from
-//! files and command lines of other people: whatever is damaged is said in words.
+//! files and command lines of other people: whatever is damaged is said in words. Where a replay parts from what was
+//! recorded is told by `difference.rs`.
 
 use std::fmt;
-use std::io::{self, BufRead, Write};
 use std::str::FromStr;
 
 use crate::scenario::plan::{Plan, STREAM_VERSION};
@@ -136,79 +136,6 @@ pub fn read_plan(text: &str) -> Result<Plan, Unreplayable> {
     Ok(plan)
 }
 
-/// Where two histories part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Line of the recorded history, from 1.
-    pub line: u64,
-    /// `None`: the recorded history had ended.
-    pub recorded: Option<String>,
-    /// `None`: the replayed one had ended.
-    pub replayed: Option<String>,
-}
-
-/// Compares what is written to it, line by line, with a recorded history, and keeps the first difference.
-pub struct Lockstep<R: BufRead> {
-    recorded: R,
-    line: u64,
-    pending: Vec<u8>,
-    expected: Vec<u8>,
-    difference: Option<Difference>,
-}
-
-impl<R: BufRead> Lockstep<R> {
-    pub fn new(recorded: R) -> Lockstep<R> {
-        Lockstep { recorded, line: 0, pending: Vec::new(), expected: Vec::new(), difference: None }
-    }
-
-    /// The first difference, now that the replay is over.
-    pub fn finish(mut self) -> io::Result<Option<Difference>> {
-        if self.difference.is_none() && self.next()? {
-            let recorded = Some(shown(&self.expected));
-            self.difference = Some(Difference { line: self.line, recorded, replayed: None });
-        }
-        Ok(self.difference)
-    }
-
-    /// Reads the next recorded line; false at the end.
-    fn next(&mut self) -> io::Result<bool> {
-        self.expected.clear();
-        self.line += 1;
-        Ok(0 < self.recorded.read_until(b'\n', &mut self.expected)?)
-    }
-}
-
-impl<R: BufRead> Write for Lockstep<R> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.difference.is_some() {
-            return Ok(bytes.len());
-        }
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.pending.extend_from_slice(part);
-            if part.last() != Some(&b'\n') {
-                continue;
-            }
-            let exists = self.next()?;
-            if self.pending != self.expected {
-                let recorded = exists.then(|| shown(&self.expected));
-                let replayed = Some(shown(&self.pending));
-                self.difference = Some(Difference { line: self.line, recorded, replayed });
-                break;
-            }
-            self.pending.clear();
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn shown(line: &[u8]) -> String {
-    printable(String::from_utf8_lossy(line).trim_end())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -253,26 +180,6 @@ mod tests {
         let text = plan_text().replace("stream-version = 1", "stream-version = 9");
         assert_eq!(read_plan(&text), Err(Unreplayable::OtherStreams(9)));
         assert!(read_plan(&plan_text()).is_ok());
-    }
-
-    #[test]
-    fn histories_are_compared_line_by_line() {
-        let compare = |recorded: &str, replayed: &str| {
-            let mut lockstep = Lockstep::new(recorded.as_bytes());
-            // In pieces that have nothing to do with lines.
-            for piece in replayed.as_bytes().chunks(3) {
-                lockstep.write_all(piece).expect("memory");
-            }
-            lockstep.finish().expect("memory")
-        };
-        let line = |text: &str| Some(text.to_string());
-        assert_eq!(compare("one\ntwo\n", "one\ntwo\n"), None);
-        assert_eq!(
-            compare("one\ntwo\nthree\n", "one\n2\nthree\n"),
-            Some(Difference { line: 2, recorded: line("two"), replayed: line("2") })
-        );
-        assert_eq!(compare("one\n", "one\ntwo\n"), Some(Difference { line: 2, recorded: None, replayed: line("two") }));
-        assert_eq!(compare("one\ntwo\n", "one\n"), Some(Difference { line: 2, recorded: line("two"), replayed: None }));
     }
 
     proptest! {

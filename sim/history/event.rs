@@ -64,6 +64,9 @@ pub enum Happening {
         nodes: Vec<NodeId>,
         why: Refusal,
     },
+    /// When the load was to begin, a group had no assignment or a partition no leader. The run ends here: what it would
+    /// measure is its start.
+    NeverReady,
 }
 
 /// Which limit a drawn fault would have broken.

@@ -285,6 +285,7 @@ fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
         Happening::MessageDropped { to, kind, response } => {
             row("message-dropped").peer(*to).debug("kind", kind).flag("response", *response)
         }
+        Happening::NeverReady => row("never-ready"),
         Happening::Panicked { message } => row("panicked").text("message", message),
     };
     row.fields
@@ -293,6 +294,7 @@ fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
 fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match note {
+        // --- replicas and controllers ---
         Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => row("became-leader")
             .partition(*partition)
             .leader_epoch(*leader_epoch)
@@ -377,15 +379,7 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             }
         }
         Note::MetadataApplied { end_offset } => row("metadata-applied").end_offset(*end_offset),
-        _ => return describe_client_note(note, names),
-    };
-    row.fields
-}
-
-/// Notes of groups, producers and consumers.
-fn describe_client_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
-    let row = |what| Row::new(names, what);
-    let row = match note {
+        // --- group coordinators, producers and consumers ---
         Note::GroupChanged { group, state, generation, members } => row("group-changed")
             .group(*group)
             .debug("outcome", state)
@@ -445,15 +439,7 @@ fn describe_client_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
         Note::CommitAnswered { group, partition, offset, error } => {
             row("commit-answered").group(*group).partition(*partition).offset(*offset).debug("outcome", error)
         }
-        _ => return describe_business_note(note, names),
-    };
-    row.fields
-}
-
-/// Notes of callers, services and stores.
-fn describe_business_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
-    let row = |what| Row::new(names, what);
-    let row = match note {
+        // --- callers, services and stores ---
         Note::Arrived { service, message } => row("arrived").service(*service).message(message),
         Note::Attempted { event, attempt, instance } => {
             row("attempted").event(*event).number("attempt", *attempt).peer(*instance)
@@ -494,8 +480,6 @@ fn describe_business_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .debug("outcome", effect)
             .peer(*caller),
         Note::StoreAnswerLost { event } => row("store-answer-lost").event(*event),
-        // Whatever is said by nobody yet described is still on its line, as it prints.
-        _ => row("note").text("more", format!("{note:?}")),
     };
     row.fields
 }

@@ -241,7 +241,7 @@ fn value(key: Key) -> Value {
         Kind::Name => name(),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
-        Kind::Duration => unit(format!("^{DURATION}$"), &["250ms", "1.5s", "1m30s"]),
+        Kind::Duration | Kind::Period => unit(format!("^{DURATION}$"), &["250ms", "1.5s", "1m30s"]),
         Kind::DurationOr(word) => unit(format!("^({DURATION}|{word})$"), &["1h", word]),
         Kind::Size => unit(r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|KB|MB|GB)$".into(), &["16KiB", "1MiB"]),
         Kind::Bandwidth => unit(r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|KB|MB|GB)/s$".into(), &["100 MiB/s"]),

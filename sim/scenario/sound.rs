@@ -5,15 +5,18 @@
 //! deliberately does not do: repeat the rules of the language. An edited plan may describe a system that no scenario would.
 
 use super::plan::*;
+use super::values::SHORTEST_PERIOD;
 use crate::types::*;
 
 /// More of anything than a run can hold.
 const MOST_NODES: usize = 10_000;
 const MOST_PARTITIONS: u16 = 10_000;
+const MOST_ARRIVALS: u64 = 100_000_000;
 
 /// `Err` says the first thing that is wrong.
 pub fn check(plan: &Plan) -> Result<(), String> {
     nodes(plan)?;
+    settings(plan)?;
     queue(plan)?;
     places(plan)?;
     for (index, service) in plan.services.iter().enumerate() {
@@ -88,6 +91,24 @@ fn nodes(plan: &Plan) -> Result<(), String> {
     ends.chain(plan.disk.on.iter().map(|(node, _)| *node)).try_for_each(|id| node(id, plan))
 }
 
+fn settings(plan: &Plan) -> Result<(), String> {
+    let settings = &plan.cluster.settings;
+    let periods = [
+        ("replica-lag-time-max", settings.replica_lag_time_max),
+        ("broker-heartbeat-interval", settings.broker_heartbeat_interval),
+        ("broker-session-timeout", settings.broker_session_timeout),
+        ("controller-quorum-election-timeout", settings.controller_quorum_election_timeout),
+        ("controller-quorum-fetch-timeout", settings.controller_quorum_fetch_timeout),
+        ("controller-quorum-request-timeout", settings.controller_quorum_request_timeout),
+        ("leader-imbalance-check-interval", settings.leader_imbalance_check_interval),
+        ("offsets-retention-check-interval", settings.offsets_retention_check_interval),
+        ("log-retention-check-interval", settings.log_retention_check_interval),
+    ];
+    periods.iter().try_for_each(|(name, period)| {
+        need(SHORTEST_PERIOD <= *period, || format!("`{name}` is {period}, less than {SHORTEST_PERIOD}"))
+    })
+}
+
 fn queue(plan: &Plan) -> Result<(), String> {
     need(!plan.topics.is_empty(), || "it has no topic for offsets".into())?;
     for (index, planned) in plan.topics.iter().enumerate() {
@@ -138,6 +159,10 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
             let expected = NodeKind::Callers { service: service.id };
             need(kind == expected, || format!("node {} is not its callers", requests.callers.0))?;
             need(!requests.interval.is_zero(), || "events arrive all at once: `interval` is zero".into())?;
+            let arrivals = requests.count.unwrap_or(u64::MAX).min(plan.duration.0 / requests.interval.0);
+            need(arrivals <= MOST_ARRIVALS, || {
+                format!("{arrivals} events arrive, and a run has at most {MOST_ARRIVALS}")
+            })?;
             need(1 <= requests.caller_attempts, || "its callers never try".into())?;
             match (requests.keys, requests.arrivals) {
                 (Keys::Uniform(0) | Keys::Zipf { of: 0, .. }, _) => return Err("it has no keys".into()),
@@ -148,6 +173,11 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
         Trigger::Consume(consume) => {
             group(consume.group, plan)?;
             consume.topics.iter().try_for_each(|id| topic(*id, plan))?;
+            let offsets = plan.topics.len() - 1;
+            for (index, id) in consume.topics.iter().enumerate() {
+                need(usize::from(id.0) != offsets, || "it consumes the topic for offsets".into())?;
+                need(!consume.topics[..index].contains(id), || format!("it consumes topic {} twice", id.0))?;
+            }
         }
     }
     for step in &service.steps {

@@ -8,6 +8,9 @@ use crate::types::{ByteCount, Duration, Ratio, Spread};
 use super::diagnostics::{Diagnostic, Problems, nearest, printable};
 use super::tree::{Item, Text, Value};
 
+/// What repeats more often leaves a run no time for anything else. Kafka counts in milliseconds.
+pub const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
+
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -23,6 +26,8 @@ pub enum Kind {
     /// From, to, both included.
     Integer(u64, u64),
     Duration,
+    /// A duration after which something happens again and again: not less than [`SHORTEST_PERIOD`].
+    Period,
     /// A duration, or this word for "without end".
     DurationOr(&'static str),
     Size,
@@ -69,7 +74,7 @@ impl Kind {
             Kind::Argument(what) | Kind::Phrase(what) | Kind::Own(what) => what,
             Kind::Boolean => "true or false",
             Kind::Integer(..) => "a whole number",
-            Kind::Duration | Kind::DurationOr(_) => "a duration",
+            Kind::Duration | Kind::Period | Kind::DurationOr(_) => "a duration",
             Kind::Size => "a size",
             Kind::Bandwidth => "a bandwidth",
             Kind::Rate => "a rate",
@@ -89,7 +94,7 @@ impl Kind {
             Kind::Argument(what) | Kind::Phrase(what) | Kind::Own(what) => what.into(),
             Kind::Boolean => "true".into(),
             Kind::Integer(low, _) => low.max(1).to_string(),
-            Kind::Duration | Kind::Shift => "\"10ms\"".into(),
+            Kind::Duration | Kind::Period | Kind::Shift => "\"10ms\"".into(),
             Kind::DurationOr(word) => format!("\"10s\" or \"{word}\""),
             Kind::Size => "\"16KiB\"".into(),
             Kind::Bandwidth => "\"100 MiB/s\"".into(),
@@ -249,6 +254,7 @@ fn has_unit(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Duration
+            | Kind::Period
             | Kind::DurationOr(_)
             | Kind::Size
             | Kind::Bandwidth
@@ -331,6 +337,15 @@ pub fn parse(kind: Kind, text: &str) -> Result<Scalar, Wrong> {
             Err(_) => None,
         },
         Kind::Duration => return duration(text).map(Scalar::Duration).map_err(|error| mixed_up(kind, text, error)),
+        Kind::Period => match duration(text) {
+            Ok(length) if SHORTEST_PERIOD <= length => Some(Scalar::Duration(length)),
+            Ok(_) => {
+                let problem =
+                    format!("`{}` is less than {SHORTEST_PERIOD}, and a run would do nothing else", printable(text));
+                return Err(Wrong { code: "S032", label: "out of range", ..wrong_value(problem, None) });
+            }
+            Err(error) => return Err(mixed_up(kind, text, error)),
+        },
         Kind::DurationOr(word) if text == word => Some(Scalar::Endless),
         Kind::DurationOr(_) => {
             return duration(text).map(Scalar::Duration).map_err(|error| mixed_up(kind, text, error));

@@ -5,7 +5,7 @@
 //! is unsettled unless a later attempt is accepted. A connection that was refused looks like one that broke.
 //! Settled events are forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::arrivals::{ArrivalTimes, KeyChoice};
@@ -25,9 +25,9 @@ pub struct Callers {
     /// Events seen of each key; not kept when every event has a key of its own.
     versions: BTreeMap<Key, u32>,
     /// Unsettled events by number.
-    calls: BTreeMap<u64, Call>,
+    calls: FewMap<u64, Call>,
     /// One for each unsettled event: patience or backoff.
-    timers: BTreeSet<(Time, u64)>,
+    timers: FewMap<(Time, u64), ()>,
     /// So many of the next events are poison.
     poisoned: u64,
 }
@@ -65,8 +65,8 @@ impl Callers {
             arrivals,
             keys,
             versions: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            calls: FewMap::new(),
+            timers: FewMap::new(),
             poisoned: 0,
             plan,
         }
@@ -99,7 +99,7 @@ impl Callers {
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let arrival = self.arrivals.peek().map(|time| (time, "arrival"));
-        let timer = self.timers.first().map(|(time, _)| (*time, "caller"));
+        let timer = self.timers.first().map(|((time, _), _)| (time, "caller"));
         arrival.into_iter().chain(timer).min()
     }
 
@@ -113,9 +113,8 @@ impl Callers {
     }
 
     fn handle_due(&mut self, step: &mut Step) {
-        while let Some(due) = self.timers.first().copied().filter(|due| due.0 <= step.time()) {
-            let number = due.1;
-            if self.calls[&number].instance.is_some() {
+        while let Some(((_, number), ())) = self.timers.first().filter(|((time, _), _)| *time <= step.time()) {
+            if self.calls.get(&number).expect("an unsettled event").instance.is_some() {
                 self.set_back(number, Setback::Unknown, step);
             } else {
                 self.attempt(number, step);
@@ -177,7 +176,7 @@ impl Callers {
 
     fn handle_disconnected(&mut self, peer: NodeId, step: &mut Step) {
         let out = self.calls.iter().filter(|(_, call)| call.instance == Some(peer));
-        let numbers: Vec<u64> = out.map(|(number, _)| *number).collect();
+        let numbers: Vec<u64> = out.map(|(number, _)| number).collect();
         for number in numbers {
             self.set_back(number, Setback::Unknown, step);
         }
@@ -208,7 +207,7 @@ impl Callers {
         let call = self.calls.get_mut(&number).expect("an unsettled event");
         self.timers.remove(&(call.timer, number));
         call.timer = time;
-        self.timers.insert((time, number));
+        self.timers.insert((time, number), ());
     }
 }
 

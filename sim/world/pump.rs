@@ -308,11 +308,12 @@ impl<O: FnMut(&Event)> World<O> {
                     self.kill(node, StopReason::Crash);
                 }
             }
-            Scheduled::LoadStart => assert!(
-                self.roles.groups_ready(),
-                "the cluster was not ready when the load began: a group without assignment or a partition without leader (a \
-                 handler must have polled its consumer by then)"
-            ),
+            Scheduled::LoadStart => {
+                if !self.roles.groups_ready() {
+                    self.record(WORLD, Happening::NeverReady);
+                    self.ended = true;
+                }
+            }
             Scheduled::EndLoad => self.end_load(),
             Scheduled::QuietCheck => self.check_quiet(),
         }

@@ -181,9 +181,38 @@ fn a_handler_that_reads_what_outlives_a_run_is_told_that_it_is_no_run_of_its_see
             }
         }
     });
-    let (_, _, difference) = report.nondeterministic().next().expect("two runs differ");
-    assert!(difference.starts_with("event "), "{difference}");
+    is_told_with_its_first_event(&report);
+}
+
+#[test]
+fn a_handler_that_reads_a_real_file_is_told_that_it_is_no_run_of_its_seed() {
+    // What the runtime does not contain: a file that reads differently every time.
+    let report = first_seed(|context| async move {
+        let db = context.store("db");
+        loop {
+            for record in context.consumer().poll(Duration::from_millis(500)).await? {
+                let drawn = std::fs::read("/proc/sys/kernel/random/uuid").map_err(|_| Error::own("no such file"))?;
+                let length = drawn.iter().map(|byte| u64::from(*byte)).sum();
+                context.sleep(Duration::from_micros(length)).await;
+                db.insert_if_absent("invoices", &record).await?;
+            }
+            context.consumer().commit_sync().await?;
+        }
+    });
+    is_told_with_its_first_event(&report);
+}
+
+/// The two sides of the difference are one event of the history, and what is before it was the same.
+fn is_told_with_its_first_event(report: &Report) {
+    let (_, seed, difference) = report.nondeterministic().next().expect("two runs differ");
+    let (number, sides) =
+        difference.strip_prefix("event ").and_then(|told| told.split_once(": once ")).expect(difference);
+    let (once, then) = sides.split_once(", then ").expect(difference);
+    let marked = format!("{{\"number\":{number},");
+    assert!(once.starts_with(&marked) && then.starts_with(&marked) && once != then, "{difference}");
+    assert_eq!(seed, 0);
     assert!(report.to_string().contains("NOT DETERMINISTIC: seed 0"), "{report}");
+    assert!(std::panic::catch_unwind(|| report.assert_holds()).is_err(), "it must not pass for one that holds");
 }
 
 /// What a clock of the runtime shows.

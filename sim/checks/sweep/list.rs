@@ -82,6 +82,11 @@ pub struct Slice {
 impl Slice {
     pub const WHOLE: Slice = Slice { index: 1, of: 1 };
 
+    /// It counts from 1 and is one of them.
+    pub fn is_one(self) -> bool {
+        1 <= self.index && self.index <= self.of
+    }
+
     pub fn contains(self, number: u64) -> bool {
         number % self.of == self.index - 1
     }

@@ -146,6 +146,74 @@ fn an_acknowledged_record_that_no_leader_has_is_lost_at_the_queue() {
     assert!(outcome.invariant_violations.is_empty(), "acks=1 promises nothing about later leaders");
 }
 
+/// The plan with a fault that slows the disks of both brokers, and one that takes the first one's power.
+fn with_a_slow_disk_and_a_power_loss() -> Plan {
+    let mut plan = plan(Billing::Insert);
+    let both = Target::Nodes(vec![B1, B2]);
+    let actions =
+        [FaultAction::SlowDisk { target: both, thousandths: 3_000 }, FaultAction::LosePower(Target::Node(B1))];
+    let faults = actions.into_iter().enumerate().map(|(index, action)| FaultPlan {
+        id: FaultId(index as u16),
+        name: ["slow", "power"][index].to_string(),
+        text: String::new(),
+        trigger: FaultTrigger::At(Duration::from_secs(1)),
+        action,
+        duration: Some(Duration::from_secs(1)),
+        every: None,
+        times: None,
+    });
+    plan.faults = faults.collect();
+    plan
+}
+
+/// The fault named in what is told of the first lost invoice.
+fn cause_of_loss(outcome: &RunOutcome) -> Option<FaultId> {
+    blame(&evidence(outcome, INVOICES, EvidenceKind::Lost)).cause.and_then(|cause| cause.fault)
+}
+
+#[test]
+fn a_slow_disk_takes_no_record_and_is_not_named_for_it() {
+    let (slow, power) = (FaultId(0), FaultId(1));
+    let fired =
+        |fault: FaultId, nodes: &[NodeId]| Happening::FaultFired { fault, nodes: nodes.to_vec(), peers: Vec::new() };
+    let lost_behind = |faults: &[(u64, FaultId)]| {
+        let mut story = Story::new(&with_a_slow_disk_and_a_power_loss());
+        story.at(1000).arrived(message(0, 0, 1)).sent(0, 0);
+        let offset = story.appended(0, message(0, 0, 1), false);
+        story.acknowledged(offset, Acks::Leader).send_succeeded(0, Some(offset));
+        story.settled(0, CallerOutcome::Accepted).shop_done(0);
+        for (time, fault) in faults {
+            story.at(*time).happen(NodeId(0), fired(*fault, if *fault == slow { &[B1, B2] } else { &[B1] }));
+            if *fault == power {
+                story.stopped(B1, StopReason::PowerLoss);
+            }
+        }
+        story.at(2000).leads(B2, 1, 0);
+        cause_of_loss(&story.ends(true))
+    };
+    assert_eq!(lost_behind(&[(1010, power)]), Some(power));
+    assert_eq!(lost_behind(&[(1010, slow), (1020, power)]), Some(power), "not the first that came, but what took it");
+    assert_eq!(lost_behind(&[(1010, slow)]), None);
+}
+
+#[test]
+fn a_slow_disk_is_named_where_time_ran_out_under_it_and_not_when_it_had_healed() {
+    let failed_at = |healed: u64, time: u64| {
+        let mut story = Story::new(&with_a_slow_disk_and_a_power_loss());
+        story.at(1000).arrived(message(0, 0, 1)).sent(0, 0).settled(0, CallerOutcome::Accepted).shop_done(0);
+        let nodes = vec![B1, B2];
+        story.at(1010).happen(NodeId(0), Happening::FaultFired { fault: FaultId(0), nodes, peers: Vec::new() });
+        if healed < time {
+            story.at(healed).happen(NodeId(0), Happening::FaultHealed { fault: FaultId(0) });
+        }
+        let error = ErrorCode::RequestTimedOut;
+        story.at(time).note(SHOP_1, Note::SendFailed { send: SendId(0), error, certain: false });
+        cause_of_loss(&story.ends(true))
+    };
+    assert_eq!(failed_at(9_000, 2_000), Some(FaultId(0)));
+    assert_eq!(failed_at(1_500, 2_000), None);
+}
+
 #[test]
 fn retention_ahead_of_the_reader_is_lost_at_the_queue() {
     let mut story = Story::new(&plan(Billing::Insert));

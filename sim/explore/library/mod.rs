@@ -17,7 +17,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::replay::{Difference, Lockstep};
+use super::difference::first_difference;
 use super::runs::{SeedRun, in_parallel};
 use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions, judge_cell, judge_family};
 use crate::history::{Event, export};
@@ -206,7 +206,10 @@ impl Scenario {
         let plan = family.cells[cell].plan(seed);
         let (outcome, report, failures) = self.run_plan(&plan, |_| {});
         let differs = twice && self.run_plan(&plan, |_| {}).1 != report;
-        let first_difference = differs.then(|| self.first_difference(&plan));
+        let first_difference = differs.then(|| {
+            let found = first_difference(&plan, |observer| drop(self.run_plan(&plan, observer)));
+            found.map_or("two more runs were the same".into(), |found| found.to_string())
+        });
         HandledRun { run: SeedRun { cell, seed, outcome, report }, failures, first_difference }
     }
 
@@ -221,22 +224,6 @@ impl Scenario {
             judge.observe(event);
         });
         (judge.finish(), report, failures)
-    }
-
-    /// Where two runs of one plan part.
-    fn first_difference(&self, plan: &Plan) -> String {
-        let found = self.write_history(plan, Vec::new()).and_then(|recorded| {
-            let lockstep = Lockstep::new(std::io::Cursor::new(recorded));
-            self.write_history(plan, lockstep)?.finish()
-        });
-        let told = |line: Option<String>| line.unwrap_or_else(|| "the end".into());
-        match found {
-            Ok(Some(Difference { line, recorded, replayed })) => {
-                format!("event {}: once {}, then {}", line - 1, told(recorded), told(replayed))
-            }
-            Ok(None) => "two more runs were the same".into(),
-            Err(error) => format!("its history cannot be written: {error}"),
-        }
     }
 
     fn write_history<W: Write + Send>(&self, plan: &Plan, out: W) -> std::io::Result<W> {
@@ -292,6 +279,7 @@ fn judge(family: &Family, runs: &[HandledRun], all_seeds: bool) -> Vec<CellVerdi
 /// Seed and cell of the environment.
 fn replay_asked_for() -> Result<Option<(u64, Option<String>)>, String> {
     let Ok(seed) = std::env::var(SEED_VARIABLE) else { return Ok(None) };
-    let seed = seed.trim().parse().map_err(|_| format!("{SEED_VARIABLE} is `{seed}`; give one seed, such as 17"))?;
+    let parsed = seed.trim().parse().ok().filter(|seed| *seed < u64::MAX);
+    let seed = parsed.ok_or_else(|| format!("{SEED_VARIABLE} is `{seed}`; give one seed, such as 17"))?;
     Ok(Some((seed, std::env::var(CELL_VARIABLE).ok())))
 }

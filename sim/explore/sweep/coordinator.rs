@@ -150,7 +150,9 @@ impl Coordinator<'_> {
                 return Ok(Ended::Interrupted);
             }
             let time_is_up = self.setup.until.is_some_and(|until| until <= Instant::now());
-            if !time_is_up {
+            if time_is_up {
+                self.wind_down();
+            } else {
                 self.assign()?;
             }
             if self.workers.iter().all(|worker| !self.matters(worker)) {
@@ -237,6 +239,13 @@ impl Coordinator<'_> {
         Ok(())
     }
 
+    /// Nothing begins any more: what was given and is not under way is taken back.
+    fn wind_down(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| !worker.leaving) {
+            self.again.extend(worker.wind_down());
+        }
+    }
+
     fn next_task(&mut self, serial: u64) -> Option<Task> {
         let bound = self.bound();
         if let Some(at) = self.again.iter().position(|task| task.number <= bound) {
@@ -266,6 +275,8 @@ impl Coordinator<'_> {
             }
             Some(Ok((Answer::Alive, _))) => Ok(()),
             Some(Ok((Answer::Refused(why), _))) => Err(SweepError::Worker(why)),
+            // It was to end with the run before.
+            Some(Ok((Answer::Record(_), _))) if worker.leaving && worker.tasks.is_empty() => Ok(()),
             Some(Ok((Answer::Record(record), text))) => {
                 let task = worker.tasks.pop_front().filter(|task| task.number == record.number);
                 let Some(task) = task else {
@@ -273,6 +284,9 @@ impl Coordinator<'_> {
                 };
                 // After such an answer it ends.
                 worker.leaving |= matches!(record.end, RunEnd::Broken(_));
+                if worker.leaving && worker.tasks.is_empty() {
+                    worker.end();
+                }
                 let serial = worker.serial;
                 self.record(task, record, &text, serial)
             }

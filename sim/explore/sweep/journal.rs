@@ -2,7 +2,8 @@
 //!
 //! The one idea: what stands in a whole line has been run; a line without its end was being written when something died,
 //! and is dropped. In memory there is only where each record begins, so that a sweep of any length is read back in the
-//! order of its list. A lock on the file keeps two sweeps out of one folder.
+//! order of its list. A lock on the file keeps two sweeps out of one folder. Each line is sealed (`seal.rs`), so that what
+//! a disk or a hand has changed is found before anybody believes it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::seal::{opened, sealed};
 use crate::checks::sweep::{CheckRecord, Listed, RunRecord, Slice, SweepJudge, SweepList};
 
 /// The first line of a journal and of a shard.
@@ -25,17 +27,50 @@ pub struct Header {
 }
 
 /// Of journals and shards.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// One line.
+/// A line below the header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
-    Sweep(Box<Header>),
     Record(RunRecord),
     Check(CheckRecord),
     /// Everything that counts is above.
     Finished,
+}
+
+impl Header {
+    /// As it stands in a file. It holds the hash that seals the lines below it, so that its own seal has none.
+    pub fn sealed(&self) -> String {
+        sealed(&serde_json::to_string(self).expect("a header is plain data"), "")
+    }
+
+    pub fn read(line: &[u8]) -> Result<Header, String> {
+        let header: Header = read(line, "")?;
+        if header.format != FORMAT || header.hash != header.list.hash() {
+            return Err("it was written by another version of hikyaku".to_string());
+        }
+        if !header.slice.is_one() {
+            return Err("its slice is not one".to_string());
+        }
+        Ok(header)
+    }
+}
+
+impl Line {
+    /// As it stands in a file of the sweep with this hash.
+    pub fn sealed(&self, hash: &str) -> String {
+        sealed(&serde_json::to_string(self).expect("a line is plain data"), hash)
+    }
+
+    pub fn read(line: &[u8], hash: &str) -> Result<Line, String> {
+        read(line, hash)
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(line: &[u8], hash: &str) -> Result<T, String> {
+    let line = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+    serde_json::from_str(opened(line.trim_end(), hash)?).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +87,7 @@ pub enum JournalError {
     Write(String, std::io::Error, String),
     #[error("failed to read {0}: {1}")]
     Read(String, std::io::Error),
-    #[error("{0}:{1}: {2}; the file is damaged: begin a new sweep in another folder")]
+    #[error("{0}:{1}: {2}; begin a new sweep in another folder, or remove the file")]
     Damaged(String, u64, String),
     #[error("there is no sweep to go on with in {0}")]
     Nothing(String),
@@ -99,8 +134,7 @@ impl Journal {
         lock(&file, &shown)?;
         let mut journal = Journal::empty(path, file, header);
         journal.truncate(0)?;
-        let line = Line::Sweep(Box::new(journal.header.clone()));
-        journal.append(&serde_json::to_string(&line).expect("a header is plain data"))?;
+        journal.append(&journal.header.sealed())?;
         Ok(journal)
     }
 
@@ -114,38 +148,36 @@ impl Journal {
         })?;
         lock(&file, &shown)?;
         let mut reader = BufReader::new(file);
-        let mut journal: Option<Journal> = None;
-        let (mut start, mut number, mut text) = (0, 0, Vec::new());
-        loop {
+        let mut text = Vec::new();
+        // Reads a whole line; false where there is none.
+        let mut next = |text: &mut Vec<u8>| {
             text.clear();
-            let length =
-                reader.read_until(b'\n', &mut text).map_err(|error| JournalError::Read(shown.clone(), error))?;
-            if text.last() != Some(&b'\n') {
-                break;
-            }
+            let read = reader.read_until(b'\n', text).map_err(|error| JournalError::Read(shown.clone(), error));
+            read.map(|_| text.last() == Some(&b'\n'))
+        };
+        if !next(&mut text)? {
+            return Err(JournalError::Nothing(out.display().to_string()));
+        }
+        let damaged = |number: u64, why: String| JournalError::Damaged(shown.clone(), number, why);
+        let header = Header::read(&text).map_err(|why| damaged(1, why))?;
+        if header.slice != slice {
+            return Err(damaged(1, "it is of another shard".to_string()));
+        }
+        let file = OpenOptions::new().read(true).append(true).open(&path);
+        let mut journal =
+            Journal::empty(path.clone(), file.map_err(|error| JournalError::Read(shown.clone(), error))?, header);
+        let (mut start, mut number) = (text.len() as u64, 1);
+        while next(&mut text)? {
             number += 1;
-            let damaged = |why: String| JournalError::Damaged(shown.clone(), number, why);
-            let line: Line = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-            match (line, &mut journal) {
-                (Line::Sweep(header), None) => {
-                    if header.format != FORMAT || header.hash != header.list.hash() {
-                        return Err(damaged("it was written by another version of hikyaku".to_string()));
-                    }
-                    let file = OpenOptions::new().read(true).append(true).open(&path);
-                    let file = file.map_err(|error| JournalError::Read(shown.clone(), error))?;
-                    journal = Some(Journal::empty(path.clone(), file, *header));
-                }
-                (Line::Record(record), Some(journal)) => journal.remember(&record, start).map_err(damaged)?,
-                (Line::Check(check), Some(journal)) => {
+            match Line::read(&text, &journal.header.hash).map_err(|why| damaged(number, why))? {
+                Line::Record(record) => journal.remember(&record, start).map_err(|why| damaged(number, why))?,
+                Line::Check(check) => {
                     journal.checks.insert(check.number, check);
                 }
-                (Line::Finished, Some(journal)) => journal.finished = true,
-                (Line::Sweep(_), Some(_)) => return Err(damaged("a second header".to_string())),
-                (_, None) => return Err(damaged("the header is missing".to_string())),
+                Line::Finished => journal.finished = true,
             }
-            start += length as u64;
+            start += text.len() as u64;
         }
-        let mut journal = journal.ok_or_else(|| JournalError::Nothing(out.display().to_string()))?;
         // The lock belongs to the file that was read.
         journal.file = reader.into_inner();
         journal.truncate(start)?;
@@ -181,24 +213,24 @@ impl Journal {
         self.records[(number / self.header.slice.of) as usize] != 0
     }
 
-    /// Appends the record of a run; `line` is its text.
-    pub fn append_record(&mut self, record: &RunRecord, line: &str) -> Result<(), JournalError> {
+    /// Appends the record of a run; `text` is its line as its worker said it.
+    pub fn append_record(&mut self, record: &RunRecord, text: &str) -> Result<(), JournalError> {
         let start = self.end;
-        self.append(line)?;
+        self.append(&sealed(text, &self.header.hash))?;
         let result = self.remember(record, start);
         assert!(result.is_ok(), "a run is recorded once, in its own slice");
         Ok(())
     }
 
     pub fn append_check(&mut self, check: CheckRecord) -> Result<(), JournalError> {
-        let line = serde_json::to_string(&Line::Check(check.clone())).expect("a check is plain data");
+        let line = Line::Check(check.clone()).sealed(&self.header.hash);
         self.checks.insert(check.number, check);
         self.append(&line)
     }
 
     pub fn finish(&mut self) -> Result<(), JournalError> {
         if !self.finished {
-            self.append(&serde_json::to_string(&Line::Finished).expect("a word"))?;
+            self.append(&Line::Finished.sealed(&self.header.hash))?;
             self.finished = true;
         }
         Ok(())
@@ -237,7 +269,7 @@ impl Journal {
         })
     }
 
-    /// Every record with its text, in the order of the list.
+    /// Every record with its sealed line, in the order of the list.
     pub fn in_order(
         &self,
         mut each: impl FnMut(u64, &str, RunRecord) -> std::io::Result<()>,
@@ -251,7 +283,7 @@ impl Journal {
             let mut line = String::new();
             let read = file.seek(SeekFrom::Start(start - 1)).and_then(|_| file.by_ref().read_line(&mut line));
             read.map_err(|error| JournalError::Read(shown.clone(), error))?;
-            match serde_json::from_str(&line) {
+            match Line::read(line.as_bytes(), &self.header.hash) {
                 Ok(Line::Record(record)) if record.number == number => each(number, line.trim_end(), record)
                     .map_err(|error| JournalError::Write("the results".to_string(), error, shown.clone()))?,
                 _ => return Err(JournalError::Damaged(shown, 0, format!("run {number} is not where it was"))),

@@ -7,16 +7,15 @@
 //! and a run that hangs has to be given up. Neither reaches a history or a file that is merged.
 
 mod coordinator;
-mod difference;
 mod failures;
 mod journal;
 mod regressions;
+mod seal;
 mod shard;
 mod worker;
 mod workers;
 
 pub use coordinator::{Ended, Limits, Observer, Setup, SweepError, sweep};
-pub use difference::{Difference, first_difference};
 pub use failures::{Failures, folder, write as write_failure};
 pub use journal::{FORMAT, Header, Journal, JournalError, write_whole};
 pub use regressions::{KeptSeed, kept_seeds};

@@ -76,6 +76,8 @@ fn parse_line(line: usize, text: &str) -> Result<KeptSeed, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -88,5 +90,25 @@ mod tests {
         assert!(!parse("7 stream=999").unwrap()[0].is_comparable());
         assert_eq!(parse("7\nx").unwrap_err().0, 2);
         assert!(parse("7 digest=1").unwrap_err().1.contains("`digest=1` is not known here"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_seeds_or_a_problem_with_a_line_of_it(
+            before in "[0-9a-z=,# \\n]{0,30}",
+            strange in "\\PC{0,30}",
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let good = "1187 cell=acks=1 stream=s1 # lost\n7\n";
+            let at = cut.index(good.len());
+            let text = format!("{}{before}{strange}{}", &good[..at], &good[at..]);
+            match parse(&text) {
+                Ok(kept) => prop_assert!(kept.len() <= text.lines().count()),
+                Err((line, why)) => {
+                    prop_assert!((1..=text.lines().count()).contains(&line) && !why.is_empty());
+                    prop_assert!(!why.chars().any(char::is_control), "{}", why);
+                }
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::journal::{FORMAT, Header, Journal, JournalError, Line, write_whole};
-use crate::checks::sweep::{CheckRecord, Listed, RunRecord, Slice, SweepJudge, SweepList};
+use super::journal::{Header, Journal, JournalError, Line, write_whole};
+use crate::checks::sweep::{CheckRecord, Listed, RunEnd, RunRecord, Selection, Slice, SweepJudge, SweepList};
 
 pub fn shard_name(slice: Slice) -> String {
     format!("shard-{}-of-{}.jsonl", slice.index, slice.of)
@@ -20,17 +20,17 @@ pub fn write_shard(journal: &Journal, out: &Path) -> Result<PathBuf, JournalErro
     let path = out.join(shard_name(journal.header.slice));
     let shown = path.display().to_string();
     let write = |file: &mut dyn std::io::Write| {
-        let header = serde_json::to_string(&Line::Sweep(Box::new(journal.header.clone())))?;
-        writeln!(file, "{header}")?;
-        let written = journal.in_order(|number, text, _| {
-            writeln!(file, "{text}")?;
+        let hash = &journal.header.hash;
+        writeln!(file, "{}", journal.header.sealed())?;
+        let written = journal.in_order(|number, line, _| {
+            writeln!(file, "{line}")?;
             match journal.checks.get(&number) {
-                Some(check) => writeln!(file, "{}", serde_json::to_string(&Line::Check(check.clone()))?),
+                Some(check) => writeln!(file, "{}", Line::Check(check.clone()).sealed(hash)),
                 None => Ok(()),
             }
         });
         written.map_err(std::io::Error::other)?;
-        writeln!(file, "{}", serde_json::to_string(&Line::Finished)?)
+        writeln!(file, "{}", Line::Finished.sealed(hash))
     };
     write_whole(&path, write).map_err(|error| JournalError::Write(shown, error, out.display().to_string()))?;
     Ok(path)
@@ -68,15 +68,19 @@ pub fn merge(
         return Ok((Merged::Missing(Box::new(list), missing), None));
     }
     let rounds = list.rounds();
+    let selection = Selection::of(&list);
     let mut judge = SweepJudge::new(&list);
     for number in 0..list.len() {
         let slice = Slice { index: number % of + 1, of };
         let shard = shards.get_mut(&slice).expect("none is missing");
+        let run = rounds.run(number);
         let (record, check) = shard.take(number)?;
+        if check.is_none() && selection.contains(run) && matches!(record.end, RunEnd::Judged(_)) {
+            return Err(shard.damaged(&format!("run {number} should stand here once more")));
+        }
         if !judge.is_over() {
-            let run = rounds.run(number);
             judge.add(run, &record, check.as_ref());
-            each(&list, run, &record).map_err(|error| MergeError::Write(error.to_string()))?;
+            each(&list, run, &record).map_err(MergeError::Write)?;
         }
     }
     let verdict = judge.finish();
@@ -119,17 +123,9 @@ impl Shard {
         let shown = path.display().to_string();
         let file = fs::File::open(path).map_err(|error| MergeError::Read(shown.clone(), error.to_string()))?;
         let mut lines = BufReader::new(file).lines();
-        let header = match lines.next().and_then(Result::ok).map(|line| serde_json::from_str(&line)) {
-            Some(Ok(Line::Sweep(header))) => *header,
-            _ => return Err(MergeError::Damaged(shown, 1, "this is no header of a shard".to_string())),
-        };
-        let slice = header.slice;
-        if header.format != FORMAT || header.hash != header.list.hash() {
-            return Err(MergeError::Damaged(shown, 1, "it was written by another version of hikyaku".to_string()));
-        }
-        if slice.index == 0 || slice.of < slice.index {
-            return Err(MergeError::Damaged(shown, 1, "its slice is not one".to_string()));
-        }
+        let first = lines.next().unwrap_or(Ok(String::new())).map_err(|error| error.to_string());
+        let header = first.and_then(|line| Header::read(line.as_bytes()));
+        let header = header.map_err(|why| MergeError::Damaged(shown.clone(), 1, why))?;
         Ok(Shard { shown, lines, number: 1, header, ahead: None })
     }
 
@@ -141,7 +137,7 @@ impl Shard {
         let damaged = |why: &str| MergeError::Damaged(self.shown.clone(), self.number, why.to_string());
         let line = self.lines.next().ok_or_else(|| damaged("it ends too early"))?;
         let line = line.map_err(|error| damaged(&error.to_string()))?;
-        serde_json::from_str(&line).map_err(|error| damaged(&error.to_string()))
+        Line::read(line.as_bytes(), &self.header.hash).map_err(|why| damaged(&why))
     }
 
     fn take(&mut self, number: u64) -> Result<(RunRecord, Option<CheckRecord>), MergeError> {
@@ -160,8 +156,9 @@ impl Shard {
 
     fn end(&mut self) -> Result<(), MergeError> {
         match self.next()? {
-            Line::Finished => Ok(()),
-            _ => Err(self.damaged("a run too many")),
+            Line::Finished if self.lines.next().is_none() => Ok(()),
+            Line::Finished => Err(self.damaged("something stands behind its end")),
+            Line::Record(_) | Line::Check(_) => Err(self.damaged("a run too many")),
         }
     }
 
@@ -186,6 +183,6 @@ pub enum MergeError {
     Damaged(String, u64, String),
     #[error("failed to read {0}: {1}")]
     Read(String, String),
-    #[error("failed to write the results: {0}")]
-    Write(String),
+    #[error("failed to write the results")]
+    Write(#[source] std::io::Error),
 }

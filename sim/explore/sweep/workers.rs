@@ -115,6 +115,12 @@ impl Worker {
         self.input = None;
     }
 
+    /// Lets it finish the run that it is on, and no other. Returns what it was given and will not do.
+    pub fn wind_down(&mut self) -> VecDeque<Task> {
+        self.leaving = true;
+        self.tasks.split_off(usize::from(self.ready).min(self.tasks.len()))
+    }
+
     /// Resident memory in bytes. Linux only; elsewhere nobody knows.
     pub fn memory(&self) -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -125,6 +131,10 @@ impl Worker {
     /// Ends it at once; the end of its output follows.
     pub fn kill(&mut self, why: Broke) {
         self.ended_for = Some(why);
+        self.end();
+    }
+
+    pub fn end(&mut self) {
         let _ = self.child.kill();
     }
 

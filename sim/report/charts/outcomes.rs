@@ -230,14 +230,21 @@ pub fn title(chart: &OutcomesChart) -> String {
         |column: usize| if chart.columns.len() > 1 { format!(" at {}", chart.columns[column]) } else { String::new() };
     let amount =
         |count_of: u64, cell: OutcomeCell| format!("{} of {} {}", count(count_of), count(cell.of()), chart.unit);
+    let rows = chart.rows.iter().filter(|row| row.cells.iter().any(|cell| cell.was_run())).count();
     match (worst(OutcomeCell::lost), worst(OutcomeCell::repeated)) {
         (None, None) if run == 1 => format!(
             "Nothing is lost and nothing repeated in {} {}",
             count(cells().map(|(.., cell)| cell.of()).sum()),
             chart.unit
         ),
-        (None, None) if chart.rows.len() == 1 => format!("Nothing is lost and nothing repeated at any of {run} places"),
-        (None, None) => format!("Nothing is lost and nothing repeated in any of {} cells", chart.rows.len()),
+        (None, None) if rows == 1 => format!("Nothing is lost and nothing repeated at any of {run} places"),
+        (None, None) => {
+            let places = match chart.columns.len() {
+                1 => String::new(),
+                places => format!(" at any of {places} places"),
+            };
+            format!("Nothing is lost and nothing repeated in any of {rows} cells{places}")
+        }
         (None, Some((row, column, cell))) => {
             format!("Nothing is lost; {} repeats {}{}", naming(row), amount(cell.repeated(), cell), at(column))
         }

@@ -320,6 +320,14 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
         title(&["a", "b"], &[("all", &[fine, fine])]),
         "Nothing is lost and nothing repeated at any of 2 places"
     );
+    assert_eq!(
+        title(&["stock"], &[("0", &[fine]), ("all", &[fine]), ("1", &[OutcomeCell::NotRun])]),
+        "Nothing is lost and nothing repeated in any of 2 cells"
+    );
+    assert_eq!(
+        title(&["a", "b", "c"], &[("0", &[fine, fine, fine]), ("all", &[fine, fine, fine])]),
+        "Nothing is lost and nothing repeated in any of 2 cells at any of 3 places"
+    );
     assert_eq!(title(&["stock"], &[("all", &[OutcomeCell::NotRun])]), "Nothing was run");
 }
 

@@ -219,6 +219,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (with("partitions", "partitions = 0"), "S032", "must lie between 1"),
         (with("partitions", "partitions = 99999999999999999999999"), "S032", "must lie between 1"),
         (with("about", "about = \"x\"\nduration = \"0s\""), "S032", "is zero"),
+        (with("brokers", "brokers = 3\nbroker-heartbeat-interval = \"1us\""), "S032", "is less than 1ms"),
         (with("about", "about = \"x\"\nseeds = 0"), "S032", "neither a number of seeds nor a range"),
         (with("about", "about = \"x\"\nseeds = \"9..3\""), "S032", "neither a number of seeds nor a range"),
         (with("rate", "rate = \"10/s\"\nacks = \"2\""), "S033", "is not one of 0, 1, all"),

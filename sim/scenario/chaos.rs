@@ -382,7 +382,7 @@ impl<'a> Incidents<'a> {
 
     /// More comes in, or less can be done: a spike, a slower step, fewer instances.
     fn load(&self, random: &mut Draw) -> Drawn {
-        let slowed: Vec<LiveValue> = self.plan.services.iter().flat_map(|service| works_of(service)).collect();
+        let slowed: Vec<LiveValue> = self.plan.services.iter().flat_map(works_of).collect();
         let many: Vec<&ServicePlan> = self.plan.services.iter().filter(|service| 1 < service.instances.len()).collect();
         let kind = random.below(4);
         // What the promises survive they must also catch up with before the run ends.

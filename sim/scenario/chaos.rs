@@ -1,11 +1,12 @@
 //! `[chaos]`: from a seed to explicit faults.
 //!
 //! The one idea: everything is drawn before the run and printed in its plan; nothing is left to be decided by chance while
-//! it runs. Each family draws from a stream of its own, and each of its incidents from the number of the incident, so
-//! that switching one family off leaves the faults of all others as they were. Whether a fault fits into the budget is
-//! another matter: that depends on who has which role when it fires and on what is down already, which only the world
-//! knows. So the budget stands in the plan, the world keeps it, and a fault that would break it is refused, as an event
-//! of the history.
+//! it runs. Each family draws from a stream of its own, and each of its incidents from the number of the incident: whether
+//! another family is on, or exists at all, moves none of its draws. How often it strikes is a share of a dense sequence of
+//! instants, of which each is kept or left out by its own number: a larger share adds incidents between those that a
+//! smaller one has. Whether a fault fits into the budget is another matter: that depends on who has which role when it fires
+//! and on what is down already, which only the world knows. So the budget stands in the plan, the world keeps it, and a
+//! fault that would break it is refused, as an event of the history.
 //!
 //! An incident is one fault; or, under `heavy` and `swarm`, sometimes a burst (several at once) or a swizzle (several
 //! stopped in one order and started in another: Zhou et al., "FoundationDB", 2021; swarm: Groce et al., "Swarm
@@ -17,6 +18,7 @@ use crate::types::request::RequestKind;
 use crate::types::*;
 
 use super::plan::*;
+use super::values::{Kind, parse, rate_text};
 use super::write::write_fault;
 
 /// `[chaos]` as stated, for every seed.
@@ -29,13 +31,22 @@ pub struct ChaosSpec {
     pub interval: Duration,
     pub length: Spread,
     pub families: Vec<FaultFamily>,
+    /// Each family has this part of the rate: the families that the file lists, or [`UNLISTED`].
+    pub shares: u64,
     pub budget: Option<Budget>,
     /// Events that each service will at least see, by its number: points are drawn from them.
     pub expected_events: Vec<u64>,
 }
 
-/// Rate of `heavy` against that of `light`; `swarm` lies between them.
+/// Rate of `heavy` against that of `light`; `swarm` lies around it.
 const HEAVY: u64 = 10;
+/// What a file that lists no families divides the rate by. Not the number of those that a system has: a store more, or a
+/// family that is built later, must leave the others alone.
+pub const UNLISTED: u64 = 10;
+/// The most that any family strikes: all families together under `swarm` at its densest.
+const DENSEST: u64 = 2 * HEAVY;
+/// Instants that are looked at for one family.
+const INSTANTS: u64 = 100_000;
 /// Shorter faults are hard to tell from none.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Between two faults of one burst.
@@ -73,30 +84,41 @@ impl ChaosSpec {
 
     fn draw_families(&self, seed: Seed) -> Vec<ChaosFamily> {
         let stream = seed.keyed("chaos");
-        let share = self.interval * self.families.len() as u64;
-        let mut families = Vec::new();
-        let mut first_off = None;
-        for family in &self.families {
+        // Whether it is on, how often it strikes and how long its faults last.
+        let draw = |family: FaultFamily| {
             let mut random = stream.at(hash_text(family.name()));
-            let (is_on, rate, length) = (random.below(2) == 0, random.unit(), random.unit());
-            let drawn = match self.profile {
-                ChaosProfile::Light => ChaosFamily { family: *family, interval: share, length: self.length },
-                ChaosProfile::Heavy => ChaosFamily { family: *family, interval: share / HEAVY, length: self.length },
-                ChaosProfile::Swarm => {
-                    // From light to twice heavy, and lengths from a quarter to four times, both even on a logarithmic scale.
-                    let factor = libm::pow(2.0 * HEAVY as f64, rate);
-                    let interval = Duration::from_seconds_f64(share.as_seconds() / factor);
-                    ChaosFamily { family: *family, interval, length: scale(self.length, libm::pow(16.0, length) / 4.0) }
+            (random.next_u64(), random.unit(), random.unit())
+        };
+        let share = self.interval * self.shares;
+        let regular = |factor: u64| {
+            let interval = share / factor;
+            self.families
+                .iter()
+                .map(move |family| ChaosFamily { family: *family, interval, length: self.length })
+                .collect()
+        };
+        match self.profile {
+            ChaosProfile::Light => regular(1),
+            ChaosProfile::Heavy => regular(HEAVY),
+            ChaosProfile::Swarm => {
+                let mut on: Vec<FaultFamily> =
+                    self.families.iter().copied().filter(|family| draw(*family).0.is_multiple_of(2)).collect();
+                // A seed without any family would prove nothing.
+                if on.is_empty() {
+                    on.extend(self.families.iter().copied().max_by_key(|family| draw(*family).0));
                 }
-            };
-            if self.profile != ChaosProfile::Swarm || is_on {
-                families.push(drawn);
-            } else {
-                first_off.get_or_insert(drawn);
+                // Those that are on share the whole rate.
+                let share = self.interval * on.len() as u64;
+                let drawn = on.into_iter().map(|family| {
+                    let (_, rate, length) = draw(family);
+                    // From a half to twice of heavy, and lengths from a quarter to four times, both even on a logarithmic scale.
+                    let factor = libm::pow(4.0, rate) * HEAVY as f64 / 2.0;
+                    let interval = Duration::from_seconds_f64(share.as_seconds() / factor);
+                    ChaosFamily { family, interval, length: scale(self.length, libm::pow(16.0, length) / 4.0) }
+                });
+                drawn.collect()
             }
         }
-        // A seed without any family would prove nothing.
-        if families.is_empty() { first_off.into_iter().collect() } else { families }
     }
 }
 
@@ -145,12 +167,18 @@ impl<'a> Incidents<'a> {
     fn all(&self) -> Vec<FaultPlan> {
         let mut faults = Vec::new();
         let mut time = self.spec.from;
-        for number in 1..=MOST {
+        let mut incidents = 0;
+        let gap = (self.spec.interval / DENSEST).max(Duration(1));
+        for number in 1..=INSTANTS {
             let mut random = self.stream.at(number);
-            time += random.exponential(self.family.interval);
-            if self.spec.until <= time {
+            time += random.exponential(gap);
+            if self.spec.until <= time || MOST <= incidents {
                 break;
             }
+            if gap.as_seconds() < random.unit() * self.family.interval.as_seconds() {
+                continue;
+            }
+            incidents += 1;
             let parts = self.incident(time, &mut random);
             for (part, (trigger, drawn, length)) in parts.into_iter().enumerate() {
                 let suffix = if part == 0 { String::new() } else { format!("-{}", part + 1) };
@@ -172,6 +200,9 @@ impl<'a> Incidents<'a> {
     /// One fault, a burst, or a swizzle.
     fn incident(&self, time: Duration, random: &mut Draw) -> Vec<(FaultTrigger, Drawn, Duration)> {
         let kind = if self.spec.profile == ChaosProfile::Light { 0 } else { random.below(10) };
+        if self.family.family == FaultFamily::Poison && random.below(2) == 0 {
+            return self.poison(time, random);
+        }
         if kind == 9
             && let Some(swizzle) = self.swizzle(time, random)
         {
@@ -316,7 +347,10 @@ impl<'a> Incidents<'a> {
             FaultFamily::Clock => {
                 let target = if random.below(2) == 0 { self.broker(random) } else { self.instance(has_point, random) };
                 let (by, forwards) = (random.exponential(Duration::from_secs(30)), random.below(2) == 0);
-                lasting(FaultAction::Skew { target, by, forwards })
+                match random.below(4) {
+                    0 => instant(FaultAction::Jump { target, by, forwards }),
+                    _ => lasting(FaultAction::Skew { target, by, forwards }),
+                }
             }
             FaultFamily::Cluster => {
                 if !self.has_topics() || random.below(2) == 0 {
@@ -335,9 +369,58 @@ impl<'a> Incidents<'a> {
                 }
             }
             FaultFamily::Redelivery => instant(FaultAction::Redeliver(self.instance(has_point, random))),
-            FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison => return None,
+            FaultFamily::Load => self.load(random),
+            FaultFamily::Poison => {
+                let workers = workers(self.plan, self.spec.budget.is_some());
+                let service = workers[random.below(workers.len() as u64) as usize].id;
+                lasting(FaultAction::Fail { service, rate: Ratio((1 + random.below(100) as u32) * 10_000_000) })
+            }
+            FaultFamily::Endpoint => return None,
         };
         Some(drawn)
+    }
+
+    /// More comes in, or less can be done: a spike, a slower step, fewer instances.
+    fn load(&self, random: &mut Draw) -> Drawn {
+        let slowed: Vec<LiveValue> = self.plan.services.iter().flat_map(works_of).collect();
+        let many: Vec<&ServicePlan> = self.plan.services.iter().filter(|service| 1 < service.instances.len()).collect();
+        let kind = random.below(4);
+        // What the promises survive they must also catch up with before the run ends.
+        let most = if self.spec.budget.is_some() { 4.0 } else { 10.0 };
+        let factor = libm::pow(most, random.unit());
+        let value = match (kind, &slowed[..], &many[..]) {
+            (0, _, [_, ..]) => {
+                let service = many[random.below(many.len() as u64) as usize];
+                let count = 1 + random.below(service.instances.len() as u64 - 1) as u16;
+                LiveValue::Instances { service: service.id, count }
+            }
+            (1, [_, ..], _) => match slowed[random.below(slowed.len() as u64) as usize] {
+                LiveValue::Work { service, step, time } => LiveValue::Work { service, step, time: scale(time, factor) },
+                value => value,
+            },
+            _ => {
+                let origins: Vec<(ServiceId, Duration)> = self.plan.services.iter().filter_map(rate_of).collect();
+                let (service, interval) = origins[random.below(origins.len() as u64) as usize];
+                let interval = Duration::from_seconds_f64(interval.as_seconds() / factor);
+                LiveValue::Rate { service, interval: as_written(interval) }
+            }
+        };
+        lasting(FaultAction::Set(value))
+    }
+
+    /// Some events are poison. Where they would block what stands behind them for ever, the program is put right after a
+    /// while, as people would do it.
+    fn poison(&self, time: Duration, random: &mut Draw) -> Vec<(FaultTrigger, Drawn, Duration)> {
+        let origins: Vec<ServiceId> = self.plan.services.iter().filter_map(rate_of).map(|(origin, _)| origin).collect();
+        let origin = origins[random.below(origins.len() as u64) as usize];
+        let poison = FaultAction::Poison { origin, events: 1 + random.below(5) as u32 };
+        let length = self.length(random);
+        let repaired = FaultTrigger::At((time + length).min(self.spec.until.max(Duration(1)) - Duration(1)));
+        let blocking = self.plan.services.iter().filter(|service| {
+            !works_of(service).is_empty() && matches!(service.ladder.last(), Some(Rung::Block { .. }))
+        });
+        let repairs = blocking.map(|service| (repaired.clone(), instant(FaultAction::Repair(service.id)), length));
+        std::iter::once((FaultTrigger::At(time), instant(poison), length)).chain(repairs).collect()
     }
 
     fn process(&self, has_point: bool, random: &mut Draw) -> Drawn {
@@ -463,6 +546,39 @@ impl<'a> Incidents<'a> {
     fn group(&self, random: &mut Draw) -> GroupId {
         self.plan.groups[random.below(self.plan.groups.len() as u64) as usize].id
     }
+}
+
+/// Services whose `work` can fail. Within a budget only if their ladders bring every event to an end that they owe nobody an
+/// effect for: what is skipped is lost, and who crashes or leaves does so beyond the budget.
+pub fn workers(plan: &Plan, within_budget: bool) -> Vec<&ServicePlan> {
+    let survives = |service: &&ServicePlan| match service.ladder.last() {
+        Some(Rung::Block { .. } | Rung::DeadLetter { .. } | Rung::Refuse) => true,
+        Some(Rung::Skip | Rung::Crash | Rung::Close | Rung::Retry { .. }) | None => !within_budget,
+    };
+    let works = plan.services.iter().filter(|service| !works_of(service).is_empty());
+    works.filter(survives).collect()
+}
+
+/// Each `work` of a service with its time.
+fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
+    let work = |(step, plan): (usize, &StepPlan)| match plan.action {
+        Action::Work { time, .. } => Some(LiveValue::Work { service: service.id, step: step as u16, time }),
+        Action::Store { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => None,
+    };
+    service.steps.iter().enumerate().filter_map(work).collect()
+}
+
+/// The mean time between two arrivals at an origin of events.
+fn rate_of(service: &ServicePlan) -> Option<(ServiceId, Duration)> {
+    match &service.trigger {
+        Trigger::Requests(requests) => Some((service.id, requests.interval)),
+        Trigger::Consume(_) => None,
+    }
+}
+
+/// The nearest mean gap that a scenario can write as a rate.
+fn as_written(interval: Duration) -> Duration {
+    parse(Kind::Rate, &rate_text(interval)).map_or(interval, |rate| rate.interval())
 }
 
 /// Fisher and Yates (1938), as Durstenfeld has it.

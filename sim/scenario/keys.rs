@@ -313,10 +313,14 @@ pub const CHAOS: &[Key] = &[
     key(
         "profile",
         Kind::Words(&["light", "heavy", "swarm"]),
-        "heavy: ten times the rate, with bursts; swarm: each family on or off for each seed.",
+        "heavy: ten times the rate, with bursts; swarm: each family on or off for each seed, those that are on share the rate.",
     ),
     key("window", Kind::Phrase("a part of the duration, as `10%..80%` or `5s..25s`"), "When its faults may fire."),
-    key("rate", Kind::Rate, "Incidents of all families together, before the profile's factor."),
+    key(
+        "rate",
+        Kind::Rate,
+        "Incidents of all listed families together, before the profile's factor; of ten where none are listed.",
+    ),
     key("length", Kind::Spread, "How long a fault lasts."),
     key("families", Kind::Own("a list of families"), "Kinds of faults; all that the system has by default."),
     key(

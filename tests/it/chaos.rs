@@ -48,6 +48,8 @@ fn a_plan_says_all_that_was_drawn_and_stays_within_its_window() {
         FaultFamily::Cluster,
         FaultFamily::Group,
         FaultFamily::Store,
+        FaultFamily::Load,
+        FaultFamily::Poison,
         FaultFamily::Redelivery,
     ];
     assert_eq!(reached, BTreeSet::from(expected));
@@ -62,8 +64,57 @@ fn a_swarm_switches_families_on_and_off() {
         assert!(!families.is_empty());
         families.iter().for_each(|family| *on.entry(family.family).or_default() += 1);
     }
-    assert_eq!(on.len(), 9);
+    assert_eq!(on.len(), 11);
     assert!(on.values().all(|count| (8..=32).contains(count)), "{on:?}");
+}
+
+/// Everything that a family has drawn, as it stands in the plan.
+fn drawn(plan: &Plan, but: &str) -> Vec<String> {
+    let others = plan.faults.iter().filter(|fault| !fault.name.starts_with(&format!("chaos/{but}-")));
+    others.map(|fault| format!("{} = {}", fault.name, fault.text)).collect()
+}
+
+#[test]
+fn a_family_more_leaves_alone_what_the_others_drew() {
+    let all = plans(&[]);
+    let others = FaultFamily::ALL.map(FaultFamily::name);
+    let others = others.iter().filter(|name| !["endpoint", "clock"].contains(name));
+    let others: Vec<String> = others.map(|name| format!("\"{name}\"")).collect();
+    assert_eq!(others.len(), 10, "as many as a file that lists none shares its rate among");
+    let without = plans(&[&format!("chaos.families=[{}]", others.join(","))]);
+    for (plan, without) in all.iter().zip(&without) {
+        assert_eq!(drawn(plan, "clock"), drawn(without, "clock"));
+        assert!(drawn(plan, "clock").len() < plan.faults.len() || plan.seed != Seed(0));
+    }
+}
+
+#[test]
+fn a_share_that_grows_adds_incidents_and_moves_none() {
+    let often = plans(&["chaos.families=[\"process\"]", "chaos.profile=heavy"]);
+    let seldom = plans(&["chaos.families=[\"process\", \"clock\"]", "chaos.profile=heavy"]);
+    for (often, seldom) in often.iter().zip(&seldom) {
+        let (often, seldom) = (drawn(often, "clock"), drawn(seldom, "clock"));
+        assert!(seldom.iter().all(|fault| often.contains(fault)), "{seldom:?} in {often:?}");
+        assert!(seldom.len() < often.len());
+    }
+}
+
+#[test]
+fn a_swarm_shares_the_rate_so_that_no_seed_is_empty() {
+    let plans = plans(&["chaos.profile=swarm"]);
+    let mut intervals = Vec::new();
+    for plan in &plans {
+        let families = &plan.chaos.as_ref().expect("drawn").families;
+        let together: f64 = families.iter().map(|family| 1.0 / family.interval.as_seconds()).sum();
+        // Every family alone lies between a half and twice of heavy, and so do all that are on together.
+        assert!((0.49..2.01).contains(&together), "seed {}: {together} incidents a second", plan.seed.0);
+        intervals.push(together);
+    }
+    intervals.sort_by(f64::total_cmp);
+    assert!(intervals[0] * 1.5 < intervals[intervals.len() - 1], "intensities vary: {intervals:?}");
+    let fired = |plan: &Plan| run(plan).0.faults.len();
+    let few = plans.iter().filter(|plan| fired(plan) < 5).count();
+    assert!(few <= 2, "{few} of {} seeds are nearly empty", plans.len());
 }
 
 /// Brokers that are down at each moment, whoever took them down, as the history tells it.

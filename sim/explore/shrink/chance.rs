@@ -109,8 +109,13 @@ pub fn proposals(failing: &Failing) -> Vec<Draft> {
 
 /// A fault that strikes always, for a shorter time.
 fn certain(draft: &Draft, name: &str, fault: &Sentence, keyword: &str) -> Vec<Draft> {
-    let always =
-        if fault.has("drop") { fault.without("rate").replace("drop", "cut") } else { fault.with(keyword, "100%") };
+    let always = if fault.has("drop") {
+        fault.without("rate").replace("drop", "cut")
+    } else if fault.has("fail") {
+        fault.without("rate")
+    } else {
+        fault.with(keyword, "100%")
+    };
     let length = fault.duration("for").map_or(1_000_000_000, |length| length.0);
     let lengths = (0..8).map(|halvings| Duration((length >> halvings).max(1_000_000)));
     lengths.map(|length| with_fault(draft, name, &always.with("for", length.to_string()))).collect()

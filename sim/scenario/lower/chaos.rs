@@ -2,7 +2,7 @@
 
 use crate::types::{Duration, Spread};
 
-use super::super::chaos::ChaosSpec;
+use super::super::chaos::{ChaosSpec, UNLISTED, workers};
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
@@ -31,6 +31,7 @@ impl Builder<'_> {
         let length = fields.spread("length", Spread::Exponential { mean: Duration::from_secs(4) });
         let budget = self.read_budget(&fields);
         let families = self.read_families(&fields, budget.as_ref());
+        let shares = if fields.item("families").is_some() { families.len().max(1) as u64 } else { UNLISTED };
         if self.plan.services.is_empty() {
             let title = "`[chaos]` in a system without services".to_string();
             self.report_chaos(item.key, title, "nobody to notice", "add a service");
@@ -38,7 +39,8 @@ impl Builder<'_> {
         }
         let expected = |service: usize| (self.expected_events(service) * 0.75) as u64;
         let expected_events = (0..self.plan.services.len()).map(expected).collect();
-        self.chaos = Some(ChaosSpec { profile, from, until, interval, length, families, budget, expected_events });
+        self.chaos =
+            Some(ChaosSpec { profile, from, until, interval, length, families, shares, budget, expected_events });
     }
 
     /// `10%..80%` of the duration, or `5s..25s`.
@@ -126,17 +128,41 @@ impl Builder<'_> {
             FaultFamily::Power => (!lossy).then_some("the budget allows no power loss"),
             FaultFamily::Group => self.plan.groups.is_empty().then_some("nobody consumes"),
             FaultFamily::Store => self.plan.stores.is_empty().then_some("there is no store"),
+            FaultFamily::Poison => self.missing_poison(budget),
+            FaultFamily::Load => {
+                let arrives = |service: &ServicePlan| matches!(service.trigger, Trigger::Requests(_));
+                (!self.plan.services.iter().any(arrives)).then_some("no service takes requests")
+            }
             FaultFamily::Process
             | FaultFamily::Disk
             | FaultFamily::Network
             | FaultFamily::Clock
             | FaultFamily::Cluster
             | FaultFamily::Endpoint
-            | FaultFamily::Load
-            | FaultFamily::Poison
             | FaultFamily::Redelivery => None,
         };
         missing.or((!is_built(family)).then_some("it is not built yet"))
+    }
+
+    fn missing_poison(&self, budget: Option<&Budget>) -> Option<&'static str> {
+        let (all, fit) = (workers(&self.plan, false).len(), workers(&self.plan, budget.is_some()).len());
+        match (all, fit) {
+            (0, _) => Some("no step is `work`"),
+            // What one service skips is lost for all behind it.
+            _ if budget.is_some() && self.nothing_may_be_parked() => {
+                Some("`parked` is not allowed, and poison is parked")
+            }
+            _ if fit < all => Some("a ladder skips, crashes or closes, which no promise survives"),
+            _ => None,
+        }
+    }
+
+    /// A ladder ends in dead letters, and a place that is owed the event does not take them for an answer.
+    fn nothing_may_be_parked(&self) -> bool {
+        self.plan.expectations.iter().any(|expectation| match expectation {
+            Expectation::Place(place) => place.parked == Tolerance::None && self.can_park(place.place),
+            Expectation::Service { .. } => false,
+        })
     }
 
     fn read_budget(&self, fields: &Fields) -> Option<Budget> {
@@ -234,7 +260,9 @@ fn is_built(family: FaultFamily) -> bool {
         | FaultFamily::Cluster
         | FaultFamily::Group
         | FaultFamily::Store
+        | FaultFamily::Load
+        | FaultFamily::Poison
         | FaultFamily::Redelivery => true,
-        FaultFamily::Endpoint | FaultFamily::Load | FaultFamily::Poison => false,
+        FaultFamily::Endpoint => false,
     }
 }

@@ -160,8 +160,8 @@ impl Builder<'_> {
         self.read_network(top);
         self.read_disk(top);
         self.read_faults(top);
-        self.read_chaos(top);
         self.read_expectations(top);
+        self.read_chaos(top);
         self.read_floors(top);
     }
 

@@ -90,7 +90,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (with("[cluster]", "[cluster]\nbroker-heartbeat-interval = \"10s\""), "S059", "every 10s"),
         // S009: not yet
         (with("[topic.dead]", "[endpoint.bank]"), "S009", "`endpoint` is not built yet"),
-        (chaos("families = [\"poison\"]"), "S009", "`family poison` is not built yet"),
+        (chaos("families = [\"endpoint\"]"), "S009", "`family endpoint` is not built yet"),
         // S077: what can be set
         (fault("at 5s set service.shop.rat to 5/s"), "S077", "did you mean `service.shop.rate`?"),
         (fault("at 5s set service.stock.rate to 5/s"), "S077", "it consumes what others send"),
@@ -118,6 +118,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("at 5s for 5s jump stock by 5s"), "S073", "done in an instant"),
         // S076: chaos
         (chaos("families = [\"netwrok\"]"), "S076", "did you mean `network`?"),
+        (chaos("families = [\"poison\"]"), "S076", "no step is `work`"),
         (chaos("families = []"), "S076", "nothing could go wrong"),
         (chaos("families = [\"power\"]"), "S076", "the budget allows no power loss"),
         (chaos("window = \"20s..10s\""), "S076", "no part of it"),

@@ -137,7 +137,10 @@ fn station(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Statio
             Action::Work { time, .. } => *time,
             Action::Store { store, .. } => plan.stores.get(*store as usize)?.latency,
             Action::Commit { .. } | Action::Respond => continue,
-            Action::Publish { .. } => return None,
+            // What the queue takes is not declared.
+            Action::Publish { .. } | Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => {
+                return None;
+            }
         };
         let of_step = moments_of(&spread)?;
         moments.mean += of_step.mean;

@@ -14,6 +14,7 @@ use crate::history::{Event, Happening};
 use crate::scenario::plan::Plan;
 use crate::types::metadata::PartitionState;
 use crate::types::note::{GroupState, Note, PositionReason};
+use crate::types::record::TransactionState;
 use crate::types::request::ErrorCode;
 use crate::types::*;
 
@@ -66,10 +67,17 @@ pub enum State {
     LadderUsed,
     /// An event arrived that fails in every `work`.
     PoisonArrived,
+    TransactionAborted,
+    /// A coordinator took over transactional ids from another.
+    TransactionCoordinatorChange,
+    /// A producer learnt that it has a successor, or that its transaction was ended for it.
+    ProducerFenced,
+    /// A consumer left out records that are not committed.
+    UncommittedRecordsLeftOut,
 }
 
 impl State {
-    pub const ALL: [State; 29] = [
+    pub const ALL: [State; 33] = [
         State::LeaderChange,
         State::LeaderChangeWithRecordsInFlight,
         State::LeaderChangeWithAlterPartitionInFlight,
@@ -99,6 +107,10 @@ impl State {
         State::CallerLeftUnknown,
         State::LadderUsed,
         State::PoisonArrived,
+        State::TransactionAborted,
+        State::TransactionCoordinatorChange,
+        State::ProducerFenced,
+        State::UncommittedRecordsLeftOut,
     ];
 }
 
@@ -201,6 +213,15 @@ impl StatesReached {
             Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
             Note::RungReached { .. } => State::LadderUsed,
             Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
+            Note::TransactionChanged { record, .. } if record.state == TransactionState::CompleteAbort => {
+                State::TransactionAborted
+            }
+            Note::TransactionCoordinatorLoaded { transactions } if 0 < *transactions => {
+                State::TransactionCoordinatorChange
+            }
+            Note::ProducerFenced { .. } => State::ProducerFenced,
+            // A marker takes one offset.
+            Note::PassedOver { from, to, .. } if from.plus(1) < *to => State::UncommittedRecordsLeftOut,
             Note::BecameLeader { .. }
             | Note::BecameFollower { .. }
             | Note::BatchAppended { .. }
@@ -242,7 +263,12 @@ impl StatesReached {
             | Note::FlowDone { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::Redelivered { .. } => return Vec::new(),
+            | Note::Redelivered { .. }
+            | Note::PassedOver { .. }
+            | Note::TransactionChanged { .. }
+            | Note::TransactionCoordinatorLoaded { .. }
+            | Note::ProducerInitialized { .. }
+            | Note::TransactionEnded { .. } => return Vec::new(),
         };
         vec![one]
     }
@@ -376,7 +402,13 @@ impl StatesReached {
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
             | Note::StoreAnswerLost { .. }
-            | Note::Redelivered { .. } => {}
+            | Note::Redelivered { .. }
+            | Note::PassedOver { .. }
+            | Note::TransactionChanged { .. }
+            | Note::TransactionCoordinatorLoaded { .. }
+            | Note::ProducerInitialized { .. }
+            | Note::TransactionEnded { .. }
+            | Note::ProducerFenced { .. } => {}
         }
     }
 }

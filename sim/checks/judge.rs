@@ -55,8 +55,9 @@ impl Judge {
     pub fn observe(&mut self, event: &Event) {
         if let Happening::Note(note) = &event.what {
             if note.is_of_clients() {
-                // Most events: of no interest to any invariant of the queue.
+                // Most events: of no interest to any invariant of the queue but those of its transactions.
                 self.trace.observe(event);
+                self.invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
                 return;
             }
             if self.controllers.is_late(event.node, note) {
@@ -87,7 +88,7 @@ impl Judge {
         }
         self.trace.count_records();
         let backlogged = Backlogged::of(&self.trace);
-        let judged = self.plan.places.iter().filter(|place| !self.is_offsets_topic(place));
+        let judged = self.plan.places.iter().filter(|place| !self.is_internal(place));
         let places: Vec<PlaceFates> =
             judged.map(|place| judge_place(&self.plan, &self.trace, &backlogged, place.id)).collect();
         let services: Vec<ServiceMetrics> =
@@ -214,9 +215,10 @@ impl Judge {
         named.filter(|fault| !fired(fault)).map(|fault| fault.id).collect()
     }
 
-    fn is_offsets_topic(&self, place: &PlacePlan) -> bool {
-        let last = self.plan.topics.last();
-        last.is_some_and(|topic| topic.place == place.id && topic.name.starts_with("__"))
+    /// A topic of the queue itself.
+    fn is_internal(&self, place: &PlacePlan) -> bool {
+        let mut topics = self.plan.topics.iter().filter(|topic| topic.name.starts_with("__"));
+        topics.any(|topic| topic.place == place.id)
     }
 
     /// The verdict of the whole run, with its reasons.

@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::types::record::{Marker, TransactionOutcome};
 use crate::types::*;
 
 /// One record of a leader's log.
@@ -43,6 +44,8 @@ pub struct ReplicaLog {
 #[derive(Clone, Debug, Default)]
 pub struct PartitionLog {
     contents: BTreeMap<LeaderEpoch, Segment>,
+    /// Transactional batches and markers, by epoch and first offset.
+    transactional: BTreeMap<(LeaderEpoch, Offset), TransactionalBatch>,
     pub replicas: BTreeMap<NodeId, ReplicaLog>,
     /// Those that ever were replicas, also while they are down.
     pub holders: BTreeSet<NodeId>,
@@ -58,6 +61,15 @@ pub struct PartitionLog {
 struct Segment {
     base: Offset,
     entries: Vec<Entry>,
+}
+
+/// A batch that counts only when its transaction is committed, or the marker that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionalBatch {
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub end: Offset,
+    pub marker: Option<Marker>,
 }
 
 /// Two contents at one (epoch, offset).
@@ -195,12 +207,46 @@ impl PartitionLog {
         })
     }
 
+    /// Transactional batches of the log that counts, in order, each with its first offset.
+    pub fn transactional(&self) -> impl Iterator<Item = (Offset, &TransactionalBatch)> {
+        self.counting.ranges.iter().flat_map(|range| {
+            let within = (range.epoch, range.start)..(range.epoch, range.end);
+            self.transactional.range(within).map(|((_, offset), batch)| (*offset, batch))
+        })
+    }
+
+    /// Where the log that counts holds records that are no effect: of aborted and of undecided transactions. In
+    /// order. A pass over the transactional batches, for the end of a run.
+    pub fn uncommitted(&self) -> Vec<std::ops::Range<Offset>> {
+        let mut open: BTreeMap<ProducerId, Vec<std::ops::Range<Offset>>> = BTreeMap::new();
+        let mut uncommitted = Vec::new();
+        for (offset, batch) in self.transactional() {
+            match batch.marker {
+                None => open.entry(batch.producer).or_default().push(offset..batch.end),
+                Some(marker) => {
+                    let ended = open.remove(&batch.producer).unwrap_or_default();
+                    if marker.outcome == TransactionOutcome::Abort {
+                        uncommitted.extend(ended);
+                    }
+                }
+            }
+        }
+        uncommitted.extend(open.into_values().flatten());
+        uncommitted.sort_by_key(|range| range.start);
+        uncommitted
+    }
+
     pub fn high_end(&self) -> Offset {
         self.counting.end()
     }
 
     /// Keeps a batch's contents, once.
     fn remember(&mut self, batch: &RecordBatch, now: Time) -> Option<Mismatch> {
+        if let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) {
+            let (producer, epoch, end) = (stamp.id, stamp.epoch, batch.end_offset());
+            let transactional = TransactionalBatch { producer, epoch, end, marker: batch.marker() };
+            self.transactional.insert((batch.leader_epoch, batch.base_offset), transactional);
+        }
         let segment = self
             .contents
             .entry(batch.leader_epoch)
@@ -218,6 +264,8 @@ impl PartitionLog {
                 segment.put(batch, records.iter().map(|record| (NO_EVENT, digest(record))), now)
             }
             Records::Metadata(records) => segment.put(batch, records.iter().map(|r| (NO_EVENT, digest(r))), now),
+            Records::Marker(marker) => segment.put(batch, std::iter::once((NO_EVENT, digest(marker))), now),
+            Records::Transactions(records) => segment.put(batch, records.iter().map(|r| (NO_EVENT, digest(r))), now),
         }
     }
 }

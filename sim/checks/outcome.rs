@@ -552,6 +552,12 @@ pub enum Invariant {
     OneLeaderPerEpoch,
     /// A fenced or stopping broker is not in the in-sync set and is not elected; epochs only go up.
     FencedIsOut,
+    /// `read_committed` returns all of what is committed and nothing else.
+    ReadsAreCommitted,
+    /// All partitions and the producer are told the same end of a transaction.
+    TransactionsAreAtomic,
+    /// A producer that has a successor writes nothing, and no identity is given out twice.
+    FencedProducersAreSilent,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

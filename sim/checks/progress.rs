@@ -186,6 +186,18 @@ impl ServiceProgress {
         self.drop_records(partition, &skipped, now);
     }
 
+    /// Offsets that hold nothing for this service: markers, and records of aborted transactions.
+    pub fn leave_out(&mut self, partition: TopicPartition, offsets: std::ops::Range<u64>, now: Time) {
+        self.advance(now);
+        let progress = self.partition(partition);
+        progress.delivered.insert(offsets.start, offsets.end);
+        let gone: Vec<u64> = offsets.filter(|offset| progress.through.insert(*offset)).collect();
+        for offset in &gone {
+            progress.started.insert(*offset);
+        }
+        self.drop_records(partition, &gone, now);
+    }
+
     /// The log that counts lost its records from `from` on.
     pub fn diverge(&mut self, partition: TopicPartition, from: Offset, now: Time) {
         self.advance(now);
@@ -470,6 +482,20 @@ mod tests {
         assert_little(&progress);
         assert_eq!(progress.peak, 10);
         assert_eq!(progress.age_max, Duration::from_millis(43));
+    }
+
+    #[test]
+    fn offsets_without_a_record_for_the_service_do_not_wait() {
+        let mut progress = progress(0.0);
+        progress.show(P0, 0..4, at(0));
+        progress.leave_out(P0, 1..3, at(5));
+        progress.leave_out(P0, 1..3, at(6));
+        assert_eq!(progress.unprocessed, 2);
+        progress.finish(P0, Offset(0), at(11));
+        progress.finish(P0, Offset(3), at(12));
+        progress.end(at(20));
+        assert_eq!((progress.unprocessed, progress.partition(P0).through.below), (0, 4));
+        assert_little(&progress);
     }
 
     #[test]

@@ -339,8 +339,13 @@ fn breaks_between_steps(why: GapWhy) -> bool {
 fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
     let steps = &plan.services.get(service.0 as usize)?.steps;
     let commit = steps.iter().position(|step| match step.action {
-        Action::Commit { .. } => true,
-        Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => false,
+        Action::Commit { .. } | Action::SendOffsets { .. } => true,
+        Action::Work { .. }
+        | Action::Store { .. }
+        | Action::Publish { .. }
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::EndTransaction => false,
     });
     commit.map(|step| step as u16)
 }

@@ -118,6 +118,7 @@ pub fn place_of(plan: &Plan, topic: TopicId) -> Option<PlaceId> {
 pub fn places_of_step(plan: &Plan, step: &StepPlan) -> Vec<PlaceId> {
     match &step.action {
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => Vec::new(),
+        Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
         Action::Publish { topic, .. } => place_of(plan, *topic).into_iter().collect(),
         Action::Store { operations, .. } => operations.iter().filter_map(table_written).collect(),
     }

@@ -288,7 +288,8 @@ impl Trace {
             | Note::Revoked { .. }
             | Note::Lost { .. }
             | Note::PositionSet { .. }
-            | Note::Polled { .. } => self.consumer(note, event),
+            | Note::Polled { .. }
+            | Note::PassedOver { .. } => self.consumer(note, event),
             Note::Arrived { .. }
             | Note::Attempted { .. }
             | Note::CallerSettled { .. }
@@ -322,7 +323,12 @@ impl Trace {
             | Note::Joined { .. }
             | Note::CommitSent { .. }
             | Note::CommitAnswered { .. }
-            | Note::StepExecuted { .. } => {}
+            | Note::StepExecuted { .. }
+            | Note::TransactionChanged { .. }
+            | Note::TransactionCoordinatorLoaded { .. }
+            | Note::ProducerInitialized { .. }
+            | Note::TransactionEnded { .. }
+            | Note::ProducerFenced { .. } => {}
         }
     }
 
@@ -432,6 +438,7 @@ impl Trace {
             Note::Polled { partition, from, to, .. } => {
                 progress.partition(*partition).delivered.insert(from.0, to.0);
             }
+            Note::PassedOver { partition, from, to, .. } => progress.leave_out(*partition, from.0..to.0, now),
             _ => {}
         }
     }
@@ -446,7 +453,13 @@ impl Trace {
         let mut repeated = Vec::new();
         for (partition, log) in self.logs.all() {
             let Some(place) = self.place_of(partition.topic) else { continue };
-            for (offset, entry) in log.entries().filter(|(_, entry)| entry.event != NO_EVENT) {
+            let uncommitted = log.uncommitted();
+            let counts = |offset: Offset| {
+                let at = uncommitted.partition_point(|range| range.end <= offset);
+                uncommitted.get(at).is_none_or(|range| offset < range.start)
+            };
+            let records = log.entries().filter(|(_, entry)| entry.event != NO_EVENT);
+            for (offset, entry) in records.filter(|(offset, _)| counts(*offset)) {
                 let Some(slot) = self.ledger.place_mut(entry.event, place) else { continue };
                 slot.count = slot.count.saturating_add(1);
                 if slot.count == 1 {
@@ -554,6 +567,7 @@ impl PlaceTrace {
                 | StoreStep::Add { .. } => false,
             }),
             Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });
         PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }
     }

@@ -480,6 +480,33 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .debug("outcome", effect)
             .peer(*caller),
         Note::StoreAnswerLost { event } => row("store-answer-lost").event(*event),
+        Note::PassedOver { group, partition, from, to } => {
+            row("passed-over").group(*group).partition(*partition).offset(*from).end_offset(*to)
+        }
+        Note::TransactionChanged { record, coordinator_epoch } => row("transaction-changed")
+            .number("transactional-id", record.id.0)
+            .number("producer-id", record.producer.0)
+            .number("producer-epoch", record.epoch.0)
+            .debug("outcome", record.state)
+            .partitions(&record.partitions)
+            .number("coordinator-epoch", coordinator_epoch.0),
+        Note::TransactionCoordinatorLoaded { transactions } => {
+            row("transaction-coordinator-loaded").number("transactions", *transactions)
+        }
+        Note::ProducerInitialized { transaction, producer, epoch, to } => row("producer-initialized")
+            .number("transactional-id", transaction.0)
+            .number("producer-id", producer.0)
+            .number("producer-epoch", epoch.0)
+            .peer(*to),
+        Note::TransactionEnded { transaction, producer, epoch, outcome } => row("transaction-ended")
+            .number("transactional-id", transaction.0)
+            .number("producer-id", producer.0)
+            .number("producer-epoch", epoch.0)
+            .debug("outcome", outcome),
+        Note::ProducerFenced { transaction, producer, epoch } => row("producer-fenced")
+            .number("transactional-id", transaction.0)
+            .number("producer-id", producer.0)
+            .number("producer-epoch", epoch.0),
     };
     row.fields
 }

@@ -8,3 +8,4 @@ pub mod group;
 pub mod log;
 pub mod partition;
 pub mod producer;
+pub mod transaction;

@@ -295,6 +295,11 @@ impl<'a> Incidents<'a> {
             2 if self.has_topics() => (FaultState::LeaderChange(self.any_partition(random)), early),
             3 if self.has_topics() => (FaultState::InSyncChange(self.any_partition(random)), early),
             4 if self.has_topics() => (FaultState::AlterPartition(self.any_partition(random)), early),
+            5 => match self.transactional(random) {
+                Some(service) if random.below(2) == 0 => (FaultState::TransactionOpen(service), early),
+                Some(service) => (FaultState::TransactionPrepared(service), early),
+                None => self.point(random),
+            },
             _ => self.point(random),
         };
         FaultTrigger::When { state, ordinal: Ordinal::These(vec![occurrence]), delay }
@@ -492,7 +497,10 @@ impl<'a> Incidents<'a> {
             0..3 if self.has_topics() => Target::Leader(self.partition(random)),
             3 if self.has_topics() => Target::Follower(self.partition(random)),
             4 => Target::Controller,
-            5 if !self.plan.groups.is_empty() => Target::Coordinator(self.group(random)),
+            5 if !self.plan.groups.is_empty() => match self.transactional(random) {
+                Some(service) if random.below(2) == 0 => Target::TransactionCoordinator(service),
+                Some(_) | None => Target::Coordinator(self.group(random)),
+            },
             6 => Target::Node(NodeId(1 + random.below(u64::from(self.plan.cluster.brokers)) as u16)),
             _ => Target::AnyBroker,
         }
@@ -525,12 +533,28 @@ impl<'a> Incidents<'a> {
     }
 
     fn has_topics(&self) -> bool {
-        1 < self.plan.topics.len()
+        !self.plan.own_topics().is_empty()
     }
 
-    /// Not the offsets topic, which is the last.
+    /// Not a topic of the queue itself.
     fn topic(&self, random: &mut Draw) -> TopicId {
-        self.plan.topics[random.below(self.plan.topics.len() as u64 - 1) as usize].id
+        let topics = self.plan.own_topics();
+        topics[random.below(topics.len() as u64) as usize].id
+    }
+
+    /// A service with transactions of the queue. Plans without one draw nothing for it.
+    fn transactional(&self, random: &mut Draw) -> Option<ServiceId> {
+        let services: Vec<ServiceId> = self
+            .plan
+            .services
+            .iter()
+            .filter(|service| service.transactional.is_some())
+            .map(|service| service.id)
+            .collect();
+        if services.is_empty() {
+            return None;
+        }
+        Some(services[random.below(services.len() as u64) as usize])
     }
 
     fn partition(&self, random: &mut Draw) -> PartitionSelector {

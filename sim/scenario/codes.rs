@@ -111,7 +111,7 @@ const CODES: &[(&str, &str)] = &[
     ),
     (
         "S057",
-        "A step cannot stand in a transaction.\n\nA transaction is one request to one store: rows and counters, all or nothing.",
+        "A step cannot stand in a transaction.\n\nA transaction is one request to one store: rows and counters, all or nothing. A kafka-transaction is what one producer publishes for one event and, with commit, its offset; one worker has one at a time.",
     ),
     (
         "S058",

@@ -4,7 +4,7 @@
 //! Settings of Kafka are read straight into the structs of `types::settings`; their defaults live there.
 
 use crate::types::settings::{
-    Acks, Assignor, BrokerSettings, ConsumerSettings, OffsetReset, ProducerSettings, TopicSettings,
+    Acks, Assignor, BrokerSettings, ConsumerSettings, IsolationLevel, OffsetReset, ProducerSettings, TopicSettings,
 };
 
 use super::values::{Kind, Scalar};
@@ -65,6 +65,11 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "offsets-retention" offsets_retention duration Kind::Duration, "Committed offsets of an empty group live so long.";
     "offsets-retention-check-interval" offsets_retention_check_interval duration Kind::Period, "Between two checks for expired offsets.";
     "offsets-topic-num-partitions" offsets_topic_num_partitions u16 COUNT16, "Partitions of the offsets topic; by default one for each group.";
+    "transaction-state-log-num-partitions" transaction_state_log_num_partitions u16 COUNT16, "Partitions of the transactions topic.";
+    "transaction-state-log-replication-factor" transaction_state_log_replication_factor u16 COUNT16, "Replicas of the transactions topic; by default 3, or all brokers if fewer.";
+    "transaction-state-log-min-isr" transaction_state_log_min_isr u16 COUNT16, "Replicas in sync without which no transaction goes on; by default 2.";
+    "transaction-max-timeout" transaction_max_timeout duration Kind::Duration, "Longest transaction-timeout of a producer.";
+    "transaction-abort-timed-out-transaction-cleanup-interval" transaction_abort_timed_out_transaction_cleanup_interval duration Kind::Duration, "Between two looks for transactions that have taken too long.";
     "offsets-topic-replication-factor" offsets_topic_replication_factor u16 COUNT16, "Replicas of the offsets topic; by default 3, or all brokers if fewer.";
     "log-retention-check-interval" log_retention_check_interval duration Kind::Period, "Between two checks for records beyond their retention.";
     "producer-id-expiration" producer_id_expiration duration Kind::Duration, "An idle producer is forgotten after this long.";
@@ -108,6 +113,7 @@ settings!(PRODUCER_SETTINGS: ProducerSettings {
     "reconnect-backoff" reconnect_backoff duration Kind::Duration, "First pause before connecting again.";
     "reconnect-backoff-max" reconnect_backoff_max duration Kind::Duration, "Longest pause before connecting again.";
     "metadata-max-age" metadata_max_age duration Kind::Duration, "Metadata is refreshed after this long.";
+    "transaction-timeout" transaction_timeout duration Kind::Duration, "A transaction that is open for longer is aborted.";
     "max-request-size" max_request_size size Kind::Size, "Most bytes in a request.";
 });
 
@@ -130,6 +136,7 @@ settings!(CONSUMER_SETTINGS: ConsumerSettings {
     "reconnect-backoff" reconnect_backoff duration Kind::Duration, "First pause before connecting again.";
     "reconnect-backoff-max" reconnect_backoff_max duration Kind::Duration, "Longest pause before connecting again.";
     "metadata-max-age" metadata_max_age duration Kind::Duration, "Metadata is refreshed after this long.";
+    "isolation-level" isolation_level isolation Kind::Words(&["read_uncommitted", "read_committed"]), "Whether records of aborted and open transactions are read.";
     "partition-assignment-strategy" partition_assignment_strategy assignor Kind::Words(ASSIGNORS), "How partitions are dealt to members.";
 });
 
@@ -151,6 +158,13 @@ impl Scalar {
             "earliest" => OffsetReset::Earliest,
             "latest" => OffsetReset::Latest,
             _ => OffsetReset::None,
+        }
+    }
+
+    fn isolation(&self) -> IsolationLevel {
+        match self.text() {
+            "read_committed" => IsolationLevel::ReadCommitted,
+            _ => IsolationLevel::ReadUncommitted,
         }
     }
 
@@ -271,11 +285,6 @@ pub const CONSUME: &[Key] = &[
     later("static-membership", Kind::Boolean, "Members keep their identity over restarts (KIP-345)."),
     later("library", Kind::Words(&["java", "librdkafka", "kafkajs"]), "Whose defaults and auto-commit rules."),
     later("group-protocol", Kind::Words(&["classic", "consumer"]), "Protocol of the group (KIP-848)."),
-    later(
-        "isolation-level",
-        Kind::Words(&["read_uncommitted", "read_committed"]),
-        "Whether records of open transactions are read.",
-    ),
 ];
 
 /// Keys of triggers that this version does not have.

@@ -50,6 +50,22 @@ pub struct Plan {
     pub floors: Vec<FloorPlan>,
 }
 
+/// Name of the topic that transaction coordinators keep their states in. Kafka: __transaction_state.
+pub const TRANSACTIONS: &str = "__transactions";
+
+impl Plan {
+    /// Topics of the file, without those of the queue itself, which come last.
+    pub fn own_topics(&self) -> &[TopicPlan] {
+        let own = self.topics.iter().take_while(|topic| !topic.name.starts_with("__")).count();
+        &self.topics[..own]
+    }
+
+    /// Absent when no service has transactions of the queue.
+    pub fn transactions_topic(&self) -> Option<TopicId> {
+        self.topics.iter().rev().find(|topic| topic.name == TRANSACTIONS).map(|topic| topic.id)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ClusterPlan {
@@ -141,7 +157,7 @@ pub struct DiskSettings {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TopicPlan {
     pub id: TopicId,
-    /// `__offsets` for the offsets topic, which always is the last topic.
+    /// `__offsets` for the offsets topic, which always is the last topic; before it `__transactions`, if there are any.
     pub name: String,
     pub place: PlaceId,
     pub owner: Option<String>,
@@ -213,6 +229,8 @@ pub struct ServicePlan {
     pub ladder: Vec<Rung>,
     /// Settings of each producer; steps refer to them by index. All publish steps with equal settings share one.
     pub producers: Vec<ProducerSettings>,
+    /// Which of the producers is the one with transactions, if the steps have some.
+    pub transactional: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,6 +351,15 @@ pub enum Action {
         wait: bool,
     },
     Respond,
+    /// From here to the next `EndTransaction`, what the transactional producer is given is committed as one.
+    BeginTransaction,
+    /// The offset of the event is committed with the transaction.
+    SendOffsets {
+        /// The group learns who commits, and refuses who is not a member any more. KIP-447.
+        group_metadata: bool,
+    },
+    /// Commits.
+    EndTransaction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -96,7 +96,14 @@ fn service() -> Value {
     let mut step = sentence(&STEPS);
     if let Some(Value::Object(properties)) = step.get_mut("properties") {
         let inner = sentence(&STEPS);
-        properties.insert("transaction".into(), json!({ "type": ["array", "object", "string"], "items": inner, "description": "One store, all or nothing." }));
+        let transaction = json!({ "type": ["array", "object", "string"], "items": inner, "description": "One store, all or nothing." });
+        properties.insert("transaction".into(), transaction.clone());
+        let mut inner = sentence(&STEPS);
+        if let Some(Value::Object(properties)) = inner.get_mut("properties") {
+            properties.insert("transaction".into(), transaction);
+        }
+        properties.insert("kafka-transaction".into(), json!({ "type": ["array", "object", "string"], "items": inner, "description": "What is published, and with `commit` the offset, all or nothing." }));
+        properties.insert("group-metadata".into(), json!({ "type": "boolean", "default": true, "description": "Of a kafka-transaction: the group refuses offsets of who is no member any more." }));
     }
     keys.insert("steps".into(), many("What is done for each event.", step));
     keys.insert("on-failure".into(), many("What happens when a step fails; the last rung is final.", sentence(&RUNGS)));

@@ -215,6 +215,12 @@ fn action(action: &Action, service: &ServicePlan, plan: &Plan) -> Result<(), Str
         }
         Action::Commit { every: CommitEvery::Records(0), .. } => Err("it commits every 0 records".into()),
         Action::Commit { every: CommitEvery::Interval(Duration::ZERO), .. } => Err("it commits without pause".into()),
+        Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => {
+            let number = service.transactional.ok_or("a transaction without a producer for it")?;
+            known(service.producers.len(), usize::from(number), "producer")?;
+            need(service.workers == 1, || "a transaction with several workers".into())?;
+            need(plan.transactions_topic().is_some(), || "transactions without their topic".into())
+        }
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => Ok(()),
     }
 }
@@ -295,8 +301,15 @@ fn state(state: &FaultState, plan: &Plan) -> Result<(), String> {
         | FaultState::InSyncChange(of)
         | FaultState::UnderMinInSync(of)
         | FaultState::AlterPartition(of) => topic(of.topic, plan),
+        FaultState::TransactionOpen(id) | FaultState::TransactionPrepared(id) => transactional(*id, plan),
         FaultState::Fired(id) | FaultState::Healed(id) => known(plan.faults.len(), usize::from(id.0), "fault"),
     }
+}
+
+fn transactional(id: ServiceId, plan: &Plan) -> Result<(), String> {
+    known(plan.services.len(), usize::from(id.0), "service")?;
+    let has_some = plan.services[usize::from(id.0)].transactional.is_some() && plan.transactions_topic().is_some();
+    need(has_some, || "its service has no transactions".into())
 }
 
 fn target(aim: &Target, plan: &Plan) -> Result<(), String> {
@@ -307,6 +320,7 @@ fn target(aim: &Target, plan: &Plan) -> Result<(), String> {
             topic(of.topic, plan)
         }
         Target::Coordinator(id) => group(*id, plan),
+        Target::TransactionCoordinator(id) => transactional(*id, plan),
         Target::Owner { partition, group: id } => topic(partition.topic, plan).and_then(|()| group(*id, plan)),
         Target::AnyOf(_, set) => target(set, plan),
         Target::AnyBroker

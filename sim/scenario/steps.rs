@@ -33,6 +33,9 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
         }
         Action::Commit { wait, .. } => vec![(if *wait { "commit" } else { "commit-async" }, String::new())],
         Action::Respond => vec![("respond", "ok".into())],
+        Action::BeginTransaction => vec![("begin-transaction", String::new())],
+        Action::SendOffsets { .. } => vec![("commit", String::new())],
+        Action::EndTransaction => vec![("end-transaction", String::new())],
     }
 }
 

@@ -44,6 +44,10 @@ pub struct Flow {
     pub again: bool,
     /// A present row ended the list early.
     pub skipped: bool,
+    /// Its offset is part of the open transaction.
+    pub offset_sent: bool,
+    /// The group has refused its offset: this process is no member any more, or of another round.
+    pub refused: bool,
     pub state: FlowState,
 }
 
@@ -85,6 +89,10 @@ pub enum FlowState {
         wait: bool,
     },
     DeadLetterBackoff(TimerKey),
+    SendingOffsets,
+    EndingTransaction,
+    /// Its step has failed; the transaction is being aborted before the failure goes to the ladder.
+    Aborting,
 }
 
 /// When a timer is due, and a number that keeps the order of equal times.
@@ -114,6 +122,8 @@ impl Flow {
             counted: arrival.again,
             again: arrival.again,
             skipped: false,
+            offset_sent: false,
+            refused: false,
             state: FlowState::Begin,
         }
     }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::commits::CommitToken;
 use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
-use crate::kafka::producer::{Producer, SendOutcome};
+use crate::kafka::producer::{Producer, SendOutcome, TransactionEvent};
 use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
 use crate::types::note::StepOutcome;
-use crate::types::request::{Request, Response};
+use crate::types::request::{ErrorCode, Request, Response};
 use crate::types::*;
 
 /// The consumer has this channel, and the next one for its coordinator.
@@ -25,6 +25,8 @@ pub struct Service {
     interpreter: Interpreter,
     consumer: Option<Consumer>,
     producers: Vec<Producer>,
+    /// Which of them has transactions.
+    transactional: Option<usize>,
     /// Commits of the consumer under the names the interpreter gave them.
     commits: BTreeMap<CommitId, CommitToken>,
 }
@@ -47,7 +49,15 @@ impl Service {
         };
         let producers = own.producers.iter().zip(0u16..).map(|(settings, number)| {
             let channel = Channel(FIRST_PRODUCER_CHANNEL.0 + number as u8);
-            Producer::new(settings.clone(), channel, bootstrap.clone(), topics_of(own, number), guards)
+            let (settings, bootstrap, topics) = (settings.clone(), bootstrap.clone(), topics_of(own, number));
+            match own.transactional {
+                // An instance keeps its identity over restarts: whoever comes back fences what it was.
+                Some(transactional) if transactional == number => {
+                    let id = TransactionalId(instance.0);
+                    Producer::transactional(settings, channel, bootstrap, topics, guards, id)
+                }
+                Some(_) | None => Producer::new(settings, channel, bootstrap, topics, guards),
+            }
         });
         let producers: Vec<Producer> = producers.collect();
         assert!(
@@ -56,6 +66,7 @@ impl Service {
         );
         Service {
             interpreter: Interpreter::new(Arc::clone(&plan), index, instance),
+            transactional: own.transactional.map(usize::from),
             consumer,
             producers,
             commits: BTreeMap::new(),
@@ -147,7 +158,11 @@ impl Service {
         loop {
             if let Some(ask) = self.interpreter.next_ask(step) {
                 self.perform(ask, step);
-            } else if !self.hear_producers() && !self.hear_consumer(step) && !self.hear_closed(step) {
+            } else if !self.hear_producers()
+                && !self.hear_transaction(step)
+                && !self.hear_consumer(step)
+                && !self.hear_closed(step)
+            {
                 break;
             }
         }
@@ -164,6 +179,17 @@ impl Service {
                 let commit = self.expect_consumer().commit(offsets, wait, step);
                 self.commits.insert(commit, token);
             }
+            Ask::SendOffsets { offsets, group_metadata } => {
+                let consumer = self.expect_consumer();
+                let (group, membership) = (consumer.group(), consumer.group_metadata());
+                if group_metadata && membership.is_none() {
+                    // The member is in no round of its group: there is nothing to sign with.
+                    return self.interpreter.handle_offsets_sent(Err(ErrorCode::UnknownMemberId));
+                }
+                let membership = membership.filter(|_| group_metadata);
+                self.expect_transactional().send_offsets(group, membership, offsets, step);
+            }
+            Ask::EndTransaction(outcome) => self.expect_transactional().end_transaction(outcome, step),
             Ask::FinishRevocation => self.expect_consumer().finish_revocation(step),
             Ask::Close => {
                 if let Some(consumer) = &mut self.consumer {
@@ -191,6 +217,20 @@ impl Service {
             }
         }
         heard
+    }
+
+    fn hear_transaction(&mut self, step: &mut Step) -> bool {
+        let Some(number) = self.transactional else { return false };
+        let Some(event) = self.producers[number].take_transaction_event() else { return false };
+        match event {
+            TransactionEvent::OffsetsSent(result) => self.interpreter.handle_offsets_sent(result),
+            TransactionEvent::Ended(result) => self.interpreter.handle_transaction_ended(result.ok(), step),
+            TransactionEvent::Fenced => {
+                let ask = self.interpreter.handle_fatal();
+                self.perform(ask, step);
+            }
+        }
+        true
     }
 
     fn hear_consumer(&mut self, step: &mut Step) -> bool {
@@ -237,6 +277,11 @@ impl Service {
         self.producers.get_mut(usize::from(channel.0 - FIRST_PRODUCER_CHANNEL.0))
     }
 
+    fn expect_transactional(&mut self) -> &mut Producer {
+        let number = self.transactional.expect("only a service with transactions has some to end");
+        &mut self.producers[number]
+    }
+
     fn expect_consumer(&mut self) -> &mut Consumer {
         self.consumer.as_mut().expect("only a consuming service polls and commits")
     }
@@ -258,7 +303,10 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         | Action::Work { .. }
         | Action::Store { .. }
         | Action::Commit { .. }
-        | Action::Respond => None,
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction => None,
     });
     let dead_letters = service.ladder.iter().filter_map(|rung| match *rung {
         Rung::DeadLetter { topic, producer, .. } if producer == number => Some(topic),

@@ -19,6 +19,7 @@ use super::intake::Intake;
 use super::retreat::{Phase, Revoking};
 use crate::scenario::plan::{Action, CommitEvery, ConsumePlan, Plan, ServicePlan, Trigger, WorkerOrder};
 use crate::types::note::{Note, StepOutcome};
+use crate::types::record::TransactionOutcome;
 use crate::types::request::{CallResponse, Response, StoreResponse};
 use crate::types::*;
 
@@ -43,6 +44,13 @@ pub enum Ask {
         wait: bool,
     },
     FinishRevocation,
+    /// Offsets become part of the open transaction; say whether they were taken.
+    SendOffsets {
+        offsets: Vec<(TopicPartition, Offset)>,
+        group_metadata: bool,
+    },
+    /// Say when it is over.
+    EndTransaction(TransactionOutcome),
     /// Leave the group, flush what is buffered; say when both are through.
     Close,
     Exit {
@@ -93,6 +101,8 @@ pub struct Interpreter {
     /// The rest of that batch.
     pub(super) held: VecDeque<Arrival>,
     pub(super) revoking: Option<Revoking>,
+    /// Whose transaction is open, or being ended.
+    pub(super) transaction: Option<FlowId>,
     pub(super) phase: Phase,
 }
 
@@ -146,6 +156,7 @@ impl Interpreter {
             uncommitted_batch: None,
             held: VecDeque::new(),
             revoking: None,
+            transaction: None,
             phase: Phase::Created,
             plan,
         }
@@ -287,6 +298,9 @@ impl Interpreter {
                 | FlowState::JumpToEnd
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
+                | FlowState::SendingOffsets
+                | FlowState::EndingTransaction
+                | FlowState::Aborting
                 | FlowState::DeadLettering { .. } => panic!("a timer belongs to a flow that waits for it"),
             }
         }
@@ -397,7 +411,10 @@ impl Interpreter {
             | Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
-            | Action::Respond => None,
+            | Action::Respond
+            | Action::BeginTransaction
+            | Action::SendOffsets { .. }
+            | Action::EndTransaction => None,
         })?;
         // Even a commit that fails at once lets time pass.
         Some(self.commits.last() + interval.max(Duration::from_millis(1)))

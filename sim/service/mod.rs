@@ -18,6 +18,7 @@ mod steps;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 pub use callers::Callers;
 pub use instance::{Service, service_of, topics_of};

@@ -331,6 +331,9 @@ impl Interpreter {
                 | FlowState::Storing { .. }
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
+                | FlowState::SendingOffsets
+                | FlowState::EndingTransaction
+                | FlowState::Aborting
                 | FlowState::DeadLettering { .. } => {}
             }
         }
@@ -339,7 +342,7 @@ impl Interpreter {
 
 /// The member is not in this round of its group any more, or the round is ending. Kafka: CommitFailedException and
 /// RebalanceInProgressException.
-fn is_fencing(error: ErrorCode) -> bool {
+pub(super) fn is_fencing(error: ErrorCode) -> bool {
     matches!(error, ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::RebalanceInProgress)
 }
 

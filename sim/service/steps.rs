@@ -60,6 +60,9 @@ impl Interpreter {
                 | FlowState::CommitBackoff(_)
                 | FlowState::Backoff(_)
                 | FlowState::DeadLettering { .. }
+                | FlowState::SendingOffsets
+                | FlowState::EndingTransaction
+                | FlowState::Aborting
                 | FlowState::DeadLetterBackoff(_) => panic!("a flow that waits was run"),
             };
             match begun {
@@ -99,6 +102,9 @@ impl Interpreter {
         if let Action::Commit { every, wait } = plan.action {
             return Some(self.begin_commit(id, every, wait, step));
         }
+        if let Action::SendOffsets { group_metadata } = plan.action {
+            return Some(self.begin_offsets(id, group_metadata, step));
+        }
         step.note(Note::StepReached { service: service.id, step: flow.step, event: flow.message.event });
         Some(match &plan.action {
             Action::Work { time, errors, poison } => self.begin_work(id, time, *errors, *poison, step),
@@ -116,7 +122,9 @@ impl Interpreter {
                 }
                 Begun::Finished(StepOutcome::Done)
             }
-            Action::Commit { .. } => unreachable!("begun above"),
+            Action::BeginTransaction => self.begin_transaction(id),
+            Action::EndTransaction => self.end_transaction(id),
+            Action::Commit { .. } | Action::SendOffsets { .. } => unreachable!("begun above"),
         })
     }
 
@@ -131,7 +139,9 @@ impl Interpreter {
                 jump_to_end(flow, service);
                 None
             }
-            StepOutcome::Failed | StepOutcome::Unknown if !commits => Some(self.climb(id, service, step)),
+            StepOutcome::Failed | StepOutcome::Unknown if !commits => {
+                Some(self.abort_first(id).unwrap_or_else(|| self.climb(id, service, step)))
+            }
             // A refused commit takes nothing back; whoever owns the partition now decides.
             StepOutcome::Done | StepOutcome::Failed | StepOutcome::Unknown => {
                 flow.step += 1;
@@ -335,8 +345,12 @@ pub(super) fn is_for(step: &StepPlan, message: &Message) -> bool {
 /// On to the next `commit` or `respond`, or to the end of the list.
 pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
     let ends = |step: &StepPlan| match step.action {
-        Action::Commit { .. } | Action::Respond => is_for(step, &flow.message),
-        Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } => false,
+        Action::Commit { .. } | Action::SendOffsets { .. } | Action::Respond => is_for(step, &flow.message),
+        Action::Work { .. }
+        | Action::Store { .. }
+        | Action::Publish { .. }
+        | Action::BeginTransaction
+        | Action::EndTransaction => false,
     };
     let behind = usize::from(flow.step) + 1;
     let found = service.steps.iter().skip(behind).position(ends).map(|index| behind + index);

@@ -80,6 +80,30 @@ guards! {
     FetchPositionCheck = "G22", "FetchCollector";
     /// An offset commit is answered when it is replicated.
     CommitAfterReplication = "G25", "GroupMetadataManager.storeOffsets";
+    /// A leader takes a transactional batch only when the coordinator knows of the partition.
+    TransactionVerification = "T1", "KIP-890 part 1";
+    /// Every transaction has a producer epoch of its own, so that what is late falls into none.
+    TransactionEpoch = "T2", "KIP-890 part 2, KAFKA-17754";
+    /// What was verified is good for the transaction it was verified in, not for a later one.
+    VerificationToken = "T4", "KAFKA-14884";
+    /// A leader refuses transactional batches of an older producer epoch.
+    ProducerEpochCheck = "T5", "KIP-98, ProducerAppendInfo.checkProducerEpoch";
+    /// Offsets of a transaction are refused when they come from an expired member or an old generation.
+    TransactionalGenerationFencing = "T6", "KIP-447";
+    /// A consumer is not told a committed offset while a transaction may still change it.
+    StableOffsets = "T7", "KIP-447";
+    /// A new transaction coordinator goes on with what its predecessor had decided.
+    ResumeDecided = "T9", "TransactionMarkerChannelManager, TransactionStateManager.loadTransactionsForTxnTopicPartition";
+    /// A marker of a deposed transaction coordinator is refused.
+    CoordinatorEpochCheck = "T10", "KAFKA-9144, ProducerAppendInfo.checkCoordinatorEpoch";
+    /// A marker that comes again is accepted.
+    RepeatedMarker = "T11", "KAFKA-19999";
+    /// The last stable offset is where the first undecided record stands, and that one is not read.
+    StableOffsetIsExclusive = "T14", "Redpanda issue 3036";
+    /// A transaction bounds the last stable offset until its marker is replicated.
+    UnreplicatedMarker = "T15", "KAFKA-5121";
+    /// A consumer leaves aborted records out up to the marker of their transaction, and reads what follows.
+    AbortedFilter = "T16", "brod issue 659";
 }
 
 impl std::fmt::Display for Guard {

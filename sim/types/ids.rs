@@ -51,6 +51,8 @@ id! {
     ProducerEpoch(u16), "";
     /// Running number of a record within (producer id, epoch, partition), from 0, wrapping after `i32::MAX`.
     Sequence(u32), "";
+    /// Who a producer is over its restarts: the number of the node it runs on. Kafka: transactional.id.
+    TransactionalId(u16), "x";
     /// Round of a classic group. Kafka: generation id.
     Generation(u32), "";
     /// Member of a group; given by the coordinator, unique in a run.
@@ -107,6 +109,9 @@ impl LeaderEpoch {
 }
 
 impl Sequence {
+    /// Of a batch that has no place in its producer's sequence. Kafka: RecordBatch.NO_SEQUENCE.
+    pub const NONE: Sequence = Sequence(u32::MAX);
+
     /// The sequence `count` records later; wraps from `i32::MAX` to 0. Kafka: DefaultRecordBatch.incrementSequence.
     pub fn plus(self, count: u32) -> Sequence {
         Sequence((self.0 + count) & 0x7FFF_FFFF)

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::record::{TransactionOutcome, TransactionRecord};
 use super::request::ErrorCode;
 use super::settings::Acks;
 use super::*;
@@ -310,6 +311,45 @@ pub enum Note {
         message: Message,
         source: Option<(TopicPartition, Offset)>,
     },
+
+    // --- transactions ---
+    /// A consumer goes on behind offsets that hold nothing for its application: markers, and records of aborted
+    /// transactions.
+    PassedOver {
+        group: GroupId,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+    },
+    /// The coordinator has a new state of a transactional id on all in-sync replicas.
+    TransactionChanged {
+        record: Box<TransactionRecord>,
+        coordinator_epoch: LeaderEpoch,
+    },
+    /// The coordinator has read its log and serves.
+    TransactionCoordinatorLoaded {
+        transactions: u16,
+    },
+    /// The coordinator gave a producer its identity; everybody with an older epoch is fenced.
+    ProducerInitialized {
+        transaction: TransactionalId,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+        to: NodeId,
+    },
+    /// A producer ended its transaction and was told so.
+    TransactionEnded {
+        transaction: TransactionalId,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+        outcome: TransactionOutcome,
+    },
+    /// A producer will never write again: another one with its transactional id has begun, or its transaction timed out.
+    ProducerFenced {
+        transaction: TransactionalId,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+    },
 }
 
 impl Note {
@@ -339,6 +379,9 @@ impl Note {
                 | Note::EffectApplied { .. }
                 | Note::StoreAnswerLost { .. }
                 | Note::Redelivered { .. }
+                | Note::PassedOver { .. }
+                | Note::TransactionEnded { .. }
+                | Note::ProducerFenced { .. }
         )
     }
 }

@@ -76,12 +76,69 @@ pub struct GroupMember {
     pub assignment: Vec<TopicPartition>,
 }
 
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionOutcome {
+    Commit,
+    Abort,
+}
+
+/// A control record: the end of its producer's transaction in this partition. Kafka: EndTransactionMarker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Marker {
+    pub outcome: TransactionOutcome,
+    /// Leader epoch of the partition of the transactions topic whose leader decided.
+    pub coordinator_epoch: LeaderEpoch,
+}
+
+/// An entry of the index that a `read_committed` fetch carries: records of the producer from here to its next marker
+/// are not to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AbortedTransaction {
+    pub producer: ProducerId,
+    pub first_offset: Offset,
+}
+
+/// A record of the transactions topic: the whole state of one transactional id. Kafka: TransactionLogValue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionRecord {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub timeout: Duration,
+    pub state: TransactionState,
+    /// What the transaction has touched, sorted.
+    pub partitions: Vec<TopicPartition>,
+    /// Wall clock of the coordinator when the transaction began; zero outside of one.
+    pub started: Time,
+}
+
+/// Kafka: TransactionState.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionState {
+    /// *Meaning:* the id has a producer and no transaction. *Leaves to:* `Ongoing` when a partition is added.
+    Empty,
+    /// *Meaning:* partitions are being written. *Leaves to:* a prepared state by EndTxn, its timeout, or a new producer.
+    Ongoing,
+    /// *Meaning:* decided, for good; markers are on their way. *Leaves to:* `CompleteCommit` when all are written.
+    PrepareCommit,
+    /// *Meaning:* decided, for good; markers are on their way. *Leaves to:* `CompleteAbort` when all are written.
+    PrepareAbort,
+    /// *Meaning:* over. *Leaves to:* `Ongoing` or `Empty`.
+    CompleteCommit,
+    /// *Meaning:* over. *Leaves to:* `Ongoing` or `Empty`.
+    CompleteAbort,
+}
+
 /// The content of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Records {
     Messages(Vec<Record>),
     Groups(Vec<Group>),
     Metadata(Vec<MetadataRecord>),
+    /// A control batch.
+    Marker(Marker),
+    Transactions(Vec<TransactionRecord>),
 }
 
 impl Records {
@@ -90,6 +147,8 @@ impl Records {
             Records::Messages(records) => records.len() as u64,
             Records::Groups(records) => records.len() as u64,
             Records::Metadata(records) => records.len() as u64,
+            Records::Marker(_) => 1,
+            Records::Transactions(records) => records.len() as u64,
         }
     }
 
@@ -99,6 +158,8 @@ impl Records {
             Records::Messages(records) => ByteCount(records.iter().map(|r| u64::from(r.message.size)).sum()),
             Records::Groups(records) => ByteCount(70 * records.len() as u64),
             Records::Metadata(records) => ByteCount(70 * records.len() as u64),
+            Records::Marker(_) => ByteCount(78),
+            Records::Transactions(records) => ByteCount(100 * records.len() as u64),
         }
     }
 }
@@ -116,11 +177,23 @@ pub struct RecordBatch {
 }
 
 /// Identity and place of a batch in its producer's sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerStamp {
     pub id: ProducerId,
     pub epoch: ProducerEpoch,
+    /// [`Sequence::NONE`] for markers and for offsets committed by a transaction.
     pub base_sequence: Sequence,
+    /// Part of a transaction.
+    pub transactional: bool,
+}
+
+/// Epochs end at `i16::MAX`, so one word says epoch and kind.
+impl Hash for ProducerStamp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.id.0);
+        state.write_u16(self.epoch.0 | u16::from(self.transactional) << 15);
+        state.write_u32(self.base_sequence.0);
+    }
 }
 
 impl RecordBatch {
@@ -130,13 +203,26 @@ impl RecordBatch {
     }
 
     pub fn last_sequence(&self) -> Option<Sequence> {
-        self.producer.map(|stamp| stamp.base_sequence.plus(self.records.count() as u32 - 1))
+        let stamp = self.producer.filter(|stamp| stamp.base_sequence != Sequence::NONE)?;
+        Some(stamp.base_sequence.plus(self.records.count() as u32 - 1))
     }
 
     pub fn messages(&self) -> &[Record] {
         match &*self.records {
             Records::Messages(records) => records,
-            Records::Groups(_) | Records::Metadata(_) => &[],
+            Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) | Records::Transactions(_) => &[],
         }
+    }
+
+    /// The end of a transaction, when this is a control batch.
+    pub fn marker(&self) -> Option<Marker> {
+        match &*self.records {
+            Records::Marker(marker) => Some(*marker),
+            Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Transactions(_) => None,
+        }
+    }
+
+    pub fn is_transactional(&self) -> bool {
+        self.producer.is_some_and(|stamp| stamp.transactional)
     }
 }

@@ -3,7 +3,8 @@
 //! A client knows only what a response told it; there is no other way to learn anything.
 
 use super::metadata::{BrokerRegistration, MetadataRecord};
-use super::settings::Acks;
+use super::record::{AbortedTransaction, TransactionOutcome};
+use super::settings::{Acks, IsolationLevel};
 use super::*;
 
 /// Kafka's error names. `None` is success.
@@ -43,6 +44,16 @@ pub enum ErrorCode {
     RebalanceInProgress,
     InvalidSessionTimeout,
     FencedQuorumEpoch,
+    InvalidTxnState,
+    InvalidProducerIdMapping,
+    ConcurrentTransactions,
+    TransactionCoordinatorFenced,
+    /// KIP-588: another producer with the same transactional id has begun.
+    ProducerFenced,
+    /// A transaction may still change the offset. KIP-447.
+    UnstableOffsetCommit,
+    TransactionAbortable,
+    InvalidTransactionTimeout,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +63,12 @@ pub enum Request {
     Fetch(FetchRequest),
     ListOffsets(ListOffsetsRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
-    InitProducerId,
+    InitProducerId {
+        /// `None` from a producer that is idempotent and no more.
+        transaction: Option<InitTransaction>,
+    },
     FindCoordinator {
-        group: GroupId,
+        key: CoordinatorKey,
     },
     JoinGroup(JoinGroupRequest),
     SyncGroup(SyncGroupRequest),
@@ -71,6 +85,8 @@ pub enum Request {
     OffsetFetch {
         group: GroupId,
         partitions: Vec<TopicPartition>,
+        /// Refuse rather than tell an offset that an open transaction may change. KIP-447.
+        require_stable: bool,
     },
     BrokerRegistration(BrokerRegistrationRequest),
     BrokerHeartbeat(BrokerHeartbeatRequest),
@@ -89,6 +105,14 @@ pub enum Request {
     Call(Message),
     /// A service asks a store for one atomic transaction.
     Store(StoreRequest),
+    /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
+    AddPartitionsToTxn(AddPartitionsToTxnRequest),
+    EndTxn(EndTxnRequest),
+    /// From the coordinator to the leaders of what the transactions have touched.
+    WriteTxnMarkers {
+        markers: Vec<TransactionMarker>,
+    },
+    TxnOffsetCommit(TxnOffsetCommitRequest),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,23 +122,68 @@ pub enum Response {
     Fetch(FetchResponse),
     ListOffsets(Vec<ListedOffset>),
     OffsetForLeaderEpoch(Vec<EpochEndOffset>),
-    InitProducerId { error: ErrorCode, id: ProducerId, epoch: ProducerEpoch },
-    FindCoordinator { error: ErrorCode, coordinator: NodeId },
+    InitProducerId {
+        error: ErrorCode,
+        id: ProducerId,
+        epoch: ProducerEpoch,
+    },
+    FindCoordinator {
+        error: ErrorCode,
+        coordinator: NodeId,
+    },
     JoinGroup(JoinGroupResponse),
-    SyncGroup { error: ErrorCode, assignment: Vec<TopicPartition> },
+    SyncGroup {
+        error: ErrorCode,
+        assignment: Vec<TopicPartition>,
+    },
     Heartbeat(ErrorCode),
     LeaveGroup(ErrorCode),
-    OffsetCommit { error: ErrorCode },
-    OffsetFetch { error: ErrorCode, offsets: Vec<CommittedOffset> },
-    BrokerRegistration { error: ErrorCode, broker_epoch: BrokerEpoch },
+    OffsetCommit {
+        error: ErrorCode,
+    },
+    OffsetFetch {
+        error: ErrorCode,
+        offsets: Vec<CommittedOffset>,
+    },
+    BrokerRegistration {
+        error: ErrorCode,
+        broker_epoch: BrokerEpoch,
+    },
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AlterPartition(AlterPartitionResponse),
-    AllocateProducerIds { error: ErrorCode, first: ProducerId, count: u64 },
-    Vote { epoch: QuorumEpoch, leader: Option<NodeId>, granted: bool },
-    BeginQuorumEpoch { error: ErrorCode, epoch: QuorumEpoch },
+    AllocateProducerIds {
+        error: ErrorCode,
+        first: ProducerId,
+        count: u64,
+    },
+    Vote {
+        epoch: QuorumEpoch,
+        leader: Option<NodeId>,
+        granted: bool,
+    },
+    BeginQuorumEpoch {
+        error: ErrorCode,
+        epoch: QuorumEpoch,
+    },
     FetchQuorum(FetchQuorumResponse),
     Call(CallResponse),
     Store(StoreResponse),
+    AddPartitionsToTxn {
+        error: ErrorCode,
+    },
+    /// With the identity for the next transaction.
+    EndTxn {
+        error: ErrorCode,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+    },
+    /// For each marker, for each of its partitions.
+    WriteTxnMarkers {
+        errors: Vec<Vec<ErrorCode>>,
+    },
+    TxnOffsetCommit {
+        error: ErrorCode,
+    },
 }
 
 // --- clients and brokers ---
@@ -149,6 +218,8 @@ pub struct PartitionMetadata {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProduceRequest {
+    /// Of the producer; its batches are part of a transaction then.
+    pub transactional_id: Option<TransactionalId>,
     pub acks: Acks,
     pub timeout: Duration,
     /// At most one batch for each partition.
@@ -173,6 +244,8 @@ pub struct FetchRequest {
     pub partitions: Vec<FetchPartition>,
     /// Running number of this fetch on its connection. Kafka: fetch session epoch.
     pub session_epoch: u32,
+    /// How far a consumer may read; followers read everything.
+    pub isolation_level: IsolationLevel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -206,6 +279,8 @@ pub struct FetchedPartition {
     pub log_start_offset: Offset,
     /// The follower's log differs from the leader's after this point. KIP-595.
     pub diverging: Option<DivergingEpoch>,
+    /// With `read_committed`: which of the batches belong to aborted transactions, by first offset.
+    pub aborted: Vec<AbortedTransaction>,
     pub batches: Vec<RecordBatch>,
 }
 
@@ -218,6 +293,8 @@ pub struct DivergingEpoch {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListOffsetsRequest {
     pub earliest: bool,
+    /// What "latest" means: the high watermark or the last stable offset.
+    pub isolation_level: IsolationLevel,
     pub partitions: Vec<(TopicPartition, Option<LeaderEpoch>)>,
 }
 
@@ -295,6 +372,57 @@ pub struct CommittedOffset {
     /// `None` in an answer: the group has committed nothing for this partition.
     pub offset: Option<Offset>,
     pub leader_epoch: Option<LeaderEpoch>,
+}
+
+// --- transactions ---
+
+/// Whose coordinator is looked for. Kafka: CoordinatorType.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CoordinatorKey {
+    Group(GroupId),
+    Transaction(TransactionalId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InitTransaction {
+    pub id: TransactionalId,
+    /// Kafka: `transaction.timeout.ms`.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AddPartitionsToTxnRequest {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub partitions: Vec<TopicPartition>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndTxnRequest {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub outcome: TransactionOutcome,
+}
+
+/// The end of one transaction in some of its partitions. Kafka: WritableTxnMarker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransactionMarker {
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub coordinator_epoch: LeaderEpoch,
+    pub outcome: TransactionOutcome,
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// Offsets that are committed when the transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TxnOffsetCommitRequest {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub commit: OffsetCommitRequest,
 }
 
 // --- brokers and controllers ---
@@ -488,7 +616,7 @@ impl Request {
             Request::Fetch(_) => RequestKind::Fetch,
             Request::ListOffsets(_) => RequestKind::ListOffsets,
             Request::OffsetForLeaderEpoch(_) => RequestKind::OffsetForLeaderEpoch,
-            Request::InitProducerId => RequestKind::InitProducerId,
+            Request::InitProducerId { .. } => RequestKind::InitProducerId,
             Request::FindCoordinator { .. } => RequestKind::FindCoordinator,
             Request::JoinGroup(_) => RequestKind::JoinGroup,
             Request::SyncGroup(_) => RequestKind::SyncGroup,
@@ -505,6 +633,10 @@ impl Request {
             Request::FetchQuorum(_) => RequestKind::FetchQuorum,
             Request::Call(_) => RequestKind::Call,
             Request::Store(_) => RequestKind::Store,
+            Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
+            Request::EndTxn(_) => RequestKind::EndTxn,
+            Request::WriteTxnMarkers { .. } => RequestKind::WriteTxnMarkers,
+            Request::TxnOffsetCommit(_) => RequestKind::TxnOffsetCommit,
         }
     }
 
@@ -520,14 +652,16 @@ impl Request {
                 combine(first.partition.number(), first.fetch_offset.0 << 20 ^ u64::from(fetch.session_epoch))
             }),
             Request::FetchQuorum(fetch) => combine(u64::from(fetch.replica.0), fetch.fetch_offset.0),
-            Request::OffsetCommit(commit) => {
-                commit.offsets.iter().fold(u64::from(commit.group.0), |identity, committed| {
-                    combine(
-                        combine(identity, committed.partition.number()),
-                        committed.offset.map_or(0, |offset| offset.0),
-                    )
-                })
+            Request::OffsetCommit(commit) => identity_of_commit(commit),
+            Request::TxnOffsetCommit(commit) => combine(u64::from(commit.id.0), identity_of_commit(&commit.commit)),
+            Request::AddPartitionsToTxn(add) => {
+                let of_producer = combine(add.producer.0, u64::from(add.epoch.0));
+                add.partitions.iter().fold(of_producer, |identity, partition| combine(identity, partition.number()))
             }
+            Request::EndTxn(end) => combine(end.producer.0, u64::from(end.epoch.0)),
+            Request::WriteTxnMarkers { markers } => markers
+                .iter()
+                .fold(0, |identity, marker| combine(combine(identity, marker.producer.0), u64::from(marker.epoch.0))),
             Request::Call(message) => message.event.0,
             Request::Store(store) => combine(store.message.event.0, store.attempt),
             _ => 0,
@@ -562,6 +696,13 @@ impl Response {
     }
 }
 
+fn identity_of_commit(commit: &OffsetCommitRequest) -> u64 {
+    use random::combine;
+    commit.offsets.iter().fold(u64::from(commit.group.0), |identity, committed| {
+        combine(combine(identity, committed.partition.number()), committed.offset.map_or(0, |offset| offset.0))
+    })
+}
+
 /// Names of requests, as `kind` of a link rule writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -588,4 +729,8 @@ pub enum RequestKind {
     FetchQuorum,
     Call,
     Store,
+    AddPartitionsToTxn,
+    EndTxn,
+    WriteTxnMarkers,
+    TxnOffsetCommit,
 }

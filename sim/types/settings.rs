@@ -51,6 +51,14 @@ pub struct BrokerSettings {
     /// Batches remembered per idempotent producer and partition. Kafka: ProducerStateEntry.NUM_BATCHES_TO_RETAIN.
     pub producer_batches_retained: u16,
     pub eligible_leader_replicas_version: u16,
+    /// Kafka has 50. One for each service with transactions is enough here.
+    pub transaction_state_log_num_partitions: u16,
+    pub transaction_state_log_replication_factor: u16,
+    pub transaction_state_log_min_isr: u16,
+    /// Longest `transaction.timeout.ms` a producer may ask for.
+    pub transaction_max_timeout: Duration,
+    /// Between two looks for transactions that have taken too long.
+    pub transaction_abort_timed_out_transaction_cleanup_interval: Duration,
 }
 
 impl Default for BrokerSettings {
@@ -81,6 +89,11 @@ impl Default for BrokerSettings {
             producer_id_expiration: Duration::from_secs(86_400),
             producer_batches_retained: 5,
             eligible_leader_replicas_version: 1,
+            transaction_state_log_num_partitions: 1,
+            transaction_state_log_replication_factor: 3,
+            transaction_state_log_min_isr: 2,
+            transaction_max_timeout: Duration::from_secs(900),
+            transaction_abort_timed_out_transaction_cleanup_interval: Duration::from_secs(10),
         }
     }
 }
@@ -135,6 +148,8 @@ pub struct ProducerSettings {
     pub reconnect_backoff_max: Duration,
     pub metadata_max_age: Duration,
     pub max_request_size: ByteCount,
+    /// A transaction that is open for longer is aborted by its coordinator.
+    pub transaction_timeout: Duration,
 }
 
 impl Default for ProducerSettings {
@@ -156,6 +171,7 @@ impl Default for ProducerSettings {
             reconnect_backoff_max: Duration::from_secs(1),
             metadata_max_age: Duration::from_secs(300),
             max_request_size: ByteCount(1 << 20),
+            transaction_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -167,6 +183,17 @@ pub enum OffsetReset {
     Earliest,
     Latest,
     None,
+}
+
+/// Kafka: `isolation.level`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IsolationLevel {
+    /// Everything that is replicated, also what is aborted or undecided.
+    #[default]
+    ReadUncommitted,
+    /// What is decided, without what was aborted.
+    ReadCommitted,
 }
 
 /// Kafka: `partition.assignment.strategy`, the part built so far.
@@ -201,6 +228,7 @@ pub struct ConsumerSettings {
     pub reconnect_backoff_max: Duration,
     pub metadata_max_age: Duration,
     pub partition_assignment_strategy: Assignor,
+    pub isolation_level: IsolationLevel,
 }
 
 impl Default for ConsumerSettings {
@@ -225,6 +253,7 @@ impl Default for ConsumerSettings {
             reconnect_backoff_max: Duration::from_secs(1),
             metadata_max_age: Duration::from_secs(300),
             partition_assignment_strategy: Assignor::Range,
+            isolation_level: IsolationLevel::ReadUncommitted,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::scenario::plan::*;
 use crate::types::note::{GroupState, Note};
+use crate::types::record::TransactionState;
 use crate::types::*;
 
 use super::roles::{Roles, selects};
@@ -115,6 +116,22 @@ impl Armed {
                 }
                 None
             }
+            FaultState::TransactionOpen(service) | FaultState::TransactionPrepared(service) => {
+                let Note::TransactionChanged { record, .. } = note else { return None };
+                let instance = NodeId(record.id.0);
+                let is_open = matches!(state, FaultState::TransactionOpen(_));
+                let meant = match record.state {
+                    TransactionState::Ongoing => is_open,
+                    TransactionState::PrepareCommit | TransactionState::PrepareAbort => !is_open,
+                    TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {
+                        false
+                    }
+                };
+                if !meant || !plan.services[service.0 as usize].instances.contains(&instance) {
+                    return None;
+                }
+                Some(instance)
+            }
             FaultState::Fired(_) | FaultState::Healed(_) => return None,
         };
         self.occurrences += 1;
@@ -157,7 +174,9 @@ fn at_step(
     let chosen = |step: u16| match selector {
         StepSelector::Index(index) => index == step,
         StepSelector::Any => true,
-        StepSelector::Commit => matches!(steps[step as usize].action, Action::Commit { .. }),
+        StepSelector::Commit => {
+            matches!(steps[step as usize].action, Action::Commit { .. } | Action::SendOffsets { .. })
+        }
         StepSelector::Poll => false,
         StepSelector::Effect => has_judged_effect(&steps[step as usize].action, plan),
     };
@@ -190,6 +209,17 @@ fn at_step(
             let meant = selector == StepSelector::Commit || steps.iter().enumerate().any(commits);
             meant.then_some(*by)
         }
+        // Decided: the producer of the instance is not told yet.
+        (Side::Inside, Note::TransactionChanged { record, .. })
+            if record.state == TransactionState::PrepareCommit
+                && plan.services[service.0 as usize].instances.contains(&NodeId(record.id.0)) =>
+        {
+            let ends = |(index, step): (usize, &StepPlan)| {
+                matches!(step.action, Action::EndTransaction) && chosen(index as u16)
+            };
+            let meant = selector == StepSelector::Commit || steps.iter().enumerate().any(ends);
+            meant.then_some(NodeId(record.id.0))
+        }
         (Side::Inside, Note::ProduceAnswered { partition, to, .. })
             if plan.services[service.0 as usize].instances.contains(to) =>
         {
@@ -203,7 +233,7 @@ fn at_step(
 }
 
 fn commits_by_step(steps: &[StepPlan]) -> bool {
-    steps.iter().any(|step| matches!(step.action, Action::Commit { .. }))
+    steps.iter().any(|step| matches!(step.action, Action::Commit { .. } | Action::SendOffsets { .. }))
 }
 
 fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
@@ -226,5 +256,6 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
+        Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
     }
 }

@@ -175,6 +175,10 @@ fn is_for_controller(kind: RequestKind) -> bool {
         | RequestKind::LeaveGroup
         | RequestKind::OffsetCommit
         | RequestKind::OffsetFetch
+        | RequestKind::AddPartitionsToTxn
+        | RequestKind::EndTxn
+        | RequestKind::WriteTxnMarkers
+        | RequestKind::TxnOffsetCommit
         | RequestKind::Call
         | RequestKind::Store => false,
     }
@@ -188,6 +192,7 @@ fn broker_config(plan: &Plan, node: NodeId, guards: Guards) -> BrokerConfig {
         settings: plan.cluster.settings.clone(),
         topics: topic_settings(plan),
         offsets_topic: plan.topics.last().expect("the offsets topic is always planned").id,
+        transactions_topic: plan.transactions_topic(),
         groups: plan.groups.iter().map(|group| group.id).collect(),
         guards,
     }

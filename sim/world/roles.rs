@@ -11,6 +11,9 @@ use crate::types::*;
 pub struct Roles {
     offsets_topic: TopicId,
     offsets_partitions: u16,
+    /// The transactions topic and its partitions.
+    transactions: Option<(TopicId, u16)>,
+    first_instances: BTreeMap<ServiceId, NodeId>,
     brokers: Vec<NodeId>,
     voters: Vec<NodeId>,
     pub controller: Option<NodeId>,
@@ -50,6 +53,15 @@ impl Roles {
         Roles {
             offsets_topic: offsets.id,
             offsets_partitions: offsets.settings.partitions,
+            transactions: plan.transactions_topic().and_then(|id| {
+                let topic = plan.topics.iter().find(|topic| topic.id == id)?;
+                Some((id, topic.settings.partitions))
+            }),
+            first_instances: plan
+                .services
+                .iter()
+                .filter_map(|service| Some((service.id, *service.instances.first()?)))
+                .collect(),
             brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
             voters: plan.cluster.controllers.clone(),
             controller: None,
@@ -90,6 +102,9 @@ impl Roles {
             Note::Polled { group, partition, to, count, .. } => {
                 self.positions.insert((*group, *partition), *to);
                 open.flows += i64::from(*count);
+            }
+            Note::PassedOver { group, partition, to, .. } => {
+                self.positions.insert((*group, *partition), *to);
             }
             Note::Abandoned { count, .. } => open.flows -= i64::from(*count),
             // A call says that it started when it comes in.
@@ -158,6 +173,12 @@ impl Roles {
             Target::Controllers => self.voters.clone(),
             Target::Coordinator(group) => {
                 let partition = TopicPartition::new(self.offsets_topic, group.0 % self.offsets_partitions);
+                self.partitions.get(&partition).and_then(|state| state.leader).into_iter().collect()
+            }
+            Target::TransactionCoordinator(service) => {
+                let Some((topic, partitions)) = self.transactions else { return Vec::new() };
+                let instance = self.first_instances.get(service).map_or(0, |node| node.0);
+                let partition = TopicPartition::new(topic, instance % partitions);
                 self.partitions.get(&partition).and_then(|state| state.leader).into_iter().collect()
             }
             Target::Owner { partition, group } => {

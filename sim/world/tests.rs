@@ -111,6 +111,7 @@ pub fn shop() -> Plan {
                 ],
                 ladder: vec![Rung::Refuse],
                 producers: vec![ProducerSettings::default()],
+                transactional: None,
             },
             ServicePlan {
                 id: STOCK,
@@ -138,6 +139,7 @@ pub fn shop() -> Plan {
                 ],
                 ladder: vec![Rung::Block { backoff: "100ms..5s".parse().unwrap() }],
                 producers: Vec::new(),
+                transactional: None,
             },
         ],
         faults: Vec::new(),

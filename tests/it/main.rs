@@ -17,3 +17,4 @@ mod shards;
 mod shrink;
 mod sweep;
 mod tidy;
+mod transactions;

@@ -10,9 +10,12 @@
 mod acknowledged_is_durable;
 mod candidates_complete;
 mod fenced_is_out;
+mod fenced_producers_are_silent;
 mod logs_match;
 mod offsets_ordered;
 mod one_leader_per_epoch;
+mod reads_are_committed;
+mod transactions_are_atomic;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +33,16 @@ pub struct Invariants {
     candidates_complete: candidates_complete::CandidatesComplete,
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
+    /// Of the queue's transactions; `None` where there are none.
+    transactions: Option<TransactionInvariants>,
     found: Found,
+}
+
+#[derive(Clone, Debug)]
+struct TransactionInvariants {
+    reads_are_committed: reads_are_committed::ReadsAreCommitted,
+    transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic,
+    fenced_producers_are_silent: fenced_producers_are_silent::FencedProducersAreSilent,
 }
 
 /// Violations found so far.
@@ -63,6 +75,11 @@ impl Invariants {
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
+            transactions: plan.transactions_topic().map(|_| TransactionInvariants {
+                reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
+                transactions_are_atomic: Default::default(),
+                fenced_producers_are_silent: Default::default(),
+            }),
             found: Found::default(),
         }
     }
@@ -80,6 +97,7 @@ impl Invariants {
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
     ) {
+        self.of_transactions(event, logs, incidents);
         self.offsets_ordered.after(event, logs, &mut self.found);
         self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found);
         self.candidates_complete.after(event, logs, incidents, &mut self.found);
@@ -88,8 +106,21 @@ impl Invariants {
         self.fenced_is_out.after(event, &mut self.found);
     }
 
+    /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
+    pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+        self.of_transactions(event, logs, incidents);
+    }
+
     pub fn violations(&self) -> &[InvariantViolation] {
         &self.found.violations
+    }
+
+    fn of_transactions(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);
+            transactions.transactions_are_atomic.after(event, &mut self.found);
+            transactions.fenced_producers_are_silent.after(event, logs, &mut self.found);
+        }
     }
 }
 

@@ -10,3 +10,4 @@ mod fates;
 mod invariants;
 mod metrics;
 mod story;
+mod transactions;

@@ -141,6 +141,7 @@ fn shop() -> ServicePlan {
         ],
         ladder: vec![Rung::Refuse],
         producers: vec![ProducerSettings::default()],
+        transactional: None,
     }
 }
 
@@ -171,6 +172,7 @@ fn billing(operation: StoreStep) -> ServicePlan {
             Rung::DeadLetter { topic: TopicId(1), producer: 0, wait: true },
         ],
         producers: vec![ProducerSettings::default()],
+        transactional: None,
     }
 }
 

@@ -198,6 +198,16 @@ impl Scenario {
                 let cure = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
                 return Err(format!("a handler is for service `{service}`, which {} does not have{cure}", family.name));
             }
+            let mut plans = family.cells.iter().map(|cell| cell.plan(Seed(0)));
+            let is_transactional = |plan: scenario::plan::Plan| {
+                plan.services.iter().any(|other| other.name == *service && other.transactional.is_some())
+            };
+            if plans.any(is_transactional) {
+                return Err(format!(
+                    "a handler is for service `{service}`, whose steps are a `kafka-transaction`: handlers have no \
+                     transactions yet; remove the handler, or write \"publish\" and \"commit\" without a transaction"
+                ));
+            }
         }
         Ok(family)
     }

@@ -34,8 +34,8 @@ pub enum Parked {
     Produce { from: ReplyTo, answers: Vec<ProducePartitionResponse>, remaining: u32 },
     /// Until there is enough to read.
     Fetch { from: ReplyTo, request: Box<FetchRequest> },
-    /// The group coordinator answers when it can.
-    Group { from: ReplyTo },
+    /// A coordinator answers when it can.
+    Coordinator { from: ReplyTo },
 }
 
 impl Connections {
@@ -72,7 +72,7 @@ impl Connections {
     pub fn waiting_fetch(&self, connection: ConnectionId) -> Option<&FetchRequest> {
         match self.busy[self.place(connection)?].1.parked.as_ref()? {
             Parked::Fetch { request, .. } => Some(request),
-            Parked::Produce { .. } | Parked::Group { .. } => None,
+            Parked::Produce { .. } | Parked::Coordinator { .. } => None,
         }
     }
 

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use super::transactions::Verified;
 use super::*;
-use crate::kafka::group::CoordinatorAppend;
-use crate::types::record::Records;
+use crate::kafka::group::{CoordinatorAppend, Transaction};
+use crate::types::record::{ProducerStamp, Records};
 
 impl Broker {
     /// Runs the group coordinator, frees the connections it has answered, and appends what it wants to write.
@@ -32,7 +33,7 @@ impl Broker {
     pub(super) fn release_answered(&mut self, said: usize, step: &Step) {
         for output in &step.out.0[said..] {
             if let Output::Effect(Effect::Reply { to, .. }) = output
-                && let Some(Parked::Group { from }) = self.connections.parked(to.connection)
+                && let Some(Parked::Coordinator { from }) = self.connections.parked(to.connection)
                 && from.correlation == to.correlation
             {
                 self.connections.release(to.connection);
@@ -52,12 +53,18 @@ impl Broker {
         let batch = RecordBatch {
             base_offset: Offset::ZERO,
             leader_epoch: LeaderEpoch::default(),
-            producer: None,
+            producer: append.transaction.map(|transaction| ProducerStamp {
+                id: transaction.producer,
+                epoch: transaction.epoch,
+                base_sequence: Sequence::NONE,
+                transactional: true,
+            }),
             records: Arc::new(Records::Groups(append.records)),
         };
         let ticket = AckTicket::Coordinator(append.token.0);
+        let token = append.transaction.and_then(|transaction| transaction.token);
         let partition = &mut self.slots[place].partition;
-        let produced = partition.produce(&batch, Acks::All, ticket, None, &self.image, step);
+        let produced = partition.produce_verified(&batch, token, Acks::All, ticket, None, &self.image, step);
         if produced == Produced::Parked {
             self.coordinator_appends.insert(append.token, place);
             self.coordinator_deadlines.push_back((step.time() + OFFSETS_COMMIT_TIMEOUT, append.token));
@@ -68,6 +75,54 @@ impl Broker {
             Produced::Answered { error: ErrorCode::None, base_offset } => Some(Ok(base_offset)),
             Produced::Answered { error, .. } => Some(Err(error)),
         }
+    }
+
+    /// A producer commits offsets of a group with its transaction. First the transaction has to know of the offsets topic.
+    pub(super) fn handle_txn_offset_commit(&mut self, from: ReplyTo, commit: TxnOffsetCommitRequest, step: &mut Step) {
+        let partition = self.offsets_partition(commit.commit.group);
+        let stamp = (commit.id, commit.producer, commit.epoch);
+        let batch = RecordBatch {
+            base_offset: Offset::ZERO,
+            leader_epoch: LeaderEpoch::default(),
+            producer: Some(ProducerStamp {
+                id: commit.producer,
+                epoch: commit.epoch,
+                base_sequence: Sequence::NONE,
+                transactional: true,
+            }),
+            records: Arc::new(Records::Groups(Vec::new())),
+        };
+        let tokens = self.begin_verification([(partition, &batch)]);
+        if tokens.is_empty() {
+            self.stage_offsets(from, commit, &tokens, ErrorCode::None, step);
+        } else {
+            self.verify(from, Request::TxnOffsetCommit(commit), stamp, tokens, step);
+        }
+    }
+
+    pub(super) fn stage_offsets(
+        &mut self,
+        from: ReplyTo,
+        commit: TxnOffsetCommitRequest,
+        tokens: &Verified,
+        error: ErrorCode,
+        step: &mut Step,
+    ) {
+        if error != ErrorCode::None {
+            return step.reply(from, Response::TxnOffsetCommit { error });
+        }
+        let token = tokens.get(&self.offsets_partition(commit.commit.group)).copied();
+        let transaction = Transaction { producer: commit.producer, epoch: commit.epoch, token };
+        self.connections.park(from.connection, Parked::Coordinator { from }, None);
+        self.coordinate(step, |coordinator, step| {
+            coordinator.handle_transactional_commit(from, &commit, transaction, step)
+        });
+    }
+
+    pub(super) fn offsets_partition(&self, group: GroupId) -> TopicPartition {
+        let topic = self.config.offsets_topic;
+        let count = self.config.topics.get(&topic).map_or(1, |settings| settings.partitions.max(1));
+        TopicPartition::new(topic, group.0 % count)
     }
 
     pub(super) fn finish_coordinator_append(

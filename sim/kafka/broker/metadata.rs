@@ -39,6 +39,8 @@ impl Broker {
             self.drop_stale_proposals();
         }
         self.notice_catch_up(step);
+        // Markers may have found their leaders.
+        self.advance_transactions(step);
     }
 
     /// The first roles are taken when the log has been read up to the registration.
@@ -82,6 +84,9 @@ impl Broker {
         }
         if id.topic == self.config.offsets_topic && led != leads {
             self.hand_over_groups(id, place, leads, step);
+        }
+        if Some(id.topic) == self.config.transactions_topic && led != leads {
+            self.hand_over_transactions(id, place, leads, step);
         }
         self.settle(place, step);
     }

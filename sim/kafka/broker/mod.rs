@@ -18,11 +18,13 @@ mod replication;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::kafka::group::{AppendToken, Coordinator, CoordinatorConfig};
 use crate::kafka::partition::{AckTicket, FinishedAck, FollowerReader, Partition, PartitionSettings, Produced};
+use crate::kafka::transaction::{TransactionConfig, TransactionCoordinator, TransactionToken};
 use crate::types::metadata::{BrokerRegistration, ClusterImage};
 use crate::types::request::*;
 use crate::types::settings::{Acks, BrokerSettings, TopicSettings};
@@ -34,6 +36,7 @@ use controller_link::ControllerLink;
 use fetchers::Fetchers;
 use lifecycle::{Lifecycle, Order};
 use quorum::QuorumObserver;
+use transactions::TransactionWork;
 
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -44,6 +47,8 @@ pub struct BrokerConfig {
     /// The offsets topic among them.
     pub topics: BTreeMap<TopicId, TopicSettings>,
     pub offsets_topic: TopicId,
+    /// Absent when no producer is transactional.
+    pub transactions_topic: Option<TopicId>,
     pub groups: Vec<GroupId>,
     pub guards: Guards,
 }
@@ -61,6 +66,8 @@ pub struct Broker {
     /// Appends of the coordinator that are not replicated yet, and where.
     coordinator_appends: BTreeMap<AppendToken, usize>,
     coordinator_deadlines: VecDeque<(Time, AppendToken)>,
+    transactions: TransactionCoordinator,
+    work: TransactionWork,
     quorum: QuorumObserver,
     lifecycle: Lifecycle,
     link: ControllerLink,
@@ -108,6 +115,7 @@ impl Broker {
     pub fn new(config: BrokerConfig) -> Broker {
         let settings = &config.settings;
         let offsets = config.topics.get(&config.offsets_topic);
+        let transactions = config.transactions_topic.and_then(|topic| config.topics.get(&topic));
         let registration =
             BrokerRegistration { broker: config.id, incarnation: Incarnation::default(), rack: config.rack };
         Broker {
@@ -125,6 +133,15 @@ impl Broker {
             }),
             coordinator_appends: BTreeMap::new(),
             coordinator_deadlines: VecDeque::new(),
+            transactions: TransactionCoordinator::new(TransactionConfig {
+                topic: config.transactions_topic,
+                partitions: transactions.map_or(1, |topic| topic.partitions.max(1)),
+                timeout_max: settings.transaction_max_timeout,
+                expiry_interval: settings.transaction_abort_timed_out_transaction_cleanup_interval,
+                channel: MARKER_CHANNEL,
+                guards: config.guards,
+            }),
+            work: TransactionWork::default(),
             quorum: QuorumObserver::new(config.id, config.voters.clone(), settings.controller_quorum_request_timeout),
             lifecycle: Lifecycle::new(
                 registration,
@@ -196,6 +213,10 @@ impl Broker {
         if let Some((time, name)) = self.coordinator.next_deadline() {
             consider(Some(time), name);
         }
+        consider(self.next_verification_deadline(), "transaction verification timeout");
+        if let Some((time, name)) = self.next_transaction_deadline() {
+            consider(Some(time), name);
+        }
         Some(next)
     }
 
@@ -244,6 +265,8 @@ impl Broker {
                 self.quorum.handle_response(correlation, fetch, step);
                 self.apply_metadata(step);
             }
+            Response::AddPartitionsToTxn { error } => self.handle_verified(correlation, error, step),
+            Response::WriteTxnMarkers { errors } => self.handle_markers_written(from, correlation, errors, step),
             Response::AlterPartition(answer) => self.handle_alter_partition(correlation, &answer, step),
             Response::AllocateProducerIds { error, first, count } => {
                 self.link.handle_producer_ids(correlation, error, first, count, step);
@@ -264,6 +287,8 @@ impl Broker {
             LIFECYCLE_CHANNEL => self.lifecycle.handle_disconnected(peer, step),
             CONTROLLER_CHANNEL => self.link.handle_disconnected(peer, step),
             FETCH_CHANNEL => self.lose_fetch(peer, step),
+            VERIFICATION_CHANNEL => self.lose_verifications(peer, step),
+            MARKER_CHANNEL => self.lose_markers(peer, step),
             _ => {}
         }
         self.advance_clients(step);
@@ -303,6 +328,7 @@ impl Broker {
             self.expire_request(connection, step);
         }
         self.expire_coordinator_appends(step);
+        self.handle_transaction_timeout(step);
         if self.coordinator.next_deadline().is_some_and(|(time, _)| time <= now) {
             self.coordinate(step, |coordinator, step| coordinator.handle_timeout(step));
         }
@@ -360,11 +386,12 @@ impl Broker {
         }
     }
 
-    /// The offsets topic is compacted and never loses by age.
+    /// The topics of coordinators are compacted and never lose by age.
     fn enforce_retention(&mut self, only: Option<TopicId>, step: &mut Step) {
         for slot in &mut self.slots {
             let topic = slot.partition.id().topic;
-            if topic != self.config.offsets_topic && only.is_none_or(|only| only == topic) {
+            let is_internal = topic == self.config.offsets_topic || Some(topic) == self.config.transactions_topic;
+            if !is_internal && only.is_none_or(|only| only == topic) {
                 slot.partition.enforce_retention(step);
             }
         }
@@ -433,6 +460,11 @@ impl Broker {
                 let result = if ack.error == ErrorCode::None { Ok(ack.base_offset) } else { Err(ack.error) };
                 self.finish_coordinator_append(AppendToken(token), result, step);
             }
+            AckTicket::Transaction(token) => {
+                let result = if ack.error == ErrorCode::None { Ok(ack.base_offset) } else { Err(ack.error) };
+                self.finish_transaction_append(TransactionToken(token), result, step);
+            }
+            AckTicket::Marker { request, index } => self.finish_marker(request, index, ack.error, step),
         }
     }
 }
@@ -441,6 +473,9 @@ const QUORUM_CHANNEL: Channel = Channel(0);
 const LIFECYCLE_CHANNEL: Channel = Channel(1);
 const CONTROLLER_CHANNEL: Channel = Channel(2);
 const FETCH_CHANNEL: Channel = Channel(3);
+/// A verification must not wait behind markers, which wait for replicas.
+const VERIFICATION_CHANNEL: Channel = Channel(4);
+const MARKER_CHANNEL: Channel = Channel(5);
 
 /// Kafka: `reconnect.backoff.ms` of broker clients.
 const CONNECT_BACKOFF: Duration = Duration::from_millis(50);

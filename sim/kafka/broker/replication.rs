@@ -2,6 +2,7 @@
 
 use super::fetchers::Fetcher;
 use super::*;
+use crate::types::settings::IsolationLevel;
 
 impl Broker {
     pub(super) fn advance_fetcher(&mut self, leader: NodeId, step: &mut Step) {
@@ -28,6 +29,7 @@ impl Broker {
             max_bytes: REPLICA_FETCH_RESPONSE_MAX_BYTES,
             partitions,
             session_epoch: fetcher.session_epoch,
+            isolation_level: IsolationLevel::ReadUncommitted,
         };
         step.send(FETCH_CHANNEL, leader, ask.correlation, Request::Fetch(request));
     }

@@ -2,6 +2,7 @@
 //!
 //! Kafka: KafkaApis, DelayedProduce, DelayedFetch.
 
+use super::transactions::Verified;
 use super::*;
 
 impl Broker {
@@ -16,14 +17,19 @@ impl Broker {
             | Request::LeaveGroup { .. }
             | Request::OffsetCommit(_)
             | Request::OffsetFetch { .. } => {
-                self.connections.park(from.connection, Parked::Group { from }, None);
+                self.connections.park(from.connection, Parked::Coordinator { from }, None);
                 return self.coordinate(step, |coordinator, step| coordinator.handle_request(from, request, step));
             }
             Request::Metadata(request) => Response::Metadata(self.describe_cluster(&request)),
             Request::ListOffsets(request) => Response::ListOffsets(self.list_offsets(&request)),
             Request::OffsetForLeaderEpoch(request) => Response::OffsetForLeaderEpoch(self.list_epoch_ends(&request)),
-            Request::InitProducerId => self.init_producer_id(step),
-            Request::FindCoordinator { group } => self.find_coordinator(group),
+            Request::InitProducerId { transaction: None } => self.init_producer_id(step),
+            Request::InitProducerId { transaction: Some(_) } | Request::AddPartitionsToTxn(_) | Request::EndTxn(_) => {
+                return self.handle_transaction_request(from, &request, step);
+            }
+            Request::WriteTxnMarkers { markers } => return self.handle_write_markers(from, markers, step),
+            Request::TxnOffsetCommit(commit) => return self.handle_txn_offset_commit(from, commit, step),
+            Request::FindCoordinator { key } => self.find_coordinator(key),
             // A router gives these to the controller, and the last two never come here.
             Request::BrokerRegistration(_)
             | Request::BrokerHeartbeat(_)
@@ -38,16 +44,40 @@ impl Broker {
         step.reply(from, response);
     }
 
-    /// All batches are appended before any waiting reader is answered, as in Kafka.
+    /// A transaction that is new to a partition is asked about before anything of it is appended.
     fn handle_produce(&mut self, from: ReplyTo, produce: ProduceRequest, step: &mut Step) {
+        let stamp = produce.batches.iter().find_map(|(_, batch)| batch.producer);
+        if let (Some(id), Some(stamp)) = (produce.transactional_id, stamp) {
+            let tokens = self.begin_verification(produce.batches.iter().map(|(partition, batch)| (*partition, batch)));
+            if !tokens.is_empty() {
+                return self.verify(from, Request::Produce(produce), (id, stamp.id, stamp.epoch), tokens, step);
+            }
+        }
+        self.append_produced(from, produce, &Verified::new(), ErrorCode::None, step);
+    }
+
+    /// All batches are appended before any waiting reader is answered, as in Kafka. Those that had to be verified share
+    /// the `error` of that.
+    pub(super) fn append_produced(
+        &mut self,
+        from: ReplyTo,
+        produce: ProduceRequest,
+        tokens: &Verified,
+        error: ErrorCode,
+        step: &mut Step,
+    ) {
         let mut answers = Vec::with_capacity(produce.batches.len());
         let mut remaining = 0;
         for (index, (id, batch)) in produce.batches.iter().enumerate() {
             let ticket = AckTicket::Request { connection: from.connection, index: index as u16 };
+            let token = tokens.get(id).copied();
             let produced = match self.places.get(*id).copied() {
+                Some(_) if token.is_some() && error != ErrorCode::None => {
+                    Produced::Answered { error, base_offset: Offset::ZERO }
+                }
                 Some(place) => {
-                    let partition = &mut self.slots[place].partition;
-                    partition.produce(batch, produce.acks, ticket, Some(from.peer), &self.image, step)
+                    let (partition, to) = (&mut self.slots[place].partition, Some(from.peer));
+                    partition.produce_verified(batch, token, produce.acks, ticket, to, &self.image, step)
                 }
                 None => Produced::Answered { error: self.error_of_absent(*id), base_offset: Offset::ZERO },
             };
@@ -152,7 +182,7 @@ impl Broker {
                 }
                 step.reply(from, Response::Produce(answers));
             }
-            Some(Parked::Group { .. }) | None => unreachable!("only produce and fetch have a deadline"),
+            Some(Parked::Coordinator { .. }) | None => unreachable!("only produce and fetch have a deadline"),
         }
     }
 
@@ -180,7 +210,9 @@ impl Broker {
                 (Some(place), Some(follower)) => {
                     self.slots[place].partition.read_as_follower(question, follower, budget)
                 }
-                (Some(place), None) => self.slots[place].partition.read_as_consumer(question, budget),
+                (Some(place), None) => {
+                    self.slots[place].partition.read_as_consumer(question, fetch.isolation_level, budget)
+                }
                 (None, _) => self.refuse_absent(question),
             };
             answered.count(&fetched);
@@ -195,7 +227,9 @@ impl Broker {
         let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
         fetch.partitions.iter().all(|question| {
             let place = self.places.get(question.partition).copied();
-            place.is_some_and(|place| self.slots[place].partition.has_nothing_for(question, follower))
+            place.is_some_and(|place| {
+                self.slots[place].partition.has_nothing_for(question, follower, fetch.isolation_level)
+            })
         })
     }
 
@@ -234,7 +268,7 @@ impl Broker {
 
     fn list_offsets(&self, request: &ListOffsetsRequest) -> Vec<ListedOffset> {
         let list = |(id, current): &(TopicPartition, Option<LeaderEpoch>)| match self.partition(*id) {
-            Some(partition) => partition.list_offset(request.earliest, *current),
+            Some(partition) => partition.list_offset(request.earliest, *current, request.isolation_level),
             None => ListedOffset {
                 partition: *id,
                 error: self.error_of_absent(*id),
@@ -269,11 +303,14 @@ impl Broker {
         Response::InitProducerId { error: ErrorCode::CoordinatorLoadInProgress, id: ProducerId::default(), epoch }
     }
 
-    fn find_coordinator(&self, group: GroupId) -> Response {
-        let topic = self.config.offsets_topic;
-        let count = self.config.topics.get(&topic).map_or(1, |settings| settings.partitions.max(1));
-        let leader = self.image.partitions.get(&TopicPartition::new(topic, group.0 % count));
-        let leader = leader.and_then(|state| state.leader).filter(|leader| self.image.is_active(*leader));
+    fn find_coordinator(&self, key: CoordinatorKey) -> Response {
+        let leader = match key {
+            CoordinatorKey::Group(group) => {
+                let leader = self.image.partitions.get(&self.offsets_partition(group));
+                leader.and_then(|state| state.leader).filter(|leader| self.image.is_active(*leader))
+            }
+            CoordinatorKey::Transaction(id) => self.find_transaction_coordinator(id),
+        };
         match leader.filter(|_| self.lifecycle.is_caught_up()) {
             Some(coordinator) => Response::FindCoordinator { error: ErrorCode::None, coordinator },
             None => {
@@ -283,7 +320,7 @@ impl Broker {
     }
 
     /// Kafka: MetadataCache.contains decides between a stale client and an unknown name.
-    fn error_of_absent(&self, partition: TopicPartition) -> ErrorCode {
+    pub(super) fn error_of_absent(&self, partition: TopicPartition) -> ErrorCode {
         if self.image.partitions.contains_key(&partition) {
             ErrorCode::NotLeaderOrFollower
         } else {
@@ -299,6 +336,7 @@ impl Broker {
             high_watermark: Offset::ZERO,
             log_start_offset: Offset::ZERO,
             diverging: None,
+            aborted: Vec::new(),
             batches: Vec::new(),
         }
     }

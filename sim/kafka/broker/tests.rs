@@ -6,6 +6,7 @@ use super::*;
 use crate::types::metadata::{MetadataRecord, PartitionState};
 use crate::types::note;
 use crate::types::record::{ProducerStamp, Records};
+use crate::types::settings::IsolationLevel;
 
 const PARTITION: TopicPartition = TopicPartition { topic: TopicId(0), partition: 0 };
 const CONTROLLER: NodeId = NodeId(9);
@@ -30,6 +31,7 @@ impl Bench {
             settings: BrokerSettings::default(),
             topics: BTreeMap::from([(TopicId(0), topic)]),
             offsets_topic: TopicId(7),
+            transactions_topic: None,
             groups: Vec::new(),
             guards: Guards::ALL,
         };
@@ -184,7 +186,12 @@ fn produce(send: u64, stamp: Option<ProducerStamp>) -> Request {
         records: Arc::new(Records::Messages(vec![record])),
     };
     let timeout = Duration::from_secs(30);
-    Request::Produce(ProduceRequest { acks: Acks::All, timeout, batches: vec![(PARTITION, batch)] })
+    Request::Produce(ProduceRequest {
+        transactional_id: None,
+        acks: Acks::All,
+        timeout,
+        batches: vec![(PARTITION, batch)],
+    })
 }
 
 fn fetch(offset: u64, replica: bool) -> Request {
@@ -201,6 +208,7 @@ fn fetch(offset: u64, replica: bool) -> Request {
             max_bytes: ByteCount(1 << 20),
         }],
         session_epoch: 1,
+        isolation_level: IsolationLevel::ReadUncommitted,
     })
 }
 
@@ -231,7 +239,11 @@ fn say(effects: &[Effect]) -> Vec<String> {
 }
 
 fn latest() -> Request {
-    Request::ListOffsets(ListOffsetsRequest { earliest: false, partitions: vec![(PARTITION, None)] })
+    Request::ListOffsets(ListOffsetsRequest {
+        earliest: false,
+        isolation_level: IsolationLevel::ReadUncommitted,
+        partitions: vec![(PARTITION, None)],
+    })
 }
 
 #[test]
@@ -382,6 +394,7 @@ fn a_follower_copies_and_asks_again_at_once() {
         high_watermark: Offset(0),
         log_start_offset: Offset(0),
         diverging: None,
+        aborted: Vec::new(),
         batches: vec![request.batches[0].1.clone()],
     };
     let response = Response::Fetch(FetchResponse { partitions: vec![fetched] });

@@ -7,7 +7,10 @@
 //!
 //! Source: AbstractFetch.prepareFetchRequests, FetchCollector, CompletedFetch.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::types::record::{AbortedTransaction, TransactionOutcome};
 
 /// A fetch that may not wait at all would be asked again in the same instant, for ever.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
@@ -29,6 +32,16 @@ struct KeptBatches {
     batches: Vec<RecordBatch>,
     /// Batch and record to hand out next.
     next: (usize, usize),
+    aborted: AbortedFilter,
+}
+
+/// Which batches of a fetch are left out. Kafka: CompletedFetch.consumeAbortedTransactionsUpTo, isBatchAborted.
+#[derive(Clone, Debug, Default)]
+struct AbortedFilter {
+    /// Not reached yet, by first offset, the last one first.
+    coming: Vec<AbortedTransaction>,
+    /// Producers in the middle of an aborted transaction.
+    within: BTreeSet<ProducerId>,
 }
 
 /// A broker that is fetched from.
@@ -72,9 +85,12 @@ impl Buffers {
         self.is_fetch_wanted = true;
     }
 
-    fn keep(&mut self, partition: TopicPartition, from: NodeId, batches: Vec<RecordBatch>) {
+    fn keep(&mut self, from: NodeId, fetched: FetchedPartition) {
         self.sources.entry(from).or_default().kept += 1;
-        self.kept.push_back(KeptBatches { partition, from, batches, next: (0, 0) });
+        let FetchedPartition { partition, batches, mut aborted, .. } = fetched;
+        aborted.reverse();
+        let aborted = AbortedFilter { coming: aborted, within: BTreeSet::new() };
+        self.kept.push_back(KeptBatches { partition, from, batches, next: (0, 0), aborted });
     }
 
     fn drop_front(&mut self) {
@@ -87,6 +103,28 @@ impl Buffers {
     /// Idle and drained.
     fn is_fetchable(&self, from: NodeId) -> bool {
         self.sources.get(&from).is_none_or(|source| !source.is_in_flight && source.kept == 0)
+    }
+}
+
+impl AbortedFilter {
+    /// Whether the next batch holds nothing for the application.
+    fn leaves_out(&mut self, batch: &RecordBatch, guards: Guards) -> bool {
+        let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) else { return false };
+        // A mutant looks at who has aborted anything, not at where it began.
+        let everywhere = !guards.stand(Guard::AbortedFilter);
+        while let Some(next) = self.coming.last()
+            && (everywhere || next.first_offset <= batch.base_offset)
+        {
+            self.within.insert(next.producer);
+            self.coming.pop();
+        }
+        if let Some(marker) = batch.marker() {
+            if marker.outcome == TransactionOutcome::Abort || everywhere {
+                self.within.remove(&stamp.id);
+            }
+            return true;
+        }
+        self.within.contains(&stamp.id)
     }
 }
 
@@ -181,7 +219,7 @@ impl Consumer {
                     self.buffers.drop_partition(partition);
                 }
                 if !fetched.batches.is_empty() {
-                    self.buffers.keep(partition, from, fetched.batches);
+                    self.buffers.keep(from, fetched);
                 }
             }
             ErrorCode::OffsetOutOfRange if is_expected => self.reset_position(partition),
@@ -198,12 +236,26 @@ impl Consumer {
         let kept = self.buffers.kept.front_mut().expect("something is kept");
         let partition = kept.partition;
         let position = self.positions.get_mut(&partition).expect("kept batches of an assigned partition");
-        let (from, taken) = (position.offset, records.len());
+        let group = self.group;
+        let (mut from, mut taken) = (position.offset, records.len());
         while let Some(batch) = kept.batches.get(kept.next.0)
             && records.len() < limit
         {
             // Batches come whole: what lies below the position was handed out before.
-            let below = from.0.saturating_sub(batch.base_offset.0) as usize;
+            let below = position.offset.0.saturating_sub(batch.base_offset.0) as usize;
+            if kept.aborted.leaves_out(batch, self.guards) {
+                let (gap, to, count) = (position.offset, batch.end_offset(), (records.len() - taken) as u32);
+                kept.next = (kept.next.0 + 1, 0);
+                if gap < to {
+                    if count > 0 {
+                        step.note(Note::Polled { group, partition, from, to: gap, count });
+                    }
+                    step.note(Note::PassedOver { group, partition, from: gap, to });
+                    (position.offset, position.offset_epoch) = (to, Some(batch.leader_epoch));
+                    (from, taken) = (to, records.len());
+                }
+                continue;
+            }
             let messages = batch.messages();
             let first = kept.next.1.max(below).min(messages.len());
             let end = messages.len().min(first + limit - records.len());
@@ -222,7 +274,7 @@ impl Consumer {
         let is_drained = kept.next.0 == kept.batches.len();
         let (to, count) = (position.offset, (records.len() - taken) as u32);
         if count > 0 {
-            step.note(Note::Polled { group: self.group, partition, from, to, count });
+            step.note(Note::Polled { group, partition, from, to, count });
         }
         if is_drained {
             self.buffers.drop_front();
@@ -241,6 +293,7 @@ impl Consumer {
             max_bytes: self.settings.fetch_max_bytes,
             partitions,
             session_epoch: source.session_epoch,
+            isolation_level: self.settings.isolation_level,
         });
         self.requests.send(to, Purpose::Fetch, request, self.settings.request_timeout, step);
     }

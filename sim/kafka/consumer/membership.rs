@@ -362,7 +362,7 @@ impl Consumer {
         }
         let broker = self.metadata.any_broker();
         let Some(to) = self.usable(self.coordinator_channel, broker, now) else { return };
-        let request = Request::FindCoordinator { group: self.group };
+        let request = Request::FindCoordinator { key: CoordinatorKey::Group(self.group) };
         self.requests.send(to, Purpose::FindCoordinator, request, self.settings.request_timeout, step);
         self.membership.coordinator = CoordinatorState::Asked;
     }

@@ -233,6 +233,15 @@ impl Consumer {
         self.advance(step);
     }
 
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Who this consumer is in its group, for offsets that a transaction commits; `None` outside of a round. KIP-447.
+    pub fn group_metadata(&self) -> Option<(MemberId, Generation)> {
+        self.membership.identity()
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closing == Closing::Closed
     }

@@ -225,7 +225,8 @@ impl Consumer {
             return self.arm(not_before, "offset fetch retry");
         }
         let Some(to) = self.coordinator(now) else { return };
-        let request = Request::OffsetFetch { group: self.group, partitions };
+        let require_stable = self.settings.isolation_level == settings::IsolationLevel::ReadCommitted;
+        let request = Request::OffsetFetch { group: self.group, partitions, require_stable };
         self.requests.send(to, Purpose::OffsetFetch, request, self.settings.request_timeout, step);
         self.offset_fetch = OffsetFetchState::InFlight;
     }
@@ -275,7 +276,11 @@ impl Consumer {
             self.positions.get_mut(partition).expect("listed just now").standing =
                 Standing::AwaitingReset { asked: true };
         }
-        let request = Request::ListOffsets(ListOffsetsRequest { earliest, partitions: questions });
+        let request = Request::ListOffsets(ListOffsetsRequest {
+            earliest,
+            isolation_level: self.settings.isolation_level,
+            partitions: questions,
+        });
         let purpose = Purpose::ListOffsets { partitions, earliest };
         self.requests.send(to, purpose, request, self.settings.request_timeout, step);
     }

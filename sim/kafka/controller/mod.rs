@@ -155,7 +155,7 @@ impl Controller {
             | Request::Fetch(_)
             | Request::ListOffsets(_)
             | Request::OffsetForLeaderEpoch(_)
-            | Request::InitProducerId
+            | Request::InitProducerId { .. }
             | Request::FindCoordinator { .. }
             | Request::JoinGroup(_)
             | Request::SyncGroup(_)
@@ -164,7 +164,11 @@ impl Controller {
             | Request::OffsetCommit(_)
             | Request::OffsetFetch { .. }
             | Request::Call(_)
-            | Request::Store(_) => {}
+            | Request::Store(_)
+            | Request::AddPartitionsToTxn(_)
+            | Request::EndTxn(_)
+            | Request::WriteTxnMarkers { .. }
+            | Request::TxnOffsetCommit(_) => {}
         }
     }
 

@@ -217,7 +217,11 @@ impl Quorum {
             | Response::AlterPartition(_)
             | Response::AllocateProducerIds { .. }
             | Response::Call(_)
-            | Response::Store(_) => {}
+            | Response::Store(_)
+            | Response::AddPartitionsToTxn { .. }
+            | Response::EndTxn { .. }
+            | Response::WriteTxnMarkers { .. }
+            | Response::TxnOffsetCommit { .. } => {}
         }
     }
 

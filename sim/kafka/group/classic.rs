@@ -253,6 +253,12 @@ impl ClassicGroup {
         error
     }
 
+    /// The same for offsets that are part of a transaction: without a membership anybody may, and a round that is ending
+    /// does not matter. KIP-447; Kafka: ClassicGroup.validateOffsetCommit with isTransactional.
+    pub fn validate_transactional_commit(&self, membership: Option<(MemberId, Generation)>) -> ErrorCode {
+        membership.map_or(ErrorCode::None, |(member, generation)| self.validate_membership(member, generation))
+    }
+
     /// A commit shows life while the group is stable or collects its members.
     pub fn renew_by_commit(&mut self, member: MemberId, now: Time) {
         if matches!(self.state, State::Stable | State::PreparingRebalance { .. }) {
@@ -348,7 +354,7 @@ impl ClassicGroup {
         let group = self.id;
         let records =
             partitions.iter().map(|partition| Group::OffsetExpired { group, partition: *partition }).collect();
-        turn.writes.push(Write { group, records, then: Then::Expired { partitions } });
+        turn.writes.push(Write { group, records, transaction: None, then: Then::Expired { partitions } });
     }
 
     /// True when nothing is left to remember; the group is then dead.
@@ -457,7 +463,12 @@ impl ClassicGroup {
             self.since = turn.step.now.wall_clock;
             self.enter(State::Empty, turn);
             let record = self.metadata_record(Vec::new());
-            return turn.writes.push(Write { group: self.id, records: vec![record], then: Then::Emptied });
+            return turn.writes.push(Write {
+                group: self.id,
+                records: vec![record],
+                transaction: None,
+                then: Then::Emptied,
+            });
         }
         self.enter(State::CompletingRebalance, turn);
         self.pending_sync = self.members.keys().copied().collect();
@@ -495,7 +506,7 @@ impl ClassicGroup {
             .collect();
         let records = vec![self.metadata_record(members)];
         let then = Then::Assigned { generation: self.generation, assignments };
-        turn.writes.push(Write { group: self.id, records, then });
+        turn.writes.push(Write { group: self.id, records, transaction: None, then });
     }
 
     fn remove_members(&mut self, gone: &[MemberId], turn: &mut Turn) {

@@ -17,7 +17,8 @@ use crate::types::settings::BrokerSettings;
 use crate::types::*;
 
 use super::classic::ClassicGroup;
-use super::turn::{Then, Turn, Write, reply_join_error};
+use super::transactions::answer_staged;
+use super::turn::{Then, Transaction, Turn, Write, reply_join_error};
 
 /// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
 const LOAD_BASE: Duration = Duration::from_millis(1);
@@ -39,6 +40,8 @@ pub struct CoordinatorAppend {
     pub partition: TopicPartition,
     pub token: AppendToken,
     pub records: Vec<Group>,
+    /// The transaction of which they are a part.
+    pub transaction: Option<Transaction>,
 }
 
 /// Pairs [`CoordinatorAppend`] with [`Coordinator::append_finished`]; never used twice by one coordinator.
@@ -48,9 +51,9 @@ pub struct AppendToken(pub u64);
 /// One for each broker, for all partitions of the offsets topic that it leads.
 #[derive(Clone, Debug)]
 pub struct Coordinator {
-    config: CoordinatorConfig,
-    shards: BTreeMap<u16, Shard>,
-    groups: BTreeMap<GroupId, ClassicGroup>,
+    pub(super) config: CoordinatorConfig,
+    pub(super) shards: BTreeMap<u16, Shard>,
+    pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
     /// Appends that are not replicated yet.
     pending: BTreeMap<AppendToken, Pending>,
     next_token: u64,
@@ -58,15 +61,15 @@ pub struct Coordinator {
     next_expiration_check: Time,
     /// No timer is due before this instant.
     wake: (Time, TimerName),
-    writes: Vec<Write>,
+    pub(super) writes: Vec<Write>,
 }
 
 /// A partition of the offsets topic.
 #[derive(Clone, Debug)]
-struct Shard {
+pub(super) struct Shard {
     leader_epoch: LeaderEpoch,
     /// Until then the log is being read, and requests are COORDINATOR_LOAD_IN_PROGRESS.
-    loading_until: Option<Time>,
+    pub loading_until: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,9 +109,11 @@ impl Coordinator {
             match &*batch.records {
                 Records::Groups(records) => {
                     count += records.len() as u64;
-                    records.iter().for_each(|record| self.replay(record));
+                    let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
+                    records.iter().for_each(|record| self.replay(record, transaction));
                 }
-                Records::Messages(_) | Records::Metadata(_) => {}
+                Records::Marker(marker) => self.replay_marker(partition.partition, batch, marker.outcome),
+                Records::Messages(_) | Records::Metadata(_) | Records::Transactions(_) => {}
             }
         }
         let ready = step.time() + LOAD_BASE + LOAD_PER_RECORD * count;
@@ -162,6 +167,12 @@ impl Coordinator {
                 step.reply(from, Response::LeaveGroup(error));
             }
             Request::OffsetCommit(commit) => self.handle_commit(from, commit, step),
+            Request::OffsetFetch { partitions, require_stable, .. }
+                if require_stable && self.is_unstable(group, &partitions) =>
+            {
+                let error = ErrorCode::UnstableOffsetCommit;
+                step.reply(from, Response::OffsetFetch { error, offsets: Vec::new() });
+            }
             Request::OffsetFetch { partitions, .. } => {
                 let offsets = self.committed(group, &partitions);
                 step.reply(from, Response::OffsetFetch { error: ErrorCode::None, offsets });
@@ -215,6 +226,7 @@ impl Coordinator {
                 }
             }
             Then::Expired { .. } => {}
+            Then::Staged { from, member } => answer_staged(from, id, member, error, turn.step),
         }
         self.finish_turn(id)
     }
@@ -343,7 +355,7 @@ impl Coordinator {
         if !records.is_empty() {
             let from_later = waits.then_some(from);
             let then = Then::Committed { from: from_later, by: from.peer, member, offsets: commit.offsets, at };
-            self.writes.push(Write { group: id, records, then });
+            self.writes.push(Write { group: id, records, transaction: None, then });
         }
     }
 
@@ -375,15 +387,16 @@ impl Coordinator {
     }
 
     /// The only place where a record changes a group without a request. Kafka: OffsetMetadataManager.replay.
-    fn replay(&mut self, record: &Group) {
+    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>) {
         let id = match record {
             Group::Offset { group, .. } | Group::OffsetExpired { group, .. } | Group::Metadata { group, .. } => *group,
         };
         let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
         match record {
-            Group::Offset { partition, offset, leader_epoch, at, .. } => {
-                group.offsets.store(*partition, *offset, *leader_epoch, *at);
-            }
+            Group::Offset { partition, offset, leader_epoch, at, .. } => match transaction {
+                Some(producer) => group.offsets.stage(producer, *partition, *offset, *leader_epoch, *at),
+                None => group.offsets.store(*partition, *offset, *leader_epoch, *at),
+            },
             Group::OffsetExpired { partition, .. } => {
                 group.offsets.forget(*partition);
             }
@@ -423,8 +436,14 @@ impl Coordinator {
             self.pending.iter().filter(|(_, pending)| is_here(pending.group)).map(|(token, _)| *token).collect();
         for token in orphaned {
             let Pending { group, then } = self.pending.remove(&token).expect("listed just now");
-            if let Then::Committed { from: Some(from), by, member, offsets, .. } = then {
-                answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
+            match then {
+                Then::Committed { from: Some(from), by, member, offsets, .. } => {
+                    answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
+                }
+                Then::Staged { from, member } => {
+                    answer_staged(from, group, member, ErrorCode::NotCoordinator, step);
+                }
+                Then::Assigned { .. } | Then::Emptied | Then::Committed { .. } | Then::Expired { .. } => {}
             }
         }
         let gone: Vec<GroupId> = self.groups.keys().copied().filter(|id| is_here(*id)).collect();
@@ -453,7 +472,7 @@ impl Coordinator {
         MemberId((place * EPOCHS + epoch) * COUNTERS + self.members_named)
     }
 
-    fn shard_number(&self, group: GroupId) -> u16 {
+    pub(super) fn shard_number(&self, group: GroupId) -> u16 {
         group.0 % self.config.partitions
     }
 
@@ -473,7 +492,7 @@ impl Coordinator {
     }
 
     /// Gives the writes of a step their tokens and takes over the group's earliest timer.
-    fn finish_turn(&mut self, id: GroupId) -> Vec<CoordinatorAppend> {
+    pub(super) fn finish_turn(&mut self, id: GroupId) -> Vec<CoordinatorAppend> {
         if let Some(group) = self.groups.get(&id) {
             group.check_invariants();
             let (wake, name) = group.wake();
@@ -485,8 +504,9 @@ impl Coordinator {
             let token = AppendToken(self.next_token);
             self.next_token += 1;
             let partition = TopicPartition::new(topic, write.group.0 % self.config.partitions);
-            self.pending.insert(token, Pending { group: write.group, then: write.then });
-            appends.push(CoordinatorAppend { partition, token, records: write.records });
+            self.pending.insert(token, Pending { group: write.group, then: write.then.clone() });
+            let Write { records, transaction, .. } = write;
+            appends.push(CoordinatorAppend { partition, token, records, transaction });
         }
         appends
     }
@@ -552,6 +572,7 @@ fn group_of(request: &Request) -> GroupId {
         Request::JoinGroup(join) => join.group,
         Request::SyncGroup(sync) => sync.group,
         Request::OffsetCommit(commit) => commit.group,
+        Request::TxnOffsetCommit(commit) => commit.commit.group,
         Request::Heartbeat { group, .. } | Request::LeaveGroup { group, .. } | Request::OffsetFetch { group, .. } => {
             *group
         }

@@ -495,6 +495,7 @@ impl Harness {
                     high_watermark: self.log_end(wanted.partition),
                     log_start_offset: Offset::ZERO,
                     diverging: None,
+                    aborted: Vec::new(),
                     batches: batches.cloned().collect(),
                 }
             })

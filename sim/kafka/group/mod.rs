@@ -5,8 +5,8 @@
 //! replicated, and a new coordinator is the replay of that log. So every change that must survive leaves as a
 //! [`CoordinatorAppend`], and its answer waits for [`Coordinator::append_finished`].
 //!
-//! Not here: static membership (KIP-345), cooperative and server-side assignment (KIP-429, KIP-848), transactional
-//! offsets. Assignments are made by the member that leads the group, as in every classic group.
+//! Not here: static membership (KIP-345), cooperative and server-side assignment (KIP-429, KIP-848). Assignments
+//! are made by the member that leads the group, as in every classic group.
 //!
 //! Source: GroupCoordinatorService, GroupMetadataManager, OffsetMetadataManager, ClassicGroup; KIP-62, KIP-134,
 //! KIP-211, KIP-394.
@@ -15,9 +15,11 @@ mod classic;
 mod coordinator;
 mod member;
 mod offsets;
+mod transactions;
 mod turn;
 
 pub use coordinator::{AppendToken, Coordinator, CoordinatorAppend, CoordinatorConfig};
+pub use turn::Transaction;
 
 #[cfg(test)]
 pub(in crate::kafka) mod harness;

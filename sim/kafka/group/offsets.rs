@@ -1,15 +1,21 @@
 //! What a group has committed: the latest offset of each partition, and when it may be forgotten.
 //!
-//! Only replicated commits get here, in the order of the log, so what is answered is what a replay would find.
+//! Offsets that a transaction commits are staged until its marker is here (KIP-98), and do not expire meanwhile.
+//! Of the others only replicated commits get here, in the order of the log, so what is answered is what a replay would find.
 //! Kafka: OffsetMetadataManager, OffsetExpirationCondition; KIP-211.
 
 use std::collections::BTreeMap;
 
+use crate::types::record::TransactionOutcome;
 use crate::types::request::CommittedOffset;
 use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Offsets(BTreeMap<TopicPartition, StoredOffset>);
+pub(super) struct Offsets {
+    committed: BTreeMap<TopicPartition, StoredOffset>,
+    /// What open transactions have written: committed when their markers say so. By producer.
+    staged: BTreeMap<ProducerId, BTreeMap<TopicPartition, StoredOffset>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct StoredOffset {
@@ -21,20 +27,48 @@ struct StoredOffset {
 
 impl Offsets {
     pub fn store(&mut self, partition: TopicPartition, offset: Offset, leader_epoch: Option<LeaderEpoch>, at: Time) {
-        self.0.insert(partition, StoredOffset { offset, leader_epoch, at });
+        self.committed.insert(partition, StoredOffset { offset, leader_epoch, at });
+    }
+
+    /// Part of a transaction that is open.
+    pub fn stage(
+        &mut self,
+        producer: ProducerId,
+        partition: TopicPartition,
+        offset: Offset,
+        leader_epoch: Option<LeaderEpoch>,
+        at: Time,
+    ) {
+        self.staged.entry(producer).or_default().insert(partition, StoredOffset { offset, leader_epoch, at });
+    }
+
+    /// The transaction of a producer is over: what it has committed, in the order of partitions.
+    pub fn complete(&mut self, producer: ProducerId, outcome: TransactionOutcome) -> Vec<(TopicPartition, Offset)> {
+        let staged = self.staged.remove(&producer).unwrap_or_default();
+        if outcome == TransactionOutcome::Abort {
+            return Vec::new();
+        }
+        let committed = staged.iter().map(|(partition, stored)| (*partition, stored.offset)).collect();
+        self.committed.extend(staged);
+        committed
+    }
+
+    /// An open transaction may change the offset.
+    pub fn is_staged(&self, partition: TopicPartition) -> bool {
+        self.staged.values().any(|offsets| offsets.contains_key(&partition))
     }
 
     /// True when there was something to forget.
     pub fn forget(&mut self, partition: TopicPartition) -> bool {
-        self.0.remove(&partition).is_some()
+        self.committed.remove(&partition).is_some()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.committed.is_empty() && self.staged.is_empty()
     }
 
     pub fn answer(&self, partition: TopicPartition) -> CommittedOffset {
-        match self.0.get(&partition) {
+        match self.committed.get(&partition) {
             Some(stored) => {
                 CommittedOffset { partition, offset: Some(stored.offset), leader_epoch: stored.leader_epoch }
             }
@@ -42,12 +76,14 @@ impl Offsets {
         }
     }
 
+    /// Those that no open transaction is about to change.
     pub fn partitions(&self) -> Vec<TopicPartition> {
-        self.0.keys().copied().collect()
+        self.committed.keys().copied().filter(|partition| !self.is_staged(*partition)).collect()
     }
 
     /// Partitions whose commit was taken at or before `instant`.
     pub fn committed_until(&self, instant: Time) -> impl Iterator<Item = TopicPartition> {
-        self.0.iter().filter(move |(_, stored)| stored.at <= instant).map(|(partition, _)| *partition)
+        let old = self.committed.iter().filter(move |(_, stored)| stored.at <= instant);
+        old.map(|(partition, _)| *partition).filter(|partition| !self.is_staged(*partition))
     }
 }

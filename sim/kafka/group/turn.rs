@@ -1,5 +1,6 @@
 //! What a group may touch in a step, and what it wants written; the two answers that can be parked.
 
+use crate::kafka::partition::VerificationToken;
 use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
 use crate::types::*;
@@ -16,7 +17,17 @@ pub(super) struct Turn<'t, 's> {
 pub(super) struct Write {
     pub group: GroupId,
     pub records: Vec<Group>,
+    /// The transaction of which they are a part.
+    pub transaction: Option<Transaction>,
     pub then: Then,
+}
+
+/// Who writes offsets as part of a transaction, and the proof that its coordinator knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub token: Option<VerificationToken>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +49,11 @@ pub(super) enum Then {
     },
     Expired {
         partitions: Vec<TopicPartition>,
+    },
+    /// Offsets of a transaction are durable; its marker will commit them.
+    Staged {
+        from: ReplyTo,
+        member: Option<MemberId>,
     },
 }
 

@@ -1,8 +1,8 @@
 //! One replica's copy of a partition's log: pure memory, no disk, no role.
 //!
 //! The idea: everything that can be derived from the batches is kept beside them and cut with them: where each leader
-//! epoch began (KIP-101, KIP-279), what each idempotent producer wrote last (KIP-98), and where segments end
-//! (retention). Whoever appends or truncates here asks the disk for the same thing.
+//! epoch began (KIP-101, KIP-279), what each idempotent producer wrote last and which transactions are open (KIP-98), and
+//! where segments end (retention). Whoever appends or truncates here asks the disk for the same thing.
 //!
 //! It deliberately does not know the high watermark, compact, or index; a read is a slice of shared batches.
 //!
@@ -13,9 +13,11 @@ mod producers;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 pub use epochs::EpochCache;
 pub use producers::{Admission, ProducerStates};
+pub use transactions::Transactions;
 
 use segments::Segments;
 
@@ -59,6 +61,7 @@ pub struct Log {
     batches: Vec<RecordBatch>,
     epochs: EpochCache,
     producers: ProducerStates,
+    transactions: Transactions,
     segments: Segments,
 }
 
@@ -81,6 +84,7 @@ impl Log {
             batches: Vec::with_capacity(image.batches.len()),
             epochs: EpochCache::default(),
             producers: ProducerStates::new(settings.producer_batches_retained),
+            transactions: Transactions::default(),
             segments: Segments::default(),
         };
         for batch in image.batches {
@@ -105,9 +109,14 @@ impl Log {
         if batch.records.count() == 0 {
             return Err(ErrorCode::InvalidRequest);
         }
-        if let Some(stamp) = batch.producer {
-            let last = batch.last_sequence().expect("a stamped batch has a last sequence");
-            let expiry = wall_clock.0.checked_sub(self.settings.producer_id_expiration.0).map(Time);
+        if let Some((stamp, marker)) = batch.producer.zip(batch.marker()) {
+            self.producers.admit_marker(stamp, marker, self.settings.guards)?;
+        } else if let Some(stamp) = batch.producer {
+            let last = batch.last_sequence();
+            // A producer with an open transaction is not forgotten.
+            let is_open = self.transactions.is_open(stamp.id, stamp.epoch);
+            let idle = Some(self.settings.producer_id_expiration.0).filter(|_| !is_open);
+            let expiry = idle.and_then(|idle| wall_clock.0.checked_sub(idle)).map(Time);
             match self.producers.admit(stamp, last, expiry, self.settings.guards) {
                 Admission::Next => {}
                 Admission::Duplicate { base_offset, end_offset } => {
@@ -119,6 +128,13 @@ impl Log {
         let stamped = RecordBatch { base_offset: self.end_offset, leader_epoch: epoch, ..batch.clone() };
         self.push(stamped.clone(), true);
         Ok(LeaderAppend::New(stamped))
+    }
+
+    /// Whether a batch of a producer is in the log already, as far as the log remembers.
+    pub fn knows(&self, batch: &RecordBatch) -> bool {
+        let Some(stamp) = batch.producer else { return false };
+        let admission = self.producers.admit(stamp, batch.last_sequence(), None, self.settings.guards);
+        matches!(admission, Admission::Duplicate { .. })
     }
 
     /// Takes over a batch as the leader wrote it. A batch that does not begin at the end of this log is refused.
@@ -140,6 +156,7 @@ impl Log {
             if self.follows_producers() {
                 self.producers.truncate(&removed, &self.batches);
             }
+            self.transactions.truncate(self.end_offset, &removed);
         }
         // Also when nothing was removed: an epoch in which this replica led and wrote nothing may stand at the end.
         self.epochs.truncate_from_end(to);
@@ -163,6 +180,7 @@ impl Log {
             self.epochs.truncate_from_start(to);
         }
         self.start_offset = to;
+        self.transactions.start_at(to, self.batches.is_empty());
         if self.batches.is_empty() {
             self.segments = Segments::default();
         } else {
@@ -240,6 +258,16 @@ impl Log {
         &self.producers
     }
 
+    pub fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    /// The end of what is decided for good; never above the high watermark.
+    pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
+        let unreplicated = self.settings.guards.stand(Guard::UnreplicatedMarker);
+        self.transactions.last_stable_offset(high_watermark, unreplicated)
+    }
+
     pub fn check_invariants(&self) {
         assert!(self.start_offset <= self.end_offset, "log starts after its end");
         let end = self.batches.last().map_or(self.end_offset, RecordBatch::end_offset);
@@ -257,6 +285,7 @@ impl Log {
         if remember_producer {
             self.producers.remember(&batch, timestamp);
         }
+        self.transactions.append(&batch);
         self.end_offset = batch.end_offset();
         self.batches.push(batch);
     }

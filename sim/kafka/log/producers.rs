@@ -4,11 +4,13 @@
 //! truncation takes back what it cut off; otherwise a new leader would take a retry for a new batch, or a new batch for
 //! a retry of one that is gone. KIP-98; Kafka: ProducerStateManager, ProducerStateEntry, ProducerAppendInfo.
 //!
-//! No transactions, and no snapshots: the whole log is at hand when something must be rebuilt.
+//! Of transactions it knows the epochs that markers bring (KIP-890: a marker raises the epoch, so that whatever is late is
+//! refused); which are open, `transactions.rs` knows. No snapshots: the whole log is at hand when something must be
+//! rebuilt.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::types::record::ProducerStamp;
+use crate::types::record::{Marker, ProducerStamp};
 use crate::types::request::ErrorCode;
 use crate::types::*;
 
@@ -21,9 +23,11 @@ pub struct ProducerStates {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ProducerEntry {
     epoch: ProducerEpoch,
-    /// Oldest first, all of `epoch`, never empty.
+    /// Oldest first, all of `epoch`; empty when a marker has raised the epoch.
     batches: VecDeque<SequenceRange>,
     last_timestamp: Time,
+    /// Of the last marker.
+    coordinator_epoch: Option<LeaderEpoch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,44 +54,72 @@ impl ProducerStates {
     /// A producer last heard of at or before `expiry` is unknown, and an unknown producer may begin anywhere.
     ///
     /// Kafka differs: it looks for idle producers every ten minutes instead of at the next append.
-    pub fn admit(&self, stamp: ProducerStamp, last: Sequence, expiry: Option<Time>, guards: Guards) -> Admission {
+    pub fn admit(
+        &self,
+        stamp: ProducerStamp,
+        last: Option<Sequence>,
+        expiry: Option<Time>,
+        guards: Guards,
+    ) -> Admission {
         let Some(entry) = self.producers.get(&stamp.id).filter(|entry| Some(entry.last_timestamp) > expiry) else {
             return Admission::Next;
         };
         if stamp.epoch == entry.epoch && guards.stand(Guard::DuplicateBatch) {
-            let same = |range: &&SequenceRange| range.first == stamp.base_sequence && range.last == last;
-            if let Some(range) = entry.batches.iter().find(same) {
+            let same = |range: &&SequenceRange| range.first == stamp.base_sequence && Some(range.last) == last;
+            if stamp.base_sequence != Sequence::NONE
+                && let Some(range) = entry.batches.iter().find(same)
+            {
                 return Admission::Duplicate { base_offset: range.base_offset, end_offset: range.end_offset };
             }
         }
-        if stamp.epoch < entry.epoch {
+        if stamp.epoch < entry.epoch && (!stamp.transactional || guards.stand(Guard::ProducerEpochCheck)) {
             return Admission::Refused(ErrorCode::InvalidProducerEpoch);
         }
-        let expected = if entry.epoch < stamp.epoch { Sequence(0) } else { entry.last_sequence().plus(1) };
+        if stamp.epoch < entry.epoch || stamp.base_sequence == Sequence::NONE {
+            return Admission::Next;
+        }
+        let known = entry.last_sequence().filter(|_| entry.epoch == stamp.epoch);
+        let expected = known.map_or(Sequence(0), |last| last.plus(1));
         if guards.stand(Guard::SequenceCheck) && stamp.base_sequence != expected {
             return Admission::Refused(ErrorCode::OutOfOrderSequenceNumber);
         }
         Admission::Next
     }
 
+    /// Whether a coordinator may end a transaction here. A marker that comes again is welcome (KAFKA-19999); one of a
+    /// coordinator or a producer that has a successor is not. Kafka: ProducerAppendInfo.appendEndTxnMarker.
+    pub fn admit_marker(&self, stamp: ProducerStamp, marker: Marker, guards: Guards) -> Result<(), ErrorCode> {
+        let Some(entry) = self.producers.get(&stamp.id) else { return Ok(()) };
+        let is_stale = Some(marker.coordinator_epoch) < entry.coordinator_epoch;
+        if is_stale && guards.stand(Guard::CoordinatorEpochCheck) {
+            return Err(ErrorCode::TransactionCoordinatorFenced);
+        }
+        let is_repeated = stamp.epoch == entry.epoch && entry.coordinator_epoch.is_some() && entry.batches.is_empty();
+        if stamp.epoch < entry.epoch || is_repeated && !guards.stand(Guard::RepeatedMarker) {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        Ok(())
+    }
+
     /// A batch is in the log; a replica believes it without checking.
     pub fn remember(&mut self, batch: &RecordBatch, timestamp: Time) {
         let Some(stamp) = batch.producer else { return };
-        let range = SequenceRange::of(batch, stamp);
-        let entry = self.producers.entry(stamp.id).or_insert_with(|| ProducerEntry {
-            epoch: stamp.epoch,
-            batches: VecDeque::with_capacity(self.retained),
-            last_timestamp: timestamp,
-        });
-        if entry.epoch != stamp.epoch {
+        let retained = self.retained;
+        let entry = self.entry(stamp, timestamp);
+        if entry.epoch < stamp.epoch {
             entry.epoch = stamp.epoch;
             entry.batches.clear();
         }
-        if entry.batches.len() == self.retained {
-            entry.batches.pop_front();
-        }
-        entry.batches.push_back(range);
         entry.last_timestamp = entry.last_timestamp.max(timestamp);
+        if let Some(marker) = batch.marker() {
+            entry.coordinator_epoch = entry.coordinator_epoch.max(Some(marker.coordinator_epoch));
+        }
+        if let Some(range) = SequenceRange::of(batch).filter(|_| stamp.epoch == entry.epoch) {
+            if entry.batches.len() == retained {
+                entry.batches.pop_front();
+            }
+            entry.batches.push_back(range);
+        }
     }
 
     /// Takes back the producers of `removed` batches to what the `kept` ones say of them.
@@ -110,33 +142,46 @@ impl ProducerStates {
     /// Adds a batch in front of those known. True when the producer's memory is complete with it.
     fn remember_earlier(&mut self, batch: &RecordBatch, stamp: ProducerStamp) -> bool {
         let timestamp = batch.messages().iter().map(|record| record.timestamp).max().unwrap_or(Time::ZERO);
-        let entry = self.producers.entry(stamp.id).or_insert_with(|| ProducerEntry {
-            epoch: stamp.epoch,
-            batches: VecDeque::with_capacity(self.retained),
-            last_timestamp: timestamp,
-        });
-        if entry.epoch != stamp.epoch {
-            return true;
+        let retained = self.retained;
+        let entry = self.entry(stamp, timestamp);
+        let is_current = entry.epoch == stamp.epoch;
+        if let Some(range) = SequenceRange::of(batch).filter(|_| is_current && entry.batches.len() < retained) {
+            entry.batches.push_front(range);
         }
-        entry.batches.push_front(SequenceRange::of(batch, stamp));
+        if let Some(marker) = batch.marker() {
+            entry.coordinator_epoch = entry.coordinator_epoch.max(Some(marker.coordinator_epoch));
+        }
         entry.last_timestamp = entry.last_timestamp.max(timestamp);
-        entry.batches.len() == self.retained
+        // A marker has no timestamp: the last record tells when the producer was heard of.
+        let is_full = (!is_current || entry.batches.len() == retained) && Time::ZERO < entry.last_timestamp;
+        is_full && (!stamp.transactional || entry.coordinator_epoch.is_some())
+    }
+
+    fn entry(&mut self, stamp: ProducerStamp, timestamp: Time) -> &mut ProducerEntry {
+        let retained = self.retained;
+        self.producers.entry(stamp.id).or_insert_with(|| ProducerEntry {
+            epoch: stamp.epoch,
+            batches: VecDeque::with_capacity(retained),
+            last_timestamp: timestamp,
+            coordinator_epoch: None,
+        })
     }
 }
 
 impl ProducerEntry {
-    fn last_sequence(&self) -> Sequence {
-        self.batches.back().expect("a known producer has a batch").last
+    fn last_sequence(&self) -> Option<Sequence> {
+        self.batches.back().map(|range| range.last)
     }
 }
 
 impl SequenceRange {
-    fn of(batch: &RecordBatch, stamp: ProducerStamp) -> SequenceRange {
-        SequenceRange {
-            first: stamp.base_sequence,
-            last: batch.last_sequence().expect("a stamped batch has a last sequence"),
+    /// `None`: the batch has no place in a sequence.
+    fn of(batch: &RecordBatch) -> Option<SequenceRange> {
+        Some(SequenceRange {
+            first: batch.producer?.base_sequence,
+            last: batch.last_sequence()?,
             base_offset: batch.base_offset,
             end_offset: batch.end_offset(),
-        }
+        })
     }
 }

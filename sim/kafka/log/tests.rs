@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::types::random::Random;
-use crate::types::record::{ProducerStamp, Records};
+use crate::types::record::{Marker, ProducerStamp, Records, TransactionOutcome};
 
 /// One record each, so that every derived fact can be counted anew.
 #[derive(Clone, Default)]
@@ -71,6 +71,7 @@ fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
             id: ProducerId(id),
             epoch: ProducerEpoch(0),
             base_sequence: Sequence(sequence as u32),
+            transactional: false,
         }),
         records: Arc::new(Records::Messages((first..first + count).map(record).collect())),
     }
@@ -225,4 +226,99 @@ fn retention_deletes_whole_segments_below_the_high_watermark() {
     log.start_at(log.retained_from(Time(100), Offset(6)));
     assert_eq!((log.start_offset(), log.end_offset()), (Offset(6), Offset(6)));
     assert_eq!(log.end_offset_for_epoch(LeaderEpoch(0)).unwrap().end_offset, Offset(6));
+}
+
+fn transactional(producer: u64, epoch: u16, outcome: Option<TransactionOutcome>, first: u64) -> RecordBatch {
+    let records = match outcome {
+        None => Arc::clone(&batch(3 * first, 1 + first % 3, None).records),
+        Some(outcome) => Arc::new(Records::Marker(Marker { outcome, coordinator_epoch: LeaderEpoch(0) })),
+    };
+    let (id, epoch) = (ProducerId(producer), ProducerEpoch(epoch));
+    let stamp = ProducerStamp { id, epoch, base_sequence: Sequence::NONE, transactional: true };
+    RecordBatch { producer: Some(stamp), records, ..batch(first, 1, None) }
+}
+
+/// Whatever is appended and cut: transactions and producers are those of a log that never had more.
+#[test]
+fn transactions_follow_the_log() {
+    for seed in 0..40 {
+        let mut rng = Seed(seed).stream("transactions");
+        let mut log = Log::recover(LogImage::default(), settings());
+        let mut epochs = [0u16; 3];
+        for number in 0..150 {
+            let producer = rng.below(3);
+            let epoch = &mut epochs[producer as usize];
+            match rng.below(8) {
+                0 if !log.batches().is_empty() => {
+                    let boundaries: Vec<Offset> = log.batches().iter().map(|batch| batch.base_offset).collect();
+                    log.truncate_to(boundaries[rng.below(boundaries.len() as u64) as usize]);
+                }
+                1 | 2 => {
+                    let outcome =
+                        if rng.below(2) == 0 { TransactionOutcome::Commit } else { TransactionOutcome::Abort };
+                    *epoch += 1;
+                    let marker = transactional(producer, *epoch, Some(outcome), number);
+                    log.append_as_leader(&marker, LeaderEpoch(0), Time(0)).unwrap();
+                }
+                _ => {
+                    let data = transactional(producer, *epoch, None, number);
+                    log.append_as_leader(&data, LeaderEpoch(0), Time(0)).unwrap();
+                }
+            }
+            let image = LogImage { batches: log.batches().to_vec(), ..LogImage::default() };
+            let recovered = Log::recover(image, settings());
+            assert_eq!(log.transactions(), recovered.transactions(), "seed {seed}");
+            assert_producers_follow(&log);
+            assert_stable_end(&log, Offset(rng.below(log.end_offset().0 + 1)));
+        }
+    }
+}
+
+/// Against a definition that looks at every batch.
+fn assert_stable_end(log: &Log, high_watermark: Offset) {
+    let stable = log.last_stable_offset(high_watermark);
+    assert!(stable <= high_watermark);
+    let decided = |at: usize| {
+        let producer = log.batches()[at].producer.unwrap().id;
+        let later = &mut log.batches()[at..].iter();
+        let marker = later.find(|batch| batch.producer.unwrap().id == producer && batch.marker().is_some());
+        marker.is_some_and(|marker| marker.base_offset < high_watermark)
+    };
+    let undecided = (0..log.batches().len()).find(|at| log.batches()[*at].marker().is_none() && !decided(*at));
+    let first = undecided.map_or(high_watermark, |at| log.batches()[at].base_offset);
+    assert_eq!(stable, first.min(high_watermark));
+}
+
+#[test]
+fn a_marker_raises_the_epoch_and_a_late_batch_is_refused() {
+    for (guards, admitted) in [(Guards::ALL, false), (Guards::ALL.without(Guard::ProducerEpochCheck), true)] {
+        let mut log = Log::recover(LogImage::default(), LogSettings { guards, ..settings() });
+        let mut append = |batch: RecordBatch| log.append_as_leader(&batch, LeaderEpoch(0), Time(0));
+        append(transactional(1, 0, None, 0)).unwrap();
+        append(transactional(1, 1, Some(TransactionOutcome::Abort), 1)).unwrap();
+        let late = append(transactional(1, 0, None, 2));
+        assert_eq!(late.is_ok(), admitted, "{late:?}");
+    }
+}
+
+#[test]
+fn a_marker_may_come_again_but_not_from_a_deposed_coordinator() {
+    let marker = |coordinator_epoch| {
+        let records = Records::Marker(Marker {
+            outcome: TransactionOutcome::Commit,
+            coordinator_epoch: LeaderEpoch(coordinator_epoch),
+        });
+        RecordBatch { records: Arc::new(records), ..transactional(1, 1, None, 0) }
+    };
+    for (off, again, deposed) in [(None, true, false), (Some(Guard::RepeatedMarker), false, false), {
+        (Some(Guard::CoordinatorEpochCheck), true, true)
+    }] {
+        let guards = off.into_iter().collect();
+        let mut log = Log::recover(LogImage::default(), LogSettings { guards, ..settings() });
+        let mut append = |batch: RecordBatch| log.append_as_leader(&batch, LeaderEpoch(0), Time(0));
+        append(transactional(1, 0, None, 0)).unwrap();
+        append(marker(5)).unwrap();
+        assert_eq!(append(marker(5)).is_ok(), again, "{off:?}");
+        assert_eq!(append(marker(4)).is_ok(), deposed, "{off:?}");
+    }
 }

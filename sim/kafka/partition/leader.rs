@@ -3,7 +3,7 @@
 //! The high watermark is the smallest log end among the replicas that are in the in-sync set, may be in it by now, or
 //! are about to be. It moves only while the committed set is large enough (KAFKA-15583). Kafka: Partition.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 
@@ -20,6 +20,10 @@ pub struct Leader {
     /// Ordered by the offset they wait for.
     parked: VecDeque<ParkedAck>,
     pending: Option<Proposal>,
+    /// Transactions of producers that a coordinator is asked about, or has said yes to, and that have written nothing
+    /// yet.
+    verifications: BTreeMap<ProducerId, (ProducerEpoch, VerificationToken)>,
+    tokens: u64,
 }
 
 /// acks=all waits until the high watermark has reached `end_offset`. Kafka: DelayedProduce.
@@ -81,6 +85,8 @@ impl Leader {
             remotes,
             parked,
             pending: None,
+            verifications: BTreeMap::new(),
+            tokens: 0,
         };
         leader.note_committed(replica, step);
         leader.maybe_advance(replica, image, step);
@@ -106,6 +112,10 @@ impl Leader {
             Err(error) => return self.answer(replica, acks, error, (Offset::ZERO, Offset::ZERO), to, step),
             Ok(LeaderAppend::New(batch)) => {
                 let offsets = (batch.base_offset, batch.end_offset());
+                // The transaction is open now, or over: what was verified is used up either way.
+                if let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) {
+                    self.forget_verification(stamp, batch.marker().is_some(), guards);
+                }
                 replica.note_append(AppendRole::Leader, batch, step);
                 self.maybe_advance(replica, image, step);
                 (offsets, guards.stand(Guard::AckAfterReplication))
@@ -125,6 +135,52 @@ impl Leader {
         let place = self.parked.partition_point(|parked| parked.end_offset <= ack.end_offset);
         self.parked.insert(place, ack);
         Produced::Parked
+    }
+
+    /// Kafka: ProducerStateManager.maybeCreateVerificationStateEntry. A second question about the same transaction gets
+    /// the same token.
+    pub fn begin_verification(&mut self, replica: &Replica, stamp: ProducerStamp) -> Option<VerificationToken> {
+        if replica.log.transactions().is_open(stamp.id, stamp.epoch) {
+            return None;
+        }
+        if let Some((_, token)) = self.verifications.get(&stamp.id).filter(|(epoch, _)| *epoch == stamp.epoch) {
+            return Some(*token);
+        }
+        self.tokens += 1;
+        let token = VerificationToken(self.tokens);
+        self.verifications.insert(stamp.id, (stamp.epoch, token));
+        Some(token)
+    }
+
+    /// Whether the first batch of a transaction in this partition is one that the coordinator knows of. Batches that are
+    /// in the log already are for the log to recognise. Kafka: UnifiedLog.batchMissingRequiredVerification.
+    pub fn verify(
+        &self,
+        replica: &Replica,
+        batch: &RecordBatch,
+        token: Option<VerificationToken>,
+    ) -> Result<(), ErrorCode> {
+        let guards = replica.settings.guards;
+        let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) else { return Ok(()) };
+        let is_open = replica.log.transactions().is_open(stamp.id, stamp.epoch);
+        let is_needed = batch.marker().is_none() && !is_open && !replica.log.knows(batch);
+        if !is_needed || !guards.stand(Guard::TransactionVerification) {
+            return Ok(());
+        }
+        let known = self.verifications.get(&stamp.id).map(|(_, token)| *token);
+        // A mutant only remembers that something was verified.
+        let is_good = if guards.stand(Guard::VerificationToken) {
+            token.is_some() && known == token
+        } else {
+            token.is_some() && known.is_some()
+        };
+        if is_good { Ok(()) } else { Err(ErrorCode::InvalidTxnState) }
+    }
+
+    fn forget_verification(&mut self, stamp: ProducerStamp, is_marker: bool, guards: Guards) {
+        if !is_marker || guards.stand(Guard::VerificationToken) {
+            self.verifications.remove(&stamp.id);
+        }
     }
 
     pub fn abandon(&mut self, replica: &Replica, ticket: AckTicket, step: &mut Step) {

@@ -24,8 +24,9 @@ pub use remote::RemoteReplica;
 use crate::kafka::log::{LeaderAppend, Log, LogSettings};
 use crate::types::metadata::{ClusterImage, PartitionState};
 use crate::types::note::{AppendRole, Note};
+use crate::types::record::ProducerStamp;
 use crate::types::request::*;
-use crate::types::settings::{Acks, BrokerSettings, TopicSettings};
+use crate::types::settings::{Acks, BrokerSettings, IsolationLevel, TopicSettings};
 use crate::types::storage::{LogImage, StorageOperation};
 use crate::types::*;
 
@@ -80,7 +81,16 @@ pub enum AckTicket {
     Request { connection: ConnectionId, index: u16 },
     /// An append of this broker's own group coordinator.
     Coordinator(u64),
+    /// An append of this broker's own transaction coordinator.
+    Transaction(u64),
+    /// A marker: the request of a transaction coordinator, by this broker's number for it, and its place in it.
+    Marker { request: u64, index: u16 },
 }
+
+/// Names one verification of a transaction in a partition, and is good for that transaction only. Kafka:
+/// VerificationGuard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VerificationToken(pub u64);
 
 /// An acknowledgement that has become due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +168,7 @@ impl Partition {
         self.check_invariants();
     }
 
-    /// One batch of a producer or of this broker's group coordinator.
+    /// One batch of a producer, or of a coordinator of this broker.
     pub fn produce(
         &mut self,
         batch: &RecordBatch,
@@ -168,8 +178,30 @@ impl Partition {
         image: &ClusterImage,
         step: &mut Step,
     ) -> Produced {
+        self.produce_verified(batch, None, acks, ticket, to, image, step)
+    }
+
+    /// The same, for a transactional batch that the coordinator knows of.
+    #[expect(clippy::too_many_arguments, reason = "a token beside the arguments of every produce")]
+    pub fn produce_verified(
+        &mut self,
+        batch: &RecordBatch,
+        token: Option<VerificationToken>,
+        acks: Acks,
+        ticket: AckTicket,
+        to: Option<NodeId>,
+        image: &ClusterImage,
+        step: &mut Step,
+    ) -> Produced {
         match &mut self.role {
-            Role::Leader(leader) => leader.produce(&mut self.replica, batch, acks, ticket, to, image, step),
+            Role::Leader(leader) => {
+                if let Err(error) = leader.verify(&self.replica, batch, token) {
+                    let (nowhere, epoch) = ((Offset::ZERO, Offset::ZERO), leader.leader_epoch());
+                    self.replica.note_answer(epoch, acks, error, nowhere, to, step);
+                    return Produced::Answered { error, base_offset: Offset::ZERO };
+                }
+                leader.produce(&mut self.replica, batch, acks, ticket, to, image, step)
+            }
             Role::Follower(follower) if !self.replica.settings.guards.stand(Guard::LeaderCheck) => {
                 follower.produce_without_leading(&mut self.replica, batch, acks, to, step)
             }
@@ -203,14 +235,19 @@ impl Partition {
     }
 
     /// Whether a fetch would get no record, no error and no divergence. `from` is absent for a consumer.
-    pub fn has_nothing_for(&self, question: &FetchPartition, from: Option<FollowerReader>) -> bool {
+    pub fn has_nothing_for(
+        &self,
+        question: &FetchPartition,
+        from: Option<FollowerReader>,
+        isolation: IsolationLevel,
+    ) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         let replica = &self.replica;
         match from {
             Some(from) => leader.has_nothing_for(replica, question, from),
             None => {
                 replica.holds(question.fetch_offset)
-                    && replica.high_watermark <= question.fetch_offset
+                    && replica.readable_end(isolation) <= question.fetch_offset
                     && leader.check_epoch(question.current_leader_epoch, replica.settings.guards).is_ok()
             }
         }
@@ -229,8 +266,14 @@ impl Partition {
         }
     }
 
-    /// What a consumer gets: up to the high watermark. A position between it and the log end is legal and empty.
-    pub fn read_as_consumer(&self, question: &FetchPartition, budget: ByteCount) -> FetchedPartition {
+    /// What a consumer gets: up to the high watermark or, of what is decided, up to the last stable offset. A position
+    /// between that and the log end is legal and empty.
+    pub fn read_as_consumer(
+        &self,
+        question: &FetchPartition,
+        isolation: IsolationLevel,
+        budget: ByteCount,
+    ) -> FetchedPartition {
         let guards = self.replica.settings.guards;
         match &self.role {
             Role::Leader(leader) => {
@@ -243,7 +286,21 @@ impl Partition {
                 return self.replica.refuse(question, ErrorCode::NotLeaderOrFollower);
             }
         }
-        self.replica.read(question, self.replica.high_watermark, budget)
+        let mut fetched = self.replica.read(question, self.replica.readable_end(isolation), budget);
+        if isolation == IsolationLevel::ReadCommitted
+            && let Some(last) = fetched.batches.last()
+        {
+            fetched.aborted = self.replica.log.transactions().aborted(question.fetch_offset, last.end_offset());
+        }
+        fetched
+    }
+
+    /// A transactional batch is here, and the coordinator may not know of its transaction in this partition: gives the
+    /// token with which it can be produced once the coordinator has said yes. `None`: nothing to ask. KIP-890.
+    pub fn begin_verification(&mut self, batch: &RecordBatch) -> Option<VerificationToken> {
+        let stamp = batch.producer.filter(|stamp| stamp.transactional)?;
+        let Role::Leader(leader) = &mut self.role else { return None };
+        leader.begin_verification(&self.replica, stamp)
     }
 
     /// The question this follower would ask next, if it may ask now.
@@ -313,7 +370,7 @@ impl Partition {
         changed.then_some((self.replica.id, self.replica.high_watermark))
     }
 
-    pub fn list_offset(&self, earliest: bool, current: Option<LeaderEpoch>) -> ListedOffset {
+    pub fn list_offset(&self, earliest: bool, current: Option<LeaderEpoch>, isolation: IsolationLevel) -> ListedOffset {
         let partition = self.replica.id;
         let refuse =
             |error| ListedOffset { partition, error, offset: Offset::ZERO, leader_epoch: LeaderEpoch::default() };
@@ -331,7 +388,7 @@ impl Partition {
         if guards.stand(Guard::OffsetNotAvailable) && self.replica.high_watermark < leader.epoch_start_offset() {
             return refuse(ErrorCode::OffsetNotAvailable);
         }
-        ListedOffset { offset: self.replica.high_watermark, leader_epoch, ..refuse(ErrorCode::None) }
+        ListedOffset { offset: self.replica.readable_end(isolation), leader_epoch, ..refuse(ErrorCode::None) }
     }
 
     pub fn epoch_end(&self, question: &EpochQuestion) -> EpochEndOffset {
@@ -514,6 +571,20 @@ impl Replica {
         self.log.start_offset() <= offset && offset <= self.log.end_offset()
     }
 
+    /// Where a consumer's reading ends (exclusive).
+    fn readable_end(&self, isolation: IsolationLevel) -> Offset {
+        match isolation {
+            IsolationLevel::ReadUncommitted => self.high_watermark,
+            IsolationLevel::ReadCommitted => {
+                let end = self.log.last_stable_offset(self.high_watermark);
+                // A mutant takes the bound for the last offset to read.
+                let inclusive = !self.settings.guards.stand(Guard::StableOffsetIsExclusive);
+                let batch = self.log.read(end, self.high_watermark, ByteCount(1)).first().filter(|_| inclusive);
+                batch.map_or(end, RecordBatch::end_offset)
+            }
+        }
+    }
+
     fn read(&self, question: &FetchPartition, below: Offset, budget: ByteCount) -> FetchedPartition {
         let from = question.fetch_offset;
         if !self.holds(from) {
@@ -533,6 +604,7 @@ impl Replica {
             high_watermark: self.high_watermark,
             log_start_offset: self.log.start_offset(),
             diverging: None,
+            aborted: Vec::new(),
             batches: Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use goldenscript::Command as Line;
 
 use super::*;
 use crate::types::metadata::{BrokerRegistration, BrokerState};
-use crate::types::record::{ProducerStamp, Records};
+use crate::types::record::{Marker, ProducerStamp, Records, TransactionOutcome};
 
 #[test]
 fn transcripts() {
@@ -25,8 +25,8 @@ fn transcripts() {
 
 const PARTITION: TopicPartition = TopicPartition { topic: TopicId(0), partition: 0 };
 
-/// Commands: `cluster`, `produce`, `fetch`, `release`, `alter`, `answer`, `fence`, `unfence`, `restart`, `metadata`,
-/// `advance`, `check`, `latest`, `show`, `verify`.
+/// Commands: `cluster`, `produce`, `ask`, `marker`, `read`, `fetch`, `release`, `alter`, `answer`, `fence`, `unfence`,
+/// `restart`, `metadata`, `advance`, `check`, `latest`, `show`, `verify`.
 #[derive(Default)]
 struct Cluster {
     now: Time,
@@ -42,6 +42,7 @@ struct Cluster {
     parked: BTreeMap<AckTicket, Vec<u64>>,
     tickets: u64,
     acknowledged: Vec<u64>,
+    tokens: BTreeMap<String, VerificationToken>,
     output: String,
 }
 
@@ -70,10 +71,45 @@ impl goldenscript::Runner for Cluster {
                 };
                 let producer = arguments.take_key("producer").map(str::parse).transpose()?.map(ProducerId);
                 let sequence = arguments.take_key("sequence").map_or(Ok(0), str::parse)?;
-                let epoch = ProducerEpoch(0);
-                let stamp = producer.map(|id| ProducerStamp { id, epoch, base_sequence: Sequence(sequence) });
+                let epoch = ProducerEpoch(arguments.take_key("epoch").map_or(Ok(0), str::parse)?);
+                let transaction = arguments.take_key("transaction");
+                let transactional = transaction.is_some();
+                let base_sequence = Sequence(sequence);
+                let stamp = producer.map(|id| ProducerStamp { id, epoch, base_sequence, transactional });
                 let values = positional(arguments).map(str::parse).collect::<Result<Vec<u64>, _>>()?;
-                self.produce(to, values, acks, stamp);
+                self.produce(to, values, acks, stamp, transaction);
+            }
+            "marker" => {
+                let to = node(arguments.next_pos())?;
+                let number = |value: Option<&str>| value.map_or(Ok(0), str::parse);
+                let outcome = match arguments.next_pos() {
+                    Some("commit") => TransactionOutcome::Commit,
+                    Some("abort") => TransactionOutcome::Abort,
+                    other => return Err(format!("which outcome? {other:?}").into()),
+                };
+                let id = ProducerId(arguments.take_key("producer").ok_or("whose?")?.parse()?);
+                let epoch = ProducerEpoch(arguments.take_key("epoch").map_or(Ok(1), str::parse)?);
+                let coordinator_epoch = LeaderEpoch(number(arguments.take_key("coordinator"))?);
+                let stamp = ProducerStamp { id, epoch, base_sequence: Sequence::NONE, transactional: true };
+                let records = Records::Marker(Marker { outcome, coordinator_epoch });
+                self.produce_batch(to, Vec::new(), records, Acks::All, Some(stamp), None);
+            }
+            // What a coordinator is asked about, to be used by a later produce with `transaction=NAME`.
+            "ask" => {
+                let to = node(arguments.next_pos())?;
+                let name = arguments.take_key("as").ok_or("as=NAME")?.to_string();
+                let id = ProducerId(arguments.take_key("producer").ok_or("whose?")?.parse()?);
+                let epoch = ProducerEpoch(arguments.take_key("epoch").map_or(Ok(0), str::parse)?);
+                let stamp = ProducerStamp { id, epoch, base_sequence: Sequence(0), transactional: true };
+                let batch = self.batch(Vec::new(), Records::Messages(Vec::new()), Some(stamp)).1;
+                let token = self.step(to, |partition, _, _| partition.begin_verification(&batch));
+                writeln!(self.output, "{to} {}", if token.is_some() { "asks" } else { "has nothing to ask" })?;
+                self.tokens.extend(token.map(|token| (name, token)));
+            }
+            "read" => {
+                let from = node(arguments.next_pos())?;
+                let offset = Offset(arguments.take_key("offset").map_or(Ok(0), str::parse)?);
+                self.read(from, offset);
             }
             "fetch" => {
                 let from = node(arguments.next_pos())?;
@@ -113,7 +149,7 @@ impl goldenscript::Runner for Cluster {
             }
             "latest" => {
                 let id = node(arguments.next_pos())?;
-                let listed = self.partitions[&id].list_offset(false, None);
+                let listed = self.partitions[&id].list_offset(false, None, IsolationLevel::ReadUncommitted);
                 writeln!(self.output, "{id} {:?} {}", listed.error, listed.offset)?;
             }
             "show" => self.show(),
@@ -141,6 +177,9 @@ fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn values(batch: &RecordBatch) -> String {
+    if let Some(marker) = batch.marker() {
+        return format!("{:?}-of-{}", marker.outcome, batch.producer.map_or(0, |stamp| stamp.id.0)).to_lowercase();
+    }
     list(batch.messages().iter().map(|record| record.send.0))
 }
 
@@ -238,9 +277,26 @@ impl Cluster {
         }
     }
 
-    fn produce(&mut self, to: NodeId, sends: Vec<u64>, acks: Acks, producer: Option<ProducerStamp>) {
-        self.tickets += 1;
-        let ticket = AckTicket::Coordinator(self.tickets);
+    /// `transaction` is `yes` for a batch whose partition the coordinator knows, `no`, or the name of an older question.
+    fn produce(
+        &mut self,
+        to: NodeId,
+        sends: Vec<u64>,
+        acks: Acks,
+        producer: Option<ProducerStamp>,
+        transaction: Option<&str>,
+    ) {
+        let (records, batch) = self.batch(sends.clone(), Records::Messages(Vec::new()), producer);
+        let token = match transaction {
+            Some("yes") => self.step(to, |partition, _, _| partition.begin_verification(&batch)),
+            Some(name) => self.tokens.get(name).copied(),
+            None => None,
+        };
+        self.produce_batch(to, sends, records, acks, producer, token);
+    }
+
+    /// Records of these sends, or the given content when there are none.
+    fn batch(&self, sends: Vec<u64>, content: Records, producer: Option<ProducerStamp>) -> (Records, RecordBatch) {
         let record = |send: &u64| Record {
             send: SendId(*send),
             message: Message {
@@ -253,20 +309,60 @@ impl Cluster {
             },
             timestamp: self.now,
         };
+        let records = match sends.is_empty() {
+            true => content,
+            false => Records::Messages(sends.iter().map(record).collect()),
+        };
         let batch = RecordBatch {
             base_offset: Offset::ZERO,
             leader_epoch: LeaderEpoch(0),
             producer,
-            records: Arc::new(Records::Messages(sends.iter().map(record).collect())),
+            records: Arc::new(records.clone()),
         };
-        let produced = self
-            .step(to, |partition, image, step| partition.produce(&batch, acks, ticket, Some(NodeId(9)), image, step));
+        (records, batch)
+    }
+
+    fn produce_batch(
+        &mut self,
+        to: NodeId,
+        sends: Vec<u64>,
+        records: Records,
+        acks: Acks,
+        producer: Option<ProducerStamp>,
+        token: Option<VerificationToken>,
+    ) {
+        self.tickets += 1;
+        let ticket = AckTicket::Coordinator(self.tickets);
+        let batch = self.batch(Vec::new(), records, producer).1;
+        let produced = self.step(to, |partition, image, step| {
+            partition.produce_verified(&batch, token, acks, ticket, Some(NodeId(9)), image, step)
+        });
         match produced {
             Produced::Answered { error, base_offset } => self.print_answer(error, base_offset, sends),
             Produced::Parked => {
                 writeln!(self.output, "-> {} waits", list(&sends)).expect("a string");
                 self.parked.insert(ticket, sends);
             }
+        }
+    }
+
+    /// Both kinds of consumers, from an offset to the end.
+    fn read(&mut self, from: NodeId, fetch_offset: Offset) {
+        let question = FetchPartition {
+            partition: PARTITION,
+            current_leader_epoch: None,
+            fetch_offset,
+            last_fetched_epoch: None,
+            max_bytes: ByteCount(1 << 20),
+        };
+        let partition = &self.partitions[&from];
+        for isolation in [IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted] {
+            let fetched = partition.read_as_consumer(&question, isolation, ByteCount(1 << 20));
+            let batches = list(fetched.batches.iter().map(values));
+            let aborted = fetched.aborted.iter().map(|entry| format!("{}@{}", entry.producer, entry.first_offset));
+            let end = partition.list_offset(false, None, isolation).offset;
+            let aborted = list(aborted);
+            writeln!(self.output, "{from} {isolation:?} end={end} [{batches}] aborted=[{aborted}]").expect("a string");
         }
     }
 

@@ -50,7 +50,7 @@ impl Batch {
             Content::Open(records) => records,
             Content::Closed(records) => match &**records {
                 Records::Messages(records) => records,
-                Records::Groups(_) | Records::Metadata(_) => &[],
+                Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) | Records::Transactions(_) => &[],
             },
         }
     }

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 
 use super::accumulator::BatchId;
+use crate::types::record::TransactionOutcome;
+use crate::types::request::CoordinatorKey;
 use crate::types::*;
 
 /// Kafka: `socket.connection.setup.timeout.ms`.
@@ -37,6 +39,10 @@ pub(super) struct InFlight {
 pub(super) enum Question {
     Metadata,
     InitProducerId,
+    FindCoordinator(CoordinatorKey),
+    InitTransaction,
+    TxnOffsetCommit,
+    EndTxn(TransactionOutcome),
     /// Only to see that the broker answers.
     Greeting,
     Produce(Vec<(TopicPartition, BatchId)>),

@@ -5,7 +5,7 @@
 //! leaves the outcome open for good, and an application that sends again may repeat the record.
 //!
 //! It does not block: a full buffer is answered at once, records of a topic whose partitions are unknown wait for at
-//! most `max.block.ms`. Kafka's sending thread is folded into the step. No transactions.
+//! most `max.block.ms`. Kafka's sending thread is folded into the step.
 //!
 //! Source: KafkaProducer, RecordAccumulator, Sender, TransactionManager; KIP-91, KIP-98, KIP-360, KIP-480, KIP-951.
 
@@ -17,14 +17,16 @@ mod sender;
 mod sequences;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::VecDeque;
 
 use self::accumulator::{Accumulator, BatchId, Place};
 use self::connection::{Connection, Question};
 use self::partitioner::Partitioner;
-use self::refusal::Refusal;
+use self::refusal::{Cure, Refusal};
 use self::sequences::Identity;
+use self::transaction::Transaction;
 use crate::kafka::client::{ClientMetadata, exponential_backoff};
 use crate::types::note::Note;
 use crate::types::request::{ErrorCode, Response};
@@ -32,6 +34,7 @@ use crate::types::settings::{Acks, ProducerSettings};
 use crate::types::*;
 
 pub use self::partitioner::partition_of_key;
+pub use self::transaction::TransactionEvent;
 
 /// One client of a process, with connections of its own.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Producer {
     partitioner: Partitioner,
     accumulator: Accumulator,
     identity: Identity,
+    /// Present iff the producer is transactional.
+    transaction: Option<Transaction>,
     connections: Vec<Connection>,
     /// Partitions whose linger or back-off has not passed.
     timed: FewMap<(Time, TopicPartition), ()>,
@@ -93,6 +98,7 @@ impl Producer {
             partitioner: Partitioner::default(),
             accumulator: Accumulator::new(settings.batch_size, settings.buffer_memory),
             identity: if idempotent { Identity::Wanted(Time::ZERO) } else { Identity::NotNeeded },
+            transaction: None,
             connections: Vec::new(),
             timed: FewMap::new(),
             waiting: VecDeque::new(),
@@ -115,7 +121,8 @@ impl Producer {
     ) -> Result<(), BufferExhausted> {
         let bytes = u64::from(record.message.size);
         let partition = self.partitioner.choose(topic, key, &self.metadata, step.rng);
-        if self.closing || !self.accumulator.fits(partition, bytes, self.waiting_bytes) {
+        let is_dropping = self.transaction.as_ref().is_some_and(Transaction::is_dropping);
+        if self.closing || is_dropping || !self.accumulator.fits(partition, bytes, self.waiting_bytes) {
             return Err(BufferExhausted);
         }
         match partition {
@@ -139,6 +146,13 @@ impl Producer {
                 self.metadata_changed(step);
             }
             (Question::Greeting, _) => {}
+            (
+                question @ (Question::FindCoordinator(_)
+                | Question::InitTransaction
+                | Question::TxnOffsetCommit
+                | Question::EndTxn(_)),
+                response,
+            ) => self.handle_transaction_answer(&question, Some(response), step),
             (Question::InitProducerId, Response::InitProducerId { error: ErrorCode::None, id, epoch }) => {
                 self.set_identity(Identity::Known(id, epoch), step);
             }
@@ -148,7 +162,11 @@ impl Producer {
                     match result.map(|result| (result.error, result.base_offset)) {
                         Some((ErrorCode::None, offset)) => self.batch_appended(partition, batch, Some(offset), step),
                         Some((error, _)) => {
-                            let refusal = Refusal::new(error, self.settings.acks, self.guards);
+                            let mut refusal = Refusal::new(error, self.settings.acks, self.guards);
+                            // The epoch of a transaction is its coordinator's: there is no going on in another one.
+                            if self.transaction.is_some() && refusal.cure == Cure::Resequence {
+                                refusal.cure = Cure::GiveUp;
+                            }
                             self.batch_refused(partition, batch, error, refusal, step);
                         }
                         None => self.batch_unanswered(partition, batch, step),
@@ -181,8 +199,12 @@ impl Producer {
         self.advance(step);
     }
 
-    /// Nothing is buffered or in flight.
+    /// Nothing is buffered or in flight, and no transaction is about to end.
     pub fn is_idle(&self) -> bool {
+        self.is_empty() && self.transaction.as_ref().is_none_or(|transaction| !transaction.is_ending())
+    }
+
+    fn is_empty(&self) -> bool {
         self.accumulator.is_empty() && self.waiting.is_empty()
     }
 
@@ -211,6 +233,8 @@ impl Producer {
         consider(waiting.map(|waiting| waiting.since + self.settings.max_block), "producer max block");
         consider(self.metadata.next_deadline(), "producer metadata");
         consider(identity, "producer id");
+        let transaction = self.transaction.as_ref().filter(|_| !self.waits_for_batches());
+        consider(transaction.and_then(Transaction::next_deadline), "transaction");
         next
     }
 
@@ -226,6 +250,7 @@ impl Producer {
         self.give_up_expired_batches(step);
         self.give_up_waiting_records(step);
         self.ask(step);
+        self.advance_transaction(step);
         while let Some(((at, partition), ())) = self.timed.first()
             && at <= step.time()
         {
@@ -233,6 +258,25 @@ impl Producer {
         }
         self.drain(step);
         self.check_invariants();
+    }
+
+    /// The end of a transaction waits for the outcomes of its batches, not for a time.
+    fn waits_for_batches(&self) -> bool {
+        self.transaction.as_ref().is_some_and(Transaction::is_ending) && !self.is_empty()
+    }
+
+    /// What is not on its way is given up, because its transaction is.
+    fn drop_buffered(&mut self, step: &mut Step) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.waiting_bytes -= u64::from(waiting.record.message.size);
+            self.report_failure(waiting.record.send, ErrorCode::TransactionAbortable, true, step);
+        }
+        for partition in self.accumulator.partitions() {
+            for id in std::mem::take(&mut self.accumulator.queue_mut(partition).batches) {
+                self.give_up(id, ErrorCode::TransactionAbortable, step);
+            }
+            self.place(partition, step.time());
+        }
     }
 
     fn append(&mut self, partition: TopicPartition, record: Record, step: &mut Step) {
@@ -310,7 +354,7 @@ impl Producer {
         };
         let leader = self.metadata.leader(partition);
         let due = match batch.failures {
-            0 if self.closing || self.accumulator.is_full(queue, batch) => batch.created,
+            0 if self.closing || self.is_flushing() || self.accumulator.is_full(queue, batch) => batch.created,
             0 => batch.created + self.settings.linger,
             // A new leader is tried without waiting.
             _ if leader.is_some_and(|(_, epoch)| batch.tried < Some(epoch)) => now,
@@ -327,6 +371,10 @@ impl Producer {
             Some((node, _)) => Place::Ready(node),
             None => Place::Leaderless,
         }
+    }
+
+    fn is_flushing(&self) -> bool {
+        self.transaction.as_ref().is_some_and(Transaction::is_flushing)
     }
 
     fn connection_mut(&mut self, node: NodeId) -> &mut Connection {

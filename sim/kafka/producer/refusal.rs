@@ -48,6 +48,8 @@ impl Refusal {
             | ErrorCode::CoordinatorNotAvailable
             | ErrorCode::CoordinatorLoadInProgress
             | ErrorCode::NotCoordinator => (Cure::Retry, false),
+            // The transaction before is not over yet on the coordinator's side, or its coordinator moves.
+            ErrorCode::ConcurrentTransactions => (Cure::Retry, false),
             ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId | ErrorCode::InvalidProducerEpoch => {
                 (Cure::Resequence, false)
             }
@@ -67,6 +69,13 @@ impl Refusal {
             | ErrorCode::IllegalGeneration
             | ErrorCode::RebalanceInProgress
             | ErrorCode::InvalidSessionTimeout
+            | ErrorCode::InvalidTxnState
+            | ErrorCode::InvalidProducerIdMapping
+            | ErrorCode::TransactionCoordinatorFenced
+            | ErrorCode::ProducerFenced
+            | ErrorCode::UnstableOffsetCommit
+            | ErrorCode::TransactionAbortable
+            | ErrorCode::InvalidTransactionTimeout
             | ErrorCode::FencedQuorumEpoch => (Cure::GiveUp, false),
         };
         Refusal { cure, maybe_appended }

@@ -2,8 +2,8 @@
 
 use super::accumulator::Batch;
 use super::connection::Readiness;
-use super::refusal::Cure;
 use super::*;
+use crate::types::record::ProducerStamp;
 use crate::types::request::{MetadataRequest, ProduceRequest, Request};
 
 impl Producer {
@@ -24,7 +24,7 @@ impl Producer {
         {
             self.identity = Identity::Asked;
             let broker = self.metadata.any_broker();
-            self.send_request(broker, Request::InitProducerId, Question::InitProducerId, step);
+            self.send_request(broker, Request::InitProducerId { transaction: None }, Question::InitProducerId, step);
         }
     }
 
@@ -72,7 +72,8 @@ impl Producer {
             flights.push((partition, id));
         }
         let (acks, timeout) = (self.settings.acks, self.settings.request_timeout);
-        let request = Request::Produce(ProduceRequest { acks, timeout, batches });
+        let request =
+            Request::Produce(ProduceRequest { transactional_id: self.transactional_id(), acks, timeout, batches });
         if acks == Acks::None {
             // No answer will come: what the network does with it, nobody learns.
             let correlation = self.next_correlation();
@@ -104,13 +105,15 @@ impl Producer {
         if let Some(batch) = self.accumulator.batch_mut(id) {
             batch.stamp = producer;
         }
+        let producer = producer.map(|stamp| ProducerStamp { transactional: self.transaction.is_some(), ..stamp });
+        self.transaction_writes();
         step.note(Note::BatchSent { partition, first, count, attempt, to: node });
         self.partitioner.batch_drained(partition, &self.metadata, step.rng);
         self.place(partition, step.time());
         RecordBatch { base_offset: Offset::ZERO, leader_epoch: LeaderEpoch(0), producer, records }
     }
 
-    fn send_request(&mut self, node: NodeId, request: Request, question: Question, step: &mut Step) {
+    pub(super) fn send_request(&mut self, node: NodeId, request: Request, question: Question, step: &mut Step) {
         let correlation = self.next_correlation();
         step.send(self.channel, node, correlation, request);
         self.sent(node, correlation, question, step.time());
@@ -165,6 +168,7 @@ impl Producer {
         }
         let retries = self.settings.retries;
         let idempotent = self.identity != Identity::NotNeeded;
+        let is_dropping = self.transaction.as_ref().is_some_and(Transaction::is_dropping);
         let queue = self.accumulator.queue_mut(partition);
         queue.in_flight -= 1;
         let Some(batch) = self.accumulator.batch_mut(id) else {
@@ -181,7 +185,7 @@ impl Producer {
             Cure::Resequence => idempotent,
             Cure::Duplicate | Cure::GiveUp => false,
         };
-        let retry = curable && batch.failures <= retries;
+        let retry = curable && batch.failures <= retries && !is_dropping;
         if refusal.cure == Cure::Resequence {
             self.accumulator.queue_mut(partition).sequences.out_of_order(id);
         }
@@ -215,7 +219,7 @@ impl Producer {
     }
 
     /// The batch's outcome is failure. It is in no queue and on no connection, or does not count there any more.
-    fn give_up(&mut self, id: BatchId, error: ErrorCode, step: &mut Step) {
+    pub(super) fn give_up(&mut self, id: BatchId, error: ErrorCode, step: &mut Step) {
         let Some(batch) = self.accumulator.remove(id) else {
             unreachable!("a batch fails once");
         };
@@ -224,6 +228,7 @@ impl Producer {
         for record in batch.records() {
             self.report_failure(record.send, error, certain, step);
         }
+        self.fail_transaction(error, step);
     }
 
     /// After a change of the partition's sequences or batches in flight: a new epoch if one is needed and nothing of
@@ -233,6 +238,10 @@ impl Producer {
         if queue.in_flight == 0
             && let Some(restart) = queue.sequences.restart()
         {
+            // A transaction with a hole in it has failed already, and its successor begins a new epoch.
+            if self.transaction.is_some() {
+                return self.place(partition, step.time());
+            }
             for id in restart.open {
                 self.renew_or_give_up(partition, id, step);
             }
@@ -286,6 +295,10 @@ impl Producer {
         match question {
             Question::Metadata => self.metadata.handle_disconnected(from),
             Question::Greeting => {}
+            Question::FindCoordinator(_)
+            | Question::InitTransaction
+            | Question::TxnOffsetCommit
+            | Question::EndTxn(_) => self.handle_transaction_answer(&question, None, step),
             Question::InitProducerId => self.identity = Identity::Wanted(step.time() + self.settings.retry_backoff),
             Question::Produce(flights) => {
                 for (partition, batch) in flights {

@@ -87,7 +87,7 @@ impl Sequences {
             self.next = Sequence(0);
             self.succeeded = None;
         }
-        let stamp = ProducerStamp { id, epoch, base_sequence: self.next };
+        let stamp = ProducerStamp { id, epoch, base_sequence: self.next, transactional: false };
         self.next = self.next.plus(count);
         self.open.push_back(batch);
         Some(stamp)

@@ -232,7 +232,7 @@ impl Builder<'_> {
     /// What the promises of the system survive.
     fn survivable(&self) -> Budget {
         // The offsets topic is the last; what it loses is repeated, and no promise of a topic.
-        let topics = &self.plan.topics[..self.plan.topics.len().saturating_sub(1)];
+        let topics = self.plan.own_topics();
         let spare =
             topics.iter().map(|topic| topic.settings.replication.saturating_sub(topic.settings.min_insync_replicas));
         let lossy = topics.iter().map(|topic| topic.settings.min_insync_replicas.saturating_sub(1));

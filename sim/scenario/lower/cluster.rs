@@ -191,6 +191,42 @@ impl Builder<'_> {
         offsets.settings = TopicSettings { partitions, replication, retention: None, ..TopicSettings::default() };
     }
 
+    /// The transactions topic, when there is one. Fewer brokers than Kafka's defaults ask for have fewer replicas.
+    pub fn size_transactions_topic(&mut self, top: &Fields) {
+        let cluster = cluster_fields(top);
+        let brokers = self.plan.cluster.brokers;
+        let settings = &mut self.plan.cluster.settings;
+        if cluster.item("transaction-state-log-replication-factor").is_none() {
+            settings.transaction_state_log_replication_factor =
+                settings.transaction_state_log_replication_factor.min(brokers);
+        }
+        let replication = settings.transaction_state_log_replication_factor;
+        if cluster.item("transaction-state-log-min-isr").is_none() {
+            settings.transaction_state_log_min_isr = settings.transaction_state_log_min_isr.min(replication);
+        }
+        let (partitions, min_insync_replicas) =
+            (settings.transaction_state_log_num_partitions, settings.transaction_state_log_min_isr);
+        for (key, given, most, of) in [
+            ("transaction-state-log-replication-factor", replication, brokers, "brokers"),
+            ("transaction-state-log-min-isr", min_insync_replicas, replication, "replicas of the transactions topic"),
+        ] {
+            if let Some(item) = cluster.item(key).filter(|_| most < given) {
+                let title = format!("`{key} = {given}` but there are {most} {of}");
+                let diagnostic = Diagnostic::error("S035", item.place, title).label("too many");
+                self.problems.add(diagnostic.help("lower it, or add brokers"));
+            }
+        }
+        if let Some(topic) = self.plan.topics.iter_mut().find(|topic| topic.name == TRANSACTIONS) {
+            topic.settings = TopicSettings {
+                partitions,
+                replication,
+                min_insync_replicas,
+                retention: None,
+                ..TopicSettings::default()
+            };
+        }
+    }
+
     pub fn read_stores(&mut self, stores: &[Thing]) {
         for (number, store) in stores.iter().enumerate() {
             let keys = STORE.iter().copied();
@@ -211,7 +247,7 @@ impl Builder<'_> {
     }
 
     /// Tables first, then topics, the offsets topic last.
-    pub fn number_places(&mut self, stores: &[Thing]) {
+    pub fn number_places(&mut self, stores: &[Thing], services: &[Thing]) {
         for (number, store) in stores.iter().enumerate() {
             let fields = Fields::new(store.table, String::new(), store.place, STORE.iter().copied(), self.problems);
             let mut seen: Vec<String> = Vec::new();
@@ -234,9 +270,12 @@ impl Builder<'_> {
                 }
             }
         }
-        let id = TopicId(self.plan.topics.len() as u16);
-        let settings = TopicSettings::default();
-        self.plan.topics.push(TopicPlan { id, name: OFFSETS.into(), place: PlaceId(0), owner: None, settings });
+        let transactions = services.iter().any(has_transactions).then_some(TRANSACTIONS);
+        for name in transactions.into_iter().chain([OFFSETS]) {
+            let id = TopicId(self.plan.topics.len() as u16);
+            let settings = TopicSettings::default();
+            self.plan.topics.push(TopicPlan { id, name: name.into(), place: PlaceId(0), owner: None, settings });
+        }
         for at in 0..self.plan.topics.len() {
             let (name, topic) = (self.plan.topics[at].name.clone(), self.plan.topics[at].id);
             self.plan.topics[at].place = self.add_place(name, PlaceKind::Topic { topic });
@@ -332,4 +371,10 @@ fn read_disk_settings(fields: &Fields, default: DiskSettings) -> DiskSettings {
             None => default.write_back,
         },
     }
+}
+
+/// Whether some step of the service is a transaction of the queue, as it is written.
+fn has_transactions(service: &Thing) -> bool {
+    let is_one = |step: &Item| step.table().is_some_and(|table| table.get("kafka-transaction").is_some());
+    service.table.get("steps").is_some_and(|steps| steps.elements().iter().any(is_one))
 }

@@ -301,7 +301,9 @@ impl Builder<'_> {
             "lag" => FaultState::Lag { group: self.read_group(*argument)?, above: self.read_lag(text, &words)? },
             "fired" => FaultState::Fired(self.read_fault_name(*argument, names)?),
             "healed" => FaultState::Healed(self.read_fault_name(*argument, names)?),
-            "transaction-open" | "transaction-prepared" | "mid-batch" => {
+            "transaction-open" => FaultState::TransactionOpen(self.read_transactional(*argument)?),
+            "transaction-prepared" => FaultState::TransactionPrepared(self.read_transactional(*argument)?),
+            "mid-batch" => {
                 report_not_built(name.text, name.place, self.problems);
                 return None;
             }
@@ -444,7 +446,9 @@ impl Builder<'_> {
         let duration = self.plan.duration;
         let every = service.steps.iter().find_map(|step| match &step.action {
             Action::Commit { every, .. } => Some(*every),
+            Action::SendOffsets { .. } => Some(CommitEvery::Record),
             Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
+            Action::BeginTransaction | Action::EndTransaction => None,
         });
         let by_time = |interval: Duration| (duration.0 / interval.0.max(1)).saturating_sub(1);
         match (every, &service.trigger) {

@@ -90,6 +90,7 @@ impl Builder<'_> {
             .filter_map(|step| match step.action {
                 Action::Publish { topic, .. } => Some(topic),
                 Action::Work { .. } | Action::Store { .. } | Action::Commit { .. } | Action::Respond => None,
+                Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => None,
             })
             .collect()
     }
@@ -165,6 +166,7 @@ impl Builder<'_> {
             Action::Work { time, .. } => time.mean().as_seconds(),
             Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
             Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
+            Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
     }
 

@@ -12,6 +12,7 @@ mod live;
 mod service;
 mod steps;
 mod target;
+mod transaction;
 
 pub use expect::{FLOORS, METRICS};
 
@@ -153,9 +154,10 @@ impl Builder<'_> {
         self.read_topics(top, &topics);
         self.number_services(&services);
         self.read_stores(&stores);
-        self.number_places(&stores);
+        self.number_places(&stores, &services);
         self.read_services(top, &services);
         self.size_offsets_topic(top);
+        self.size_transactions_topic(top);
         self.follow_events();
         self.read_network(top);
         self.read_disk(top);
@@ -172,11 +174,11 @@ impl Builder<'_> {
     }
 
     pub fn topic(&self, name: &str) -> Option<TopicId> {
-        self.plan.topics.iter().find(|topic| topic.name == name && name != OFFSETS).map(|topic| topic.id)
+        self.plan.topics.iter().find(|topic| topic.name == name && !is_internal(name)).map(|topic| topic.id)
     }
 
     pub fn place(&self, name: &str) -> Option<PlaceId> {
-        self.plan.places.iter().find(|place| place.name == name && name != OFFSETS).map(|place| place.id)
+        self.plan.places.iter().find(|place| place.name == name && !is_internal(name)).map(|place| place.id)
     }
 
     pub fn service(&self, name: &str) -> Option<ServiceId> {
@@ -220,7 +222,7 @@ impl Builder<'_> {
     }
 
     pub fn topic_names(&self) -> Vec<&str> {
-        self.plan.topics.iter().map(|topic| topic.name.as_str()).filter(|name| *name != OFFSETS).collect()
+        self.plan.topics.iter().map(|topic| topic.name.as_str()).filter(|name| !is_internal(name)).collect()
     }
 
     pub fn table_names(&self) -> Vec<&str> {
@@ -235,6 +237,11 @@ impl Builder<'_> {
 
 /// Name of the offsets topic in plans.
 pub const OFFSETS: &str = "__offsets";
+
+/// A topic of the queue itself.
+pub fn is_internal(topic: &str) -> bool {
+    topic.starts_with("__")
+}
 
 /// One named table: its name, its keys, and where it is defined.
 pub struct Thing<'a> {

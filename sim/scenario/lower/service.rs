@@ -75,6 +75,7 @@ impl Builder<'_> {
                 steps: Vec::new(),
                 ladder: Vec::new(),
                 producers: Vec::new(),
+                transactional: None,
             });
         }
     }
@@ -395,8 +396,10 @@ impl Builder<'_> {
     /// The number of a producer with these settings; equal settings share one.
     pub fn add_producer(&mut self, service: usize, producer: &GivenProducer, place: Place) -> u16 {
         let settings = self.settle_producer(producer, place);
+        let transactional = self.plan.services[service].transactional;
         let producers = &mut self.plan.services[service].producers;
-        let known = producers.iter().position(|other| *other == settings);
+        let transactional = transactional.map(usize::from);
+        let known = (0..producers.len()).find(|at| producers[*at] == settings && Some(*at) != transactional);
         known.unwrap_or_else(|| {
             producers.push(settings);
             producers.len() - 1
@@ -404,7 +407,7 @@ impl Builder<'_> {
     }
 
     /// What the client does with settings that depend on each other. Kafka: ProducerConfig.postProcessParsedConfig.
-    fn settle_producer(&self, producer: &GivenProducer, place: Place) -> ProducerSettings {
+    pub(super) fn settle_producer(&self, producer: &GivenProducer, place: Place) -> ProducerSettings {
         let mut settings = producer.settings.clone();
         let stated = |key: &str| producer.given.contains(key);
         let impossible =

@@ -16,10 +16,10 @@ use super::{Builder, Thing};
 
 /// What a list of steps has said so far.
 #[derive(Default)]
-struct Seen {
-    commits: Vec<Place>,
-    responds: Vec<Place>,
-    bare_work: Vec<Place>,
+pub(super) struct Seen {
+    pub commits: Vec<Place>,
+    pub responds: Vec<Place>,
+    pub bare_work: Vec<Place>,
 }
 
 impl Builder<'_> {
@@ -36,7 +36,9 @@ impl Builder<'_> {
         }
         let before = self.problems.errors();
         for item in list.elements() {
-            if let Some(step) = self.read_step(service, item, producer, &mut seen) {
+            if let Some(transaction) = item.table().and_then(|table| table.get("kafka-transaction")) {
+                self.read_kafka_transaction(service, (item, transaction), producer, &mut seen);
+            } else if let Some(step) = self.read_step(service, item, producer, &mut seen) {
                 self.plan.services[service].steps.push(step);
             }
         }
@@ -47,17 +49,13 @@ impl Builder<'_> {
         }
     }
 
-    fn read_step(
+    pub(super) fn read_step(
         &mut self,
         service: usize,
         item: &Item,
         producer: &GivenProducer,
         seen: &mut Seen,
     ) -> Option<StepPlan> {
-        if let Some(kafka) = item.table().and_then(|table| table.get("kafka-transaction")) {
-            report_not_built("kafka-transaction", kafka.key, self.problems);
-            return None;
-        }
         if let Some(transaction) = item.table().and_then(|table| table.get("transaction")) {
             return self.read_transaction(item, transaction);
         }

@@ -1,11 +1,11 @@
 //! Who a fault is aimed at, and between whom a link lies: `leader(orders/0)`, `rack(a) | rack(b)`.
 
-use crate::types::NodeId;
 use crate::types::request::RequestKind;
+use crate::types::{NodeId, ServiceId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::plan::*;
-use super::super::sentence::{Given, report_not_built};
+use super::super::sentence::Given;
 use super::super::tree::Text;
 use super::Builder;
 
@@ -101,10 +101,7 @@ impl Builder<'_> {
             "callers" => self.read_callers(one()?).map(Target::Node),
             "all" => self.read_all(arguments).map(Target::Nodes),
             "coordinator" => Some(Target::Coordinator(self.read_group(one()?)?)),
-            "transaction-coordinator" => {
-                report_not_built(call.name.text, call.name.place, self.problems);
-                None
-            }
+            "transaction-coordinator" => self.read_transactional(one()?).map(Target::TransactionCoordinator),
             "instance" => self.read_instance(text, arguments),
             "owner" => match arguments[..] {
                 [partition, group] => {
@@ -414,11 +411,30 @@ impl Builder<'_> {
             | Target::AnyBroker
             | Target::Controller
             | Target::Coordinator(_)
+            | Target::TransactionCoordinator(_)
             | Target::Owner { .. }
             | Target::Oneself
             | Target::AnyOf(..)
             | Target::Rest => None,
         }
+    }
+
+    /// A service with transactions of the queue.
+    pub fn read_transactional(&self, name: Text) -> Option<ServiceId> {
+        let service = self.read_service(name)?;
+        let plan = &self.plan.services[usize::from(service.0)];
+        if plan.transactional.is_none() {
+            let title = format!("`{}` has no transactions of the queue", printable(name.text));
+            self.report_fault(
+                "S074",
+                name.place,
+                title,
+                "no `kafka-transaction` among its steps",
+                "name another service",
+            );
+            return None;
+        }
+        Some(service)
     }
 
     /// The place of a fault's sentence, for problems of the whole.

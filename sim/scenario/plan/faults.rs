@@ -61,6 +61,10 @@ pub enum FaultState {
     },
     Fired(FaultId),
     Healed(FaultId),
+    /// An instance of the service has written the first record of a transaction.
+    TransactionOpen(ServiceId),
+    /// A transaction is decided, and no partition knows yet.
+    TransactionPrepared(ServiceId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +113,8 @@ pub enum Target {
     Controller,
     Controllers,
     Coordinator(GroupId),
+    /// Of the transactions of the service's first instance.
+    TransactionCoordinator(ServiceId),
     Owner {
         partition: PartitionSelector,
         group: GroupId,
@@ -264,6 +270,7 @@ impl Target {
             | Target::Controller
             | Target::Controllers
             | Target::Coordinator(_)
+            | Target::TransactionCoordinator(_)
             | Target::Owner { .. }
             | Target::Oneself
             | Target::Rest => false,

@@ -130,7 +130,12 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (chaos("rate = \"4s\""), "S031", "`4s` is a duration"),
         (stock("[\"call bank timeout 2s\", \"commit\"]"), "S009", "`call` is not built yet"),
         (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
-        (stock("[{ kafka-transaction = [\"commit\"] }]"), "S009", "`kafka-transaction` is not built yet"),
+        (stock("[{ kafka-transaction = [] }, \"commit\"]"), "S057", "a transaction is empty"),
+        (stock("[{ kafka-transaction = [\"commit every 5\"] }]"), "S057", "is about its event"),
+        (stock("[{ kafka-transaction = [\"commit-async\"] }]"), "S057", "`commit-async` in a transaction"),
+        (stock("[{ kafka-transaction = [\"commit\"], every = 3 }]"), "S043", "not a keyword of `kafka-transaction`"),
+        (stock("[{ kafka-transaction = [\"commit\"] }, \"commit\"]"), "S052", "commits twice"),
+        (stock("[{ kafka-transaction = [{ kafka-transaction = [\"commit\"] }] }]"), "S057", "in a transaction"),
         (
             stock("[{ transaction = [\"insert db.rows\", \"commit db.marks\"] }]"),
             "S009",
@@ -150,11 +155,6 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "`static-membership`",
         ),
         (
-            with("auto-offset", "auto-offset-reset = \"latest\"\nisolation-level = \"read_committed\""),
-            "S009",
-            "`isolation-level`",
-        ),
-        (
             with(
                 "auto-offset",
                 "auto-offset-reset = \"latest\"\npartition-assignment-strategy = \"cooperative-sticky\"",
@@ -172,7 +172,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         ),
         (fault("at 5s fill-disk broker(1)"), "S009", "`fill-disk` is not built yet"),
         (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
-        (fault("when transaction-open(shop) crash shop"), "S009", "`transaction-open` is not built yet"),
+        (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(stock) crash self"), "S009", "`mid-batch` is not built yet"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
         (expect("connections = \"<= 10\""), "S009", "`connections` is not built yet"),

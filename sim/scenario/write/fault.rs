@@ -77,6 +77,8 @@ fn write_state(state: &FaultState, plan: &Plan) -> String {
         FaultState::Lag { group, above } => format!("lag({}) > {above}", group_name(*group, plan)),
         FaultState::Fired(fault) => format!("fired({})", fault_name(*fault, plan)),
         FaultState::Healed(fault) => format!("healed({})", fault_name(*fault, plan)),
+        FaultState::TransactionOpen(service) => format!("transaction-open({})", service_name(*service, plan)),
+        FaultState::TransactionPrepared(service) => format!("transaction-prepared({})", service_name(*service, plan)),
     }
 }
 
@@ -208,6 +210,9 @@ fn write_target(target: &Target, plan: &Plan) -> String {
         Target::Controller => "controller".into(),
         Target::Controllers => "controllers".into(),
         Target::Coordinator(group) => format!("coordinator({})", group_name(*group, plan)),
+        Target::TransactionCoordinator(service) => {
+            format!("transaction-coordinator({})", service_name(*service, plan))
+        }
         Target::Owner { partition, group } => {
             format!("owner({}, {})", write_partition(partition, plan), group_name(*group, plan))
         }

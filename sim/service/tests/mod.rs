@@ -43,4 +43,6 @@ transcripts! {
     calls_wait_for_a_worker,
     a_redelivered_message_is_handled_once_more_and_commits_nothing,
     steps_are_for_events_of_their_origin,
+    a_transaction_of_the_queue_is_aborted_before_the_ladder,
+    an_offset_counts_when_its_transaction_is_committed,
 }

@@ -8,6 +8,8 @@
 //! wait 5ms                        time passes
 //! committed | refused | unanswered   the oldest commit that waits is answered
 //! acked | unsent                  the oldest record that waits for its producer
+//! taken | not-member              the offset that was sent with a transaction
+//! ended commit | abort | never    the transaction; `never`: it has to be aborted
 //! revoke 0 | lose 0 | assign 0    a rebalance
 //! crash | start | stop | closed   the process
 //! ```
@@ -24,6 +26,7 @@ use crate::service::commits::CommitToken;
 use crate::service::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::service::store::Store;
 use crate::types::note::{Note, StepOutcome};
+use crate::types::record::TransactionOutcome;
 use crate::types::request::{ErrorCode, Request, Response};
 use crate::types::*;
 
@@ -70,6 +73,18 @@ impl Runner for Stage {
             "revoke" => self.act(|interpreter, step| interpreter.handle_revoking(partitions(&words), step)),
             "lose" => self.act(|interpreter, step| interpreter.handle_lost(&partitions(&words), step)),
             "assign" => self.act(|interpreter, _| interpreter.handle_assigned(&partitions(&words))),
+            "taken" => self.act(|interpreter, _| interpreter.handle_offsets_sent(Ok(()))),
+            "not-member" => {
+                self.act(|interpreter, _| interpreter.handle_offsets_sent(Err(ErrorCode::IllegalGeneration)));
+            }
+            "ended" => {
+                let outcome = match words[0] {
+                    "commit" => Some(TransactionOutcome::Commit),
+                    "abort" => Some(TransactionOutcome::Abort),
+                    _ => None,
+                };
+                self.act(|interpreter, step| interpreter.handle_transaction_ended(outcome, step));
+            }
             "stop" => self.act(|interpreter, step| interpreter.shut_down(step)),
             "closed" => {
                 let ask = self.interpreter.as_mut().and_then(Interpreter::closed);
@@ -169,6 +184,11 @@ impl Stage {
                     self.commits.push_back(token);
                 }
             }
+            Ask::SendOffsets { offsets, .. } => {
+                let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
+                self.say(format!("sends offsets {}", offsets.join(" ")));
+            }
+            Ask::EndTransaction(outcome) => self.say(format!("ends its transaction: {outcome:?}")),
             Ask::FinishRevocation => self.say("gives the partitions back".into()),
             Ask::Close => self.say("closes its clients".into()),
             Ask::Exit { clean } => self.say(format!("exits, clean={clean}")),

@@ -29,6 +29,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         steps,
         ladder,
         producers: vec![ProducerSettings::default()],
+        transactional: None,
     };
     let store = StorePlan {
         name: "db".into(),
@@ -157,6 +158,9 @@ fn step(text: &str) -> StepPlan {
             Action::Publish { topic: TopicId(2), producer: 0, wait: !words.contains(&"async"), key: PublishKey::Key }
         }
         ["respond"] => Action::Respond,
+        ["begin"] => Action::BeginTransaction,
+        ["send-offsets"] => Action::SendOffsets { group_metadata: true },
+        ["end"] => Action::EndTransaction,
         ["commit-async"] => Action::Commit { every: CommitEvery::Record, wait: false },
         ["commit"] => Action::Commit { every: CommitEvery::Record, wait: true },
         ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, wait: true },

@@ -288,7 +288,7 @@ impl Cluster {
                 let response = self.metadata(&metadata);
                 self.respond(to, correlation, response);
             }
-            Request::InitProducerId => {
+            Request::InitProducerId { .. } => {
                 let id = ProducerId(self.producer_ids);
                 self.producer_ids += 1;
                 let (error, epoch) = (ErrorCode::None, ProducerEpoch(0));

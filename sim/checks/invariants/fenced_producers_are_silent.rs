@@ -1,0 +1,57 @@
+//! Fenced producers are silent: once a producer has begun under a transactional id, nothing of an earlier one with that id
+//! gets into a log, and no two producers are ever given the same identity.
+//!
+//! Why it matters: it is what keeps a process that was only slow, and comes back, from writing beside its successor.
+//!
+//! How it is decided: by the epoch that the coordinator gave, from the moment it answered. A leader whose log counts must
+//! not append a record with a lower one; markers are the coordinator's, and are not judged.
+//!
+//! Source: KIP-98, KIP-588.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Found, Where};
+use crate::checks::logs::Logs;
+use crate::checks::outcome::Invariant;
+use crate::history::{Event, Happening};
+use crate::types::note::{AppendRole, Note};
+use crate::types::*;
+
+#[derive(Clone, Debug, Default)]
+pub struct FencedProducersAreSilent {
+    current: BTreeMap<ProducerId, ProducerEpoch>,
+    given: BTreeSet<(ProducerId, ProducerEpoch)>,
+}
+
+impl FencedProducersAreSilent {
+    pub fn after(&mut self, event: &Event, logs: &Logs, found: &mut Found) {
+        let Happening::Note(note) = &event.what else { return };
+        match note {
+            Note::ProducerInitialized { producer, epoch, .. } => {
+                if !self.given.insert((*producer, *epoch)) {
+                    let message = format!("producer {producer} with epoch {epoch} was given out twice");
+                    found.report(Invariant::FencedProducersAreSilent, event, Where::default(), message);
+                }
+                let current = self.current.entry(*producer).or_default();
+                *current = (*current).max(*epoch);
+            }
+            Note::BatchAppended { partition, role: AppendRole::Leader, batch } if batch.marker().is_none() => {
+                let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) else { return };
+                let counts =
+                    logs.of(*partition).is_some_and(|log| log.leader == Some((batch.leader_epoch, event.node)));
+                let Some(current) = self.current.get(&stamp.id).filter(|current| stamp.epoch < **current) else {
+                    return;
+                };
+                if counts {
+                    let place = Where { offset: Some(batch.base_offset), ..Where::at(*partition) };
+                    let message = format!(
+                        "producer {} wrote with epoch {} after epoch {current} was given out",
+                        stamp.id, stamp.epoch
+                    );
+                    found.report(Invariant::FencedProducersAreSilent, event, place, message);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Invariants of transactions, and what an aborted record is to a place: nothing.
+
+use std::sync::Arc;
+
+use super::story::*;
+use crate::checks::{Invariant, InvariantViolation};
+use crate::history::Happening;
+use crate::history::event::StopReason;
+use crate::scenario::plan::{Plan, TRANSACTIONS, TopicPlan, Trigger};
+use crate::types::note::*;
+use crate::types::record::{Marker, ProducerStamp, TransactionOutcome, TransactionRecord, TransactionState};
+use crate::types::settings::{IsolationLevel, TopicSettings};
+use crate::types::*;
+
+const COMMIT: TransactionOutcome = TransactionOutcome::Commit;
+const ABORT: TransactionOutcome = TransactionOutcome::Abort;
+const PRODUCER: ProducerId = ProducerId(5);
+
+/// The same system, with transactions, and a consumer that reads what is committed.
+fn transactional() -> Plan {
+    let mut plan = plan(Billing::Insert);
+    let (id, name) = (TopicId(plan.topics.len() as u16), TRANSACTIONS.to_string());
+    let place = plan.topics.last().expect("the offsets topic").place;
+    plan.topics.push(TopicPlan { id, name, place, owner: None, settings: TopicSettings::default() });
+    for service in &mut plan.services {
+        if let Trigger::Consume(consume) = &mut service.trigger {
+            consume.consumer.isolation_level = IsolationLevel::ReadCommitted;
+        }
+    }
+    plan
+}
+
+/// The log of `orders/0`, batch by batch.
+struct Told {
+    story: Story,
+    end: u64,
+}
+
+impl Told {
+    fn new() -> Told {
+        let mut story = Story::new(&transactional());
+        story.partition_changed(Some(B1), 0, &[B1, B2], false);
+        Told { story, end: 0 }
+    }
+
+    fn append(&mut self, epoch: u16, records: Records) -> &mut Told {
+        let stamp = ProducerStamp {
+            id: PRODUCER,
+            epoch: ProducerEpoch(epoch),
+            base_sequence: Sequence::NONE,
+            transactional: true,
+        };
+        let batch = RecordBatch {
+            base_offset: Offset(self.end),
+            leader_epoch: LeaderEpoch(0),
+            producer: Some(stamp),
+            records: Arc::new(records),
+        };
+        self.end += 1;
+        for (node, role) in [(B1, AppendRole::Leader), (B2, AppendRole::Follower)] {
+            self.story.note(node, Note::BatchAppended { partition: P0, role, batch: batch.clone() });
+        }
+        self
+    }
+
+    fn record(&mut self, number: u64, epoch: u16) -> &mut Told {
+        let batch = self.story.batch(number, message(number, number, 1), 0, 0);
+        self.append(epoch, (*batch.records).clone())
+    }
+
+    fn marker(&mut self, epoch: u16, outcome: TransactionOutcome) -> &mut Told {
+        self.append(epoch, Records::Marker(Marker { outcome, coordinator_epoch: LeaderEpoch(0) }))
+    }
+
+    fn replicated(&mut self) -> &mut Told {
+        self.story.high_watermark(self.end);
+        self
+    }
+
+    fn polled(&mut self, from: u64, to: u64) -> &mut Told {
+        let (from, to, count) = (Offset(from), Offset(to), (to - from) as u32);
+        self.story.note(BILLING_1, Note::Polled { group: GROUP, partition: P0, from, to, count });
+        self
+    }
+
+    fn passed_over(&mut self, from: u64, to: u64) -> &mut Told {
+        let (from, to) = (Offset(from), Offset(to));
+        self.story.note(BILLING_1, Note::PassedOver { group: GROUP, partition: P0, from, to });
+        self
+    }
+
+    fn decided(&mut self, epoch: u16, state: TransactionState) -> &mut Told {
+        let record = Box::new(TransactionRecord {
+            id: TransactionalId(9),
+            producer: PRODUCER,
+            epoch: ProducerEpoch(epoch),
+            timeout: Duration::from_secs(60),
+            state,
+            partitions: vec![P0],
+            started: Time::ZERO,
+        });
+        self.story.note(B1, Note::TransactionChanged { record, coordinator_epoch: LeaderEpoch(0) });
+        self
+    }
+
+    fn initialized(&mut self, epoch: u16) -> &mut Told {
+        let (transaction, producer, epoch) = (TransactionalId(9), PRODUCER, ProducerEpoch(epoch));
+        self.story.note(B1, Note::ProducerInitialized { transaction, producer, epoch, to: SHOP_1 });
+        self
+    }
+
+    fn is_silent(&self) {
+        assert!(self.story.violations().is_empty(), "{:?}", self.story.violations());
+    }
+
+    fn one(&self) -> InvariantViolation {
+        let violations = self.story.violations();
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        violations[0].clone()
+    }
+}
+
+#[test]
+fn what_is_committed_is_read_and_what_is_aborted_is_left_out() {
+    let mut told = Told::new();
+    told.record(0, 0).marker(1, COMMIT).record(1, 1).marker(2, ABORT).record(2, 2).marker(3, COMMIT).replicated();
+    told.polled(0, 1).passed_over(1, 4).polled(4, 5).passed_over(5, 6);
+    told.is_silent();
+}
+
+#[test]
+fn an_aborted_record_that_is_read_is_caught() {
+    let mut told = Told::new();
+    told.record(0, 0).record(1, 0).marker(1, ABORT).replicated().polled(0, 2);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.offset), (Invariant::ReadsAreCommitted, Some(Offset(0))));
+    assert_eq!((violation.node, violation.partition), (BILLING_1, Some(P0)));
+    assert_eq!(violation.message, "read_committed returned offset 0, which is aborted");
+}
+
+#[test]
+fn an_undecided_record_is_not_read_nor_one_whose_marker_may_go() {
+    let mut told = Told::new();
+    told.record(0, 0).replicated().polled(0, 1);
+    assert_eq!(told.one().message, "read_committed returned offset 0, which is undecided");
+    let mut told = Told::new();
+    told.record(0, 0).replicated().marker(1, COMMIT).polled(0, 1);
+    assert_eq!(told.one().message, "read_committed returned offset 0, which is not decided for good");
+    let mut told = Told::new();
+    told.record(0, 0).marker(1, COMMIT).replicated().polled(0, 1);
+    told.is_silent();
+}
+
+#[test]
+fn a_committed_record_that_is_left_out_is_caught() {
+    let mut told = Told::new();
+    told.record(0, 0).marker(1, COMMIT).replicated().passed_over(0, 2);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.offset), (Invariant::ReadsAreCommitted, Some(Offset(0))));
+    assert_eq!(violation.message, "read_committed left out offset 0, which is not aborted");
+}
+
+#[test]
+fn after_lost_pages_nobody_can_tell_what_was_decided() {
+    let mut told = Told::new();
+    told.record(0, 0).marker(1, ABORT).replicated();
+    told.story.stopped(B2, StopReason::PowerLoss).happen(B2, Happening::PowerLost { lost: 1 });
+    told.polled(0, 1);
+    told.is_silent();
+}
+
+#[test]
+fn a_new_leader_decides_anew_what_its_log_holds() {
+    let mut told = Told::new();
+    told.record(0, 0).replicated().marker(1, COMMIT);
+    told.story
+        .stopped(B1, StopReason::Crash)
+        .note(B2, Note::LogTruncated { partition: P0, from: Offset(2), to: Offset(1) });
+    told.story.leads(B2, 1, 1);
+    told.polled(0, 1);
+    assert_eq!(told.one().message, "read_committed returned offset 0, which is undecided");
+}
+
+#[test]
+fn one_transaction_has_one_end() {
+    let mut told = Told::new();
+    told.decided(1, TransactionState::PrepareCommit).record(0, 0).marker(1, COMMIT).replicated();
+    told.decided(1, TransactionState::CompleteCommit).decided(2, TransactionState::PrepareAbort);
+    told.record(1, 1).marker(2, ABORT);
+    told.is_silent();
+    told.marker(2, COMMIT);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.offset), (Invariant::TransactionsAreAtomic, Some(Offset(4))));
+    assert_eq!(violation.message, "the transaction of producer 5 that ends with epoch 2 is a Abort and a Commit");
+}
+
+#[test]
+fn a_producer_is_not_told_another_end_than_was_decided() {
+    let mut told = Told::new();
+    told.decided(1, TransactionState::PrepareAbort);
+    let (transaction, producer, epoch) = (TransactionalId(9), PRODUCER, ProducerEpoch(0));
+    told.story.note(SHOP_1, Note::TransactionEnded { transaction, producer, epoch, outcome: COMMIT });
+    assert_eq!(told.one().invariant, Invariant::TransactionsAreAtomic);
+}
+
+#[test]
+fn a_producer_with_a_successor_writes_nothing() {
+    let mut told = Told::new();
+    told.initialized(0).record(0, 0).marker(1, ABORT).initialized(2).record(1, 2);
+    told.is_silent();
+    told.record(2, 1);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.offset), (Invariant::FencedProducersAreSilent, Some(Offset(3))));
+    assert_eq!(violation.message, "producer 5 wrote with epoch 1 after epoch 2 was given out");
+}
+
+#[test]
+fn an_identity_is_given_out_once() {
+    let mut told = Told::new();
+    told.initialized(0).initialized(1).initialized(1);
+    assert_eq!(told.one().message, "producer 5 with epoch 1 was given out twice");
+}

@@ -1,0 +1,378 @@
+//! Transactions of a producer: an identity that outlives its process, and everything or nothing of what it sends.
+//!
+//! The one idea: a transaction is a promise about *outcomes*. It may be committed only when every record in it and its
+//! offsets were acknowledged; whatever went wrong makes it abortable, and an abort drops what was not sent and waits for
+//! what was. Only the coordinator can take the identity away, and then the producer is at its end: another one with its
+//! transactional id lives, or its transaction took too long.
+//!
+//! Transactions of version 2 (KIP-890): brokers add the partitions, each end brings the epoch for the next transaction.
+//!
+//! Source: TransactionManager; KIP-98, KIP-447, KIP-588, KIP-890.
+
+use super::*;
+use crate::types::record::TransactionOutcome;
+use crate::types::request::*;
+
+/// Who a producer is, and what it is doing about it.
+#[derive(Clone, Debug)]
+pub(super) struct Transaction {
+    id: TransactionalId,
+    stage: Stage,
+    /// Something may be in a log or at a coordinator that has to be ended.
+    has_written: bool,
+    /// Why it cannot be committed any more.
+    failure: Option<ErrorCode>,
+    offsets: Option<Offsets>,
+    coordinator: Option<NodeId>,
+    group_coordinator: Option<NodeId>,
+    /// A question about the transaction is out.
+    asked: bool,
+    not_before: Time,
+    events: VecDeque<TransactionEvent>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// *Meaning:* no identity yet. *Leaves to:* `Open` when the coordinator has given one.
+    Unknown,
+    /// *Meaning:* records may be sent, or were. *Leaves to:* `Ending` when the application ends it.
+    Open,
+    /// *Meaning:* what is buffered comes to its end, then the coordinator is told. *Leaves to:* `Open`, or `Unknown` when
+    /// the epochs are used up.
+    Ending(TransactionOutcome),
+    /// *Meaning:* fenced; nothing goes out any more.
+    Fenced,
+}
+
+#[derive(Clone, Debug)]
+struct Offsets {
+    group: GroupId,
+    membership: Option<(MemberId, Generation)>,
+    offsets: Vec<CommittedOffset>,
+}
+
+/// What a transactional producer tells its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEvent {
+    /// Offsets are part of the transaction, or were refused: then it can only be aborted.
+    OffsetsSent(Result<(), ErrorCode>),
+    /// The transaction is over, or cannot be committed and waits to be aborted.
+    Ended(Result<TransactionOutcome, ErrorCode>),
+    /// The producer will never send again. Kafka: ProducerFencedException.
+    Fenced,
+}
+
+impl Transaction {
+    pub fn new(id: TransactionalId) -> Transaction {
+        Transaction {
+            id,
+            stage: Stage::Unknown,
+            has_written: false,
+            failure: None,
+            offsets: None,
+            coordinator: None,
+            group_coordinator: None,
+            asked: false,
+            not_before: Time::ZERO,
+            events: VecDeque::new(),
+        }
+    }
+
+    pub fn id(&self) -> TransactionalId {
+        self.id
+    }
+
+    /// What is buffered goes out without linger.
+    pub fn is_flushing(&self) -> bool {
+        self.stage == Stage::Ending(TransactionOutcome::Commit)
+    }
+
+    /// What is buffered is not wanted any more.
+    pub fn is_dropping(&self) -> bool {
+        self.failure.is_some() || matches!(self.stage, Stage::Fenced | Stage::Ending(TransactionOutcome::Abort))
+    }
+
+    pub fn is_ending(&self) -> bool {
+        matches!(self.stage, Stage::Ending(_))
+    }
+
+    pub fn next_deadline(&self) -> Option<Time> {
+        (self.wants_to_ask() && !self.asked).then_some(self.not_before)
+    }
+
+    fn wants_to_ask(&self) -> bool {
+        match self.stage {
+            Stage::Unknown => true,
+            Stage::Open => self.offsets.is_some(),
+            Stage::Ending(_) => true,
+            Stage::Fenced => false,
+        }
+    }
+}
+
+impl Producer {
+    /// A producer whose records are part of transactions. It asks for its identity at once; whoever had it is fenced.
+    pub fn transactional(
+        settings: ProducerSettings,
+        channel: Channel,
+        bootstrap: Vec<NodeId>,
+        topics: Vec<TopicId>,
+        guards: Guards,
+        id: TransactionalId,
+    ) -> Producer {
+        let mut producer = Producer::new(settings, channel, bootstrap, topics, guards);
+        assert!(producer.identity != Identity::NotNeeded, "a transactional producer is idempotent");
+        producer.identity = Identity::Asked;
+        producer.transaction = Some(Transaction::new(id));
+        producer
+    }
+
+    /// Offsets to be committed with the transaction. The answer is [`TransactionEvent::OffsetsSent`]. Kafka:
+    /// sendOffsetsToTransaction.
+    pub fn send_offsets(
+        &mut self,
+        group: GroupId,
+        membership: Option<(MemberId, Generation)>,
+        offsets: Vec<(TopicPartition, Offset)>,
+        step: &mut Step,
+    ) {
+        let committed = |(partition, offset): (TopicPartition, Offset)| CommittedOffset {
+            partition,
+            offset: Some(offset),
+            leader_epoch: None,
+        };
+        let offsets = offsets.into_iter().map(committed).collect();
+        let transaction = self.expect_transaction();
+        match transaction.failure {
+            Some(error) => transaction.events.push_back(TransactionEvent::OffsetsSent(Err(error))),
+            None => transaction.offsets = Some(Offsets { group, membership, offsets }),
+        }
+        self.advance(step);
+    }
+
+    /// Commits or aborts. The answer is [`TransactionEvent::Ended`]: an error when it has to be aborted instead.
+    pub fn end_transaction(&mut self, outcome: TransactionOutcome, step: &mut Step) {
+        let transaction = self.expect_transaction();
+        match transaction.stage {
+            Stage::Fenced => {}
+            Stage::Unknown | Stage::Open | Stage::Ending(_) => match (outcome, transaction.failure) {
+                (TransactionOutcome::Commit, Some(error)) => {
+                    transaction.events.push_back(TransactionEvent::Ended(Err(error)));
+                }
+                (TransactionOutcome::Commit | TransactionOutcome::Abort, _) => {
+                    if transaction.stage != Stage::Unknown {
+                        transaction.stage = Stage::Ending(outcome);
+                    } else {
+                        // Without an identity nothing has been sent.
+                        transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
+                    }
+                }
+            },
+        }
+        if outcome == TransactionOutcome::Abort {
+            self.expect_transaction().offsets = None;
+            self.drop_buffered(step);
+        }
+        self.place_all(step.time());
+        self.advance(step);
+    }
+
+    pub fn take_transaction_event(&mut self) -> Option<TransactionEvent> {
+        self.transaction.as_mut()?.events.pop_front()
+    }
+
+    pub(super) fn transactional_id(&self) -> Option<TransactionalId> {
+        self.transaction.as_ref().map(Transaction::id)
+    }
+
+    /// A batch is about to be sent.
+    pub(super) fn transaction_writes(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.has_written = true;
+        }
+    }
+
+    /// A batch of the transaction has failed: nothing else of it is worth sending.
+    pub(super) fn fail_transaction(&mut self, error: ErrorCode, step: &mut Step) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if error == ErrorCode::ProducerFenced {
+            return self.fence(step);
+        }
+        if transaction.failure.replace(error).is_none() {
+            if std::mem::take(&mut transaction.offsets).is_some() {
+                transaction.events.push_back(TransactionEvent::OffsetsSent(Err(error)));
+            }
+            if transaction.stage == Stage::Ending(TransactionOutcome::Commit) {
+                transaction.stage = Stage::Open;
+                transaction.events.push_back(TransactionEvent::Ended(Err(error)));
+            }
+            self.drop_buffered(step);
+        }
+    }
+
+    /// Asks the next question, when it may be asked.
+    pub(super) fn advance_transaction(&mut self, step: &mut Step) {
+        let Some(transaction) = &self.transaction else { return };
+        if transaction.asked || !transaction.wants_to_ask() || step.time() < transaction.not_before {
+            return;
+        }
+        match (transaction.stage, &transaction.offsets) {
+            (Stage::Unknown, _) => {
+                let (id, timeout) = (transaction.id, self.settings.transaction_timeout);
+                let request = Request::InitProducerId { transaction: Some(InitTransaction { id, timeout }) };
+                self.ask_coordinator(request, Question::InitTransaction, step);
+            }
+            (Stage::Open | Stage::Ending(_), Some(offsets)) => {
+                let Identity::Known(producer, epoch) = self.identity else { return };
+                let Offsets { group, membership, offsets } = offsets.clone();
+                let commit = OffsetCommitRequest { group, membership, offsets };
+                let request =
+                    Request::TxnOffsetCommit(TxnOffsetCommitRequest { id: transaction.id, producer, epoch, commit });
+                match transaction.group_coordinator {
+                    Some(to) => {
+                        self.transaction_writes();
+                        self.ask_about_transaction(to, request, Question::TxnOffsetCommit, step);
+                    }
+                    None => self.find_coordinator(CoordinatorKey::Group(group), step),
+                }
+            }
+            (Stage::Ending(outcome), None) => self.end_when_quiet(outcome, step),
+            (Stage::Open, None) | (Stage::Fenced, _) => {}
+        }
+    }
+
+    /// An answer to a question about the transaction. `None`: it never came.
+    pub(super) fn handle_transaction_answer(&mut self, question: &Question, answer: Option<Response>, step: &mut Step) {
+        self.expect_transaction().asked = false;
+        match (question, answer) {
+            (
+                Question::FindCoordinator(key),
+                Some(Response::FindCoordinator { error: ErrorCode::None, coordinator }),
+            ) => {
+                let transaction = self.expect_transaction();
+                match key {
+                    CoordinatorKey::Transaction(_) => transaction.coordinator = Some(coordinator),
+                    CoordinatorKey::Group(_) => transaction.group_coordinator = Some(coordinator),
+                }
+            }
+            (Question::InitTransaction, Some(Response::InitProducerId { error, id, epoch })) => match error {
+                ErrorCode::None => {
+                    self.expect_transaction().stage = Stage::Open;
+                    self.set_identity(Identity::Known(id, epoch), step);
+                }
+                error => self.ask_again(error, step),
+            },
+            (Question::TxnOffsetCommit, Some(Response::TxnOffsetCommit { error })) => match error {
+                ErrorCode::None => {
+                    let transaction = self.expect_transaction();
+                    if std::mem::take(&mut transaction.offsets).is_some() {
+                        transaction.events.push_back(TransactionEvent::OffsetsSent(Ok(())));
+                    }
+                }
+                ErrorCode::IllegalGeneration
+                | ErrorCode::UnknownMemberId
+                | ErrorCode::RebalanceInProgress
+                | ErrorCode::InvalidProducerEpoch
+                | ErrorCode::InvalidTxnState
+                | ErrorCode::ProducerFenced => self.fail_transaction(error, step),
+                error => self.ask_again(error, step),
+            },
+            (Question::EndTxn(outcome), Some(Response::EndTxn { error, producer, epoch })) => {
+                self.handle_ended(*outcome, error, (producer, epoch), step);
+            }
+            _ => self.ask_again(ErrorCode::RequestTimedOut, step),
+        }
+    }
+
+    fn handle_ended(
+        &mut self,
+        outcome: TransactionOutcome,
+        error: ErrorCode,
+        (producer, epoch): (ProducerId, ProducerEpoch),
+        step: &mut Step,
+    ) {
+        match error {
+            ErrorCode::None => {
+                let transaction = self.expect_transaction();
+                let id = transaction.id;
+                transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
+                (transaction.failure, transaction.has_written) = (None, false);
+                let Identity::Known(_, ended) = self.identity else { return };
+                step.note(Note::TransactionEnded { transaction: id, producer, epoch: ended, outcome });
+                // The last epoch of an id is for markers only.
+                let is_used_up = epoch.0 == i16::MAX as u16;
+                self.expect_transaction().stage = if is_used_up { Stage::Unknown } else { Stage::Open };
+                self.identity = if is_used_up { Identity::Asked } else { Identity::Known(producer, epoch) };
+                self.place_all(step.time());
+            }
+            ErrorCode::ProducerFenced | ErrorCode::InvalidProducerIdMapping | ErrorCode::InvalidTxnState => {
+                self.fence(step);
+            }
+            error => self.ask_again(error, step),
+        }
+    }
+
+    /// Everything that was handed over has its outcome: the coordinator may be told.
+    fn end_when_quiet(&mut self, outcome: TransactionOutcome, step: &mut Step) {
+        if !self.is_empty() {
+            return;
+        }
+        let transaction = self.expect_transaction();
+        if !transaction.has_written {
+            (transaction.stage, transaction.failure) = (Stage::Open, None);
+            transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
+            return;
+        }
+        let id = transaction.id;
+        let Identity::Known(producer, epoch) = self.identity else { return };
+        let request = Request::EndTxn(EndTxnRequest { id, producer, epoch, outcome });
+        self.ask_coordinator(request, Question::EndTxn(outcome), step);
+    }
+
+    fn ask_coordinator(&mut self, request: Request, question: Question, step: &mut Step) {
+        let transaction = self.expect_transaction();
+        let id = transaction.id;
+        match transaction.coordinator {
+            Some(to) => self.ask_about_transaction(to, request, question, step),
+            None => self.find_coordinator(CoordinatorKey::Transaction(id), step),
+        }
+    }
+
+    fn find_coordinator(&mut self, key: CoordinatorKey, step: &mut Step) {
+        let broker = self.metadata.any_broker();
+        self.ask_about_transaction(broker, Request::FindCoordinator { key }, Question::FindCoordinator(key), step);
+    }
+
+    fn ask_about_transaction(&mut self, to: NodeId, request: Request, question: Question, step: &mut Step) {
+        self.expect_transaction().asked = true;
+        self.send_request(to, request, question, step);
+    }
+
+    /// The same question later, after asking who coordinates.
+    fn ask_again(&mut self, error: ErrorCode, step: &mut Step) {
+        let backoff = self.settings.retry_backoff;
+        let transaction = self.expect_transaction();
+        transaction.not_before = step.time() + backoff;
+        if !matches!(error, ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress) {
+            (transaction.coordinator, transaction.group_coordinator) = (None, None);
+        }
+    }
+
+    fn fence(&mut self, step: &mut Step) {
+        let transaction = self.expect_transaction();
+        if transaction.stage == Stage::Fenced {
+            return;
+        }
+        transaction.stage = Stage::Fenced;
+        transaction.events.push_back(TransactionEvent::Fenced);
+        let id = transaction.id;
+        if let Identity::Known(producer, epoch) = self.identity {
+            step.note(Note::ProducerFenced { transaction: id, producer, epoch });
+        }
+        self.drop_buffered(step);
+    }
+
+    fn expect_transaction(&mut self) -> &mut Transaction {
+        self.transaction.as_mut().expect("only a transactional producer has transactions")
+    }
+}

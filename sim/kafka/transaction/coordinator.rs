@@ -1,0 +1,520 @@
+//! The coordinator of a broker: routes requests to transactional ids, writes their states, sends their markers.
+//!
+//! Each partition of the transactions topic that this broker leads is a shard: it loads, serves and is given up as one.
+//! An answer waits for the record that it tells of; a record that could not be replicated changes nothing.
+
+use std::collections::BTreeMap;
+
+use crate::types::note::Note;
+use crate::types::record::{TransactionRecord, TransactionState};
+use crate::types::request::*;
+use crate::types::*;
+
+use super::entry::{Decision, Entry};
+use super::markers::{Answered, Markers};
+
+/// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
+const LOAD_BASE: Duration = Duration::from_millis(1);
+const LOAD_PER_RECORD: Duration = Duration::from_micros(1);
+/// A completion that was not replicated is written again after this.
+const COMPLETION_BACKOFF: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Debug)]
+pub struct TransactionConfig {
+    /// `None`: no producer of the plan is transactional.
+    pub topic: Option<TopicId>,
+    /// Partitions of the transactions topic.
+    pub partitions: u16,
+    /// Kafka: `transaction.max.timeout.ms`.
+    pub timeout_max: Duration,
+    /// Kafka: `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+    pub expiry_interval: Duration,
+    pub channel: Channel,
+    pub guards: Guards,
+}
+
+/// A record that the broker appends to a partition of the transactions topic as its leader, replicated like acks=all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionAppend {
+    pub partition: TopicPartition,
+    pub token: TransactionToken,
+    pub record: TransactionRecord,
+}
+
+/// Pairs [`TransactionAppend`] with [`TransactionCoordinator::append_finished`]; never used twice by one coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionToken(pub u64);
+
+#[derive(Clone, Debug)]
+pub struct TransactionCoordinator {
+    config: TransactionConfig,
+    shards: BTreeMap<u16, Shard>,
+    entries: BTreeMap<TransactionalId, Entry>,
+    /// Records that are not replicated yet.
+    pending: BTreeMap<TransactionToken, Pending>,
+    next_token: u64,
+    markers: Markers,
+    correlations: u64,
+    next_expiry_check: Time,
+    appends: Vec<TransactionAppend>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    leader_epoch: LeaderEpoch,
+    loading_until: Option<Time>,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    record: TransactionRecord,
+    then: Then,
+}
+
+/// What follows when a record is replicated.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Initialized(ReplyTo),
+    Added(ReplyTo),
+    Ended(ReplyTo),
+    /// Nobody waits.
+    Nothing,
+}
+
+impl TransactionCoordinator {
+    pub fn new(config: TransactionConfig) -> TransactionCoordinator {
+        assert!(config.partitions > 0, "a transactions topic without partitions");
+        TransactionCoordinator {
+            config,
+            shards: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_token: 0,
+            markers: Markers::default(),
+            correlations: 0,
+            next_expiry_check: Time::NEVER,
+            appends: Vec::new(),
+        }
+    }
+
+    /// Replays the log of a partition up to its end. Answers begin when the reading would be done.
+    pub fn become_leader(
+        &mut self,
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        batches: &[RecordBatch],
+        step: &mut Step,
+    ) {
+        self.unload(partition.partition, step);
+        let mut count = 0;
+        for batch in batches {
+            match &*batch.records {
+                Records::Transactions(records) => {
+                    count += records.len() as u64;
+                    records.iter().for_each(|record| self.replay(record.clone()));
+                }
+                Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) => {}
+            }
+        }
+        let ready = step.time() + LOAD_BASE + LOAD_PER_RECORD * count;
+        self.shards.insert(partition.partition, Shard { leader_epoch, loading_until: Some(ready) });
+        if self.next_expiry_check == Time::NEVER {
+            self.next_expiry_check = step.time() + self.config.expiry_interval;
+        }
+    }
+
+    /// The broker does not lead the partition any more.
+    pub fn resign(&mut self, partition: TopicPartition, step: &mut Step) {
+        self.unload(partition.partition, step);
+    }
+
+    /// InitProducerId with a transactional id, AddPartitionsToTxn, EndTxn. `fresh` gives a producer id that was never
+    /// used, or nothing when none is at hand.
+    #[must_use = "the broker appends them"]
+    pub fn handle_request(
+        &mut self,
+        from: ReplyTo,
+        request: &Request,
+        fresh: impl FnOnce() -> Option<ProducerId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        let id = transaction_of(request);
+        if let Err(error) = self.check_shard(id) {
+            refuse(from, request, error, step);
+            return Vec::new();
+        }
+        match *request {
+            Request::InitProducerId { transaction: Some(InitTransaction { timeout, .. }) } => {
+                self.handle_init(from, id, timeout, fresh, step);
+            }
+            Request::AddPartitionsToTxn(ref add) => {
+                let decision = match self.entries.get(&id) {
+                    Some(entry) => entry.decide_add(add.producer, add.epoch, &add.partitions, step.now.wall_clock),
+                    None => Decision::Answer(ErrorCode::InvalidProducerIdMapping),
+                };
+                self.carry_out(decision, Then::Added(from), |error| Response::AddPartitionsToTxn { error }, step);
+            }
+            Request::EndTxn(end) => {
+                let decision = match self.entries.get(&id) {
+                    Some(entry) => entry.decide_end(end.producer, end.epoch, end.outcome, self.config.guards),
+                    None => Decision::Answer(ErrorCode::InvalidProducerIdMapping),
+                };
+                let now = self.entries.get(&id).map(|entry| (entry.record.producer, entry.record.epoch));
+                let (producer, epoch) = now.unwrap_or((end.producer, end.epoch));
+                self.carry_out(decision, Then::Ended(from), |error| Response::EndTxn { error, producer, epoch }, step);
+            }
+            ref other => panic!("{:?} is not a request for a transaction coordinator", other.kind()),
+        }
+        std::mem::take(&mut self.appends)
+    }
+
+    /// The append is replicated, or failed. What waited for it is answered.
+    #[must_use = "the broker appends them"]
+    pub fn append_finished(
+        &mut self,
+        token: TransactionToken,
+        result: Result<Offset, ErrorCode>,
+        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        let Some(Pending { record, then }) = self.pending.remove(&token) else { return Vec::new() };
+        let id = record.id;
+        let (producer, epoch) = (record.producer, record.epoch);
+        let error = result.err().map_or(ErrorCode::None, coordinator_error);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.is_writing = false;
+            entry.completed_from = step.time() + COMPLETION_BACKOFF;
+        }
+        if error == ErrorCode::None {
+            self.applied(record, step);
+        }
+        match then {
+            Then::Initialized(from) => {
+                let transaction = id;
+                if error == ErrorCode::None {
+                    let to = from.peer;
+                    step.note(Note::ProducerInitialized { transaction, producer, epoch, to });
+                }
+                step.reply(from, Response::InitProducerId { error, id: producer, epoch });
+            }
+            Then::Added(from) => step.reply(from, Response::AddPartitionsToTxn { error }),
+            Then::Ended(from) => step.reply(from, Response::EndTxn { error, producer, epoch }),
+            Then::Nothing => {}
+        }
+        self.advance(leader_of, step)
+    }
+
+    /// Sends what markers can be sent, and completes what has all of them.
+    #[must_use = "the broker appends them"]
+    pub fn advance(
+        &mut self,
+        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        let now = step.time();
+        let mut ready: BTreeMap<NodeId, Vec<(TransactionalId, TransactionMarker)>> = BTreeMap::new();
+        for (id, entry) in &self.entries {
+            let Some(outcome) = entry.decided() else { continue };
+            let Some(shard) = self.serving(*id) else { continue };
+            for partition in &entry.unmarked {
+                let Some(leader) = leader_of(*partition).filter(|leader| self.markers.may_send(*leader, now)) else {
+                    continue;
+                };
+                let markers = ready.entry(leader).or_default();
+                match markers.last_mut().filter(|(last, _)| last == id) {
+                    Some((_, marker)) => marker.partitions.push(*partition),
+                    None => markers.push((
+                        *id,
+                        TransactionMarker {
+                            producer: entry.record.producer,
+                            epoch: entry.record.epoch,
+                            coordinator_epoch: shard.leader_epoch,
+                            outcome,
+                            partitions: vec![*partition],
+                        },
+                    )),
+                }
+            }
+        }
+        for (leader, markers) in ready {
+            self.correlations += 1;
+            let correlation = Correlation(self.correlations);
+            self.markers.send((self.config.channel, leader), correlation, markers, step);
+        }
+        let complete: Vec<TransactionRecord> = self
+            .entries
+            .iter()
+            .filter(|(id, entry)| self.serving(**id).is_some() && entry.completed_from <= now)
+            .filter_map(|(_, entry)| entry.decide_completion())
+            .collect();
+        for record in complete {
+            self.write(record, Then::Nothing);
+        }
+        std::mem::take(&mut self.appends)
+    }
+
+    /// A broker has answered WriteTxnMarkers. An answer about a transaction that is over already changes nothing
+    /// (KAFKA-16352).
+    #[must_use = "the broker appends them"]
+    pub fn handle_markers_written(
+        &mut self,
+        from: NodeId,
+        correlation: Correlation,
+        errors: Vec<Vec<ErrorCode>>,
+        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        let Some(answered) = self.markers.answered(from, correlation, errors, step.time()) else { return Vec::new() };
+        for Answered { id, marker, errors } in answered {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let is_same = entry.record.producer == marker.producer
+                && entry.record.epoch == marker.epoch
+                && entry.decided() == Some(marker.outcome);
+            for (partition, error) in marker.partitions.iter().zip(errors) {
+                if is_same && error == ErrorCode::None {
+                    entry.unmarked.remove(partition);
+                }
+            }
+        }
+        self.advance(leader_of, step)
+    }
+
+    pub fn handle_disconnected(&mut self, peer: NodeId, step: &Step) {
+        self.markers.disconnected(peer, step.time());
+    }
+
+    #[must_use = "the broker appends them"]
+    pub fn handle_timeout(
+        &mut self,
+        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        let now = step.time();
+        self.finish_loads(step);
+        while let Some(silent) = self.markers.overdue(now) {
+            step.close(self.config.channel, silent);
+            self.markers.disconnected(silent, now);
+        }
+        if self.next_expiry_check <= now {
+            self.next_expiry_check = now + self.config.expiry_interval;
+            let wall_clock = step.now.wall_clock;
+            let serving = |id: &TransactionalId| self.serving(*id).is_some();
+            let late: Vec<TransactionRecord> = self
+                .entries
+                .iter()
+                .filter(|(id, _)| serving(id))
+                .filter_map(|(_, entry)| entry.decide_expiry(wall_clock))
+                .collect();
+            for record in late {
+                self.write(record, Then::Nothing);
+            }
+        }
+        self.advance(leader_of, step)
+    }
+
+    pub fn next_deadline(&self, leader_of: impl Fn(TopicPartition) -> Option<NodeId>) -> Option<(Time, TimerName)> {
+        let mut next: Option<(Time, TimerName)> = None;
+        let mut consider = |time: Option<Time>, name: TimerName| {
+            if let Some(time) = time.filter(|time| *time < next.map_or(Time::NEVER, |(earliest, _)| earliest)) {
+                next = Some((time, name));
+            }
+        };
+        consider(Some(self.next_expiry_check), "transaction timeout check");
+        consider(self.shards.values().filter_map(|shard| shard.loading_until).min(), "transaction log load");
+        consider(self.markers.request_deadline(), "marker request timeout");
+        for (id, entry) in &self.entries {
+            if self.serving(*id).is_none() {
+                continue;
+            }
+            consider(entry.decide_completion().map(|_| entry.completed_from), "transaction completion");
+            if !entry.unmarked.is_empty() {
+                let retries =
+                    entry.unmarked.iter().filter_map(|partition| self.markers.retry_at(leader_of(*partition)?));
+                consider(retries.min(), "marker retry");
+            }
+        }
+        next
+    }
+
+    fn handle_init(
+        &mut self,
+        from: ReplyTo,
+        id: TransactionalId,
+        timeout: Duration,
+        fresh: impl FnOnce() -> Option<ProducerId>,
+        step: &mut Step,
+    ) {
+        let answer =
+            |error| Response::InitProducerId { error, id: ProducerId::default(), epoch: ProducerEpoch::default() };
+        if self.config.timeout_max < timeout {
+            return step.reply(from, answer(ErrorCode::InvalidTransactionTimeout));
+        }
+        let decision = match self.entries.get(&id) {
+            Some(entry) => {
+                let is_used_up = i16::MAX as u16 <= entry.record.epoch.0 + 1;
+                entry.decide_init(timeout, if is_used_up { fresh() } else { None })
+            }
+            None => {
+                let is_first_write = self.pending.values().any(|pending| pending.record.id == id);
+                match fresh().filter(|_| !is_first_write) {
+                    Some(producer) => Decision::Write(TransactionRecord {
+                        id,
+                        producer,
+                        epoch: ProducerEpoch(0),
+                        timeout,
+                        state: TransactionState::Empty,
+                        partitions: Vec::new(),
+                        started: Time::ZERO,
+                    }),
+                    None => Decision::Answer(ErrorCode::CoordinatorLoadInProgress),
+                }
+            }
+        };
+        self.carry_out(decision, Then::Initialized(from), answer, step);
+    }
+
+    fn carry_out(&mut self, decision: Decision, then: Then, answer: impl Fn(ErrorCode) -> Response, step: &mut Step) {
+        let (Then::Initialized(from) | Then::Added(from) | Then::Ended(from)) = then else {
+            unreachable!("only requests are carried out");
+        };
+        match decision {
+            Decision::Answer(error) => step.reply(from, answer(error)),
+            Decision::Write(record) => self.write(record, then),
+            Decision::WriteAndRefuse(record, error) => {
+                self.write(record, Then::Nothing);
+                step.reply(from, answer(error));
+            }
+        }
+    }
+
+    fn write(&mut self, record: TransactionRecord, then: Then) {
+        let topic = self.config.topic.expect("only a coordinator of a topic has a shard");
+        let token = TransactionToken(self.next_token);
+        self.next_token += 1;
+        let partition = TopicPartition::new(topic, self.shard_number(record.id));
+        if let Some(entry) = self.entries.get_mut(&record.id) {
+            assert!(!entry.is_writing, "two transitions of one transactional id at once");
+            entry.is_writing = true;
+        }
+        self.pending.insert(token, Pending { record: record.clone(), then });
+        self.appends.push(TransactionAppend { partition, token, record });
+    }
+
+    /// A record is replicated: the state changes, and markers have to be sent if it was prepared.
+    fn applied(&mut self, record: TransactionRecord, step: &mut Step) {
+        let Some(shard) = self.shards.get(&self.shard_number(record.id)) else { return };
+        let coordinator_epoch = shard.leader_epoch;
+        step.note(Note::TransactionChanged { record: Box::new(record.clone()), coordinator_epoch });
+        self.replay(record);
+    }
+
+    /// The only place where the state of an id changes. Kafka: TransactionStateManager.putTransactionStateIfNotExists,
+    /// TransactionMetadata.completeTransitionTo.
+    fn replay(&mut self, record: TransactionRecord) {
+        match self.entries.get_mut(&record.id) {
+            Some(entry) => entry.apply(record),
+            None => {
+                self.entries.insert(record.id, Entry::new(record));
+            }
+        }
+    }
+
+    fn finish_loads(&mut self, step: &mut Step) {
+        let now = step.time();
+        let done: Vec<u16> = self
+            .shards
+            .iter()
+            .filter(|(_, shard)| shard.loading_until.is_some_and(|ready| ready <= now))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in done {
+            self.shards.get_mut(&number).expect("listed just now").loading_until = None;
+            let partitions = self.config.partitions;
+            let resumes = self.config.guards.stand(Guard::ResumeDecided);
+            let mut count = 0;
+            for (_, entry) in self.entries.iter_mut().filter(|(id, _)| id.0 % partitions == number) {
+                count += 1;
+                // A mutant leaves what its predecessor had decided to whoever may come.
+                if !resumes && entry.decided().is_some() {
+                    entry.is_writing = true;
+                    entry.unmarked.clear();
+                }
+            }
+            step.note(Note::TransactionCoordinatorLoaded { transactions: count });
+        }
+    }
+
+    fn unload(&mut self, number: u16, step: &mut Step) {
+        if self.shards.remove(&number).is_none() {
+            return;
+        }
+        let partitions = self.config.partitions;
+        let is_here = |id: TransactionalId| id.0 % partitions == number;
+        let orphaned: Vec<TransactionToken> =
+            self.pending.iter().filter(|(_, pending)| is_here(pending.record.id)).map(|(token, _)| *token).collect();
+        for token in orphaned {
+            let Pending { record, then } = self.pending.remove(&token).expect("listed just now");
+            let error = ErrorCode::NotCoordinator;
+            let (id, epoch) = (record.producer, record.epoch);
+            match then {
+                Then::Initialized(from) => step.reply(from, Response::InitProducerId { error, id, epoch }),
+                Then::Added(from) => step.reply(from, Response::AddPartitionsToTxn { error }),
+                Then::Ended(from) => step.reply(from, Response::EndTxn { error, producer: id, epoch }),
+                Then::Nothing => {}
+            }
+        }
+        self.entries.retain(|id, _| !is_here(*id));
+        if self.shards.is_empty() {
+            self.next_expiry_check = Time::NEVER;
+        }
+    }
+
+    fn check_shard(&self, id: TransactionalId) -> Result<(), ErrorCode> {
+        match self.shards.get(&self.shard_number(id)) {
+            None => Err(ErrorCode::NotCoordinator),
+            Some(shard) if shard.loading_until.is_some() => Err(ErrorCode::CoordinatorLoadInProgress),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn serving(&self, id: TransactionalId) -> Option<Shard> {
+        self.shards.get(&self.shard_number(id)).filter(|shard| shard.loading_until.is_none()).copied()
+    }
+
+    fn shard_number(&self, id: TransactionalId) -> u16 {
+        id.0 % self.config.partitions
+    }
+}
+
+/// What a failed append means for the client of a coordinator. Kafka: TransactionStateManager.appendTransactionToLog.
+fn coordinator_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::NotLeaderOrFollower | ErrorCode::StorageError => ErrorCode::NotCoordinator,
+        ErrorCode::NotEnoughReplicas
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::RequestTimedOut
+        | ErrorCode::UnknownTopicOrPartition => ErrorCode::CoordinatorNotAvailable,
+        other => other,
+    }
+}
+
+fn transaction_of(request: &Request) -> TransactionalId {
+    match request {
+        Request::InitProducerId { transaction: Some(transaction) } => transaction.id,
+        Request::AddPartitionsToTxn(add) => add.id,
+        Request::EndTxn(end) => end.id,
+        other => panic!("{:?} is not a request for a transaction coordinator", other.kind()),
+    }
+}
+
+fn refuse(from: ReplyTo, request: &Request, error: ErrorCode, step: &mut Step) {
+    let response = match request {
+        Request::InitProducerId { .. } => {
+            Response::InitProducerId { error, id: ProducerId::default(), epoch: ProducerEpoch::default() }
+        }
+        Request::AddPartitionsToTxn(_) => Response::AddPartitionsToTxn { error },
+        Request::EndTxn(end) => Response::EndTxn { error, producer: end.producer, epoch: end.epoch },
+        other => panic!("{:?} is not a request for a transaction coordinator", other.kind()),
+    };
+    step.reply(from, response);
+}

@@ -1,0 +1,227 @@
+//! Transcripts of the coordinator: every request, append and answer of a broker is a line of the script.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use goldenscript::Command as Line;
+
+use super::*;
+use crate::types::note::Note;
+use crate::types::record::{TransactionOutcome, TransactionRecord};
+use crate::types::request::*;
+use crate::types::*;
+
+#[test]
+fn transcripts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sim/kafka/transaction/transcripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "no transcripts");
+    for path in paths {
+        goldenscript::run(&mut Bench::new(), &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+const TOPIC: TopicId = TopicId(9);
+const SHARD: TopicPartition = TopicPartition { topic: TOPIC, partition: 0 };
+const ID: TransactionalId = TransactionalId(7);
+
+/// Commands: `lead`, `resign`, `init`, `add`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
+/// Partition t0/N is led by node N.
+struct Bench {
+    now: Time,
+    coordinator: TransactionCoordinator,
+    /// The log of the transactions topic, as a successor would find it.
+    log: Vec<RecordBatch>,
+    appends: VecDeque<TransactionAppend>,
+    marking: VecDeque<(NodeId, Correlation, Vec<TransactionMarker>)>,
+    fresh: u64,
+    requests: u64,
+    output: String,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench {
+            now: Time::ZERO,
+            coordinator: coordinator(Guards::ALL),
+            log: Vec::new(),
+            appends: VecDeque::new(),
+            marking: VecDeque::new(),
+            fresh: 40,
+            requests: 0,
+            output: String::new(),
+        }
+    }
+
+    fn step(&mut self, call: impl FnOnce(&mut TransactionCoordinator, &mut Step) -> Vec<TransactionAppend>) {
+        let (mut outbox, mut rng) = (Outbox::default(), Seed(0).stream("test"));
+        let now = Now { monotonic: self.now, wall_clock: self.now };
+        let appends = call(&mut self.coordinator, &mut Step { now, rng: &mut rng, out: &mut outbox });
+        for output in outbox.0 {
+            self.print(output);
+        }
+        for append in appends {
+            self.say(format!("appends {}", describe(&append.record)));
+            self.appends.push_back(append);
+        }
+    }
+
+    fn print(&mut self, output: Output) {
+        let line = match output {
+            Output::Note(Note::TransactionChanged { record, .. }) => format!("is {}", describe(&record)),
+            Output::Note(Note::TransactionCoordinatorLoaded { transactions }) => format!("loaded {transactions}"),
+            Output::Note(_) => return,
+            Output::Effect(Effect::Reply { to, response }) => format!("-> {} {response:?}", to.correlation.0),
+            Output::Effect(Effect::Send { to, correlation, request: Request::WriteTxnMarkers { markers }, .. }) => {
+                let one = |marker: &TransactionMarker| {
+                    let partitions: Vec<String> = marker.partitions.iter().map(TopicPartition::to_string).collect();
+                    let TransactionMarker { producer, epoch, coordinator_epoch, outcome, .. } = marker;
+                    let partitions = partitions.join(",");
+                    format!("{outcome:?} of {producer}/{epoch} by {coordinator_epoch} in {partitions}")
+                };
+                let markers_text: Vec<String> = markers.iter().map(one).collect();
+                self.marking.push_back((to, correlation, markers));
+                format!("sends {to} {}", markers_text.join("; "))
+            }
+            Output::Effect(other) => format!("{other:?}"),
+        };
+        self.say(line);
+    }
+
+    fn say(&mut self, line: String) {
+        writeln!(self.output, "{line}").expect("a string");
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.requests += 1;
+        let connection = ConnectionId(1);
+        let from = ReplyTo { connection, correlation: Correlation(self.requests), peer: NodeId(7) };
+        let mut fresh = self.fresh;
+        let next = || {
+            fresh += 1;
+            Some(ProducerId(fresh))
+        };
+        self.step(|coordinator, step| coordinator.handle_request(from, request, next, step));
+        self.fresh = fresh;
+    }
+
+    fn finish(&mut self, error: ErrorCode) -> Result<(), Box<dyn Error>> {
+        let append = self.appends.pop_front().ok_or("nothing is being appended")?;
+        let result = if error == ErrorCode::None { Ok(Offset(0)) } else { Err(error) };
+        if error == ErrorCode::None {
+            self.log.push(RecordBatch {
+                base_offset: Offset(self.log.len() as u64),
+                leader_epoch: LeaderEpoch(0),
+                producer: None,
+                records: Arc::new(Records::Transactions(vec![append.record])),
+            });
+        }
+        self.step(|coordinator, step| coordinator.append_finished(append.token, result, leader_of, step));
+        Ok(())
+    }
+
+    fn marked(&mut self, error: ErrorCode) -> Result<(), Box<dyn Error>> {
+        let (to, correlation, markers) = self.marking.pop_front().ok_or("no markers are out")?;
+        let errors = markers.iter().map(|marker| vec![error; marker.partitions.len()]).collect();
+        self.step(|coordinator, step| coordinator.handle_markers_written(to, correlation, errors, leader_of, step));
+        Ok(())
+    }
+}
+
+impl goldenscript::Runner for Bench {
+    type Command = Line;
+
+    fn run(&mut self, line: &Line, _: &goldenscript::Context) -> Result<String, Box<dyn Error>> {
+        let mut arguments = line.consume_args();
+        let mut number = |key: &str, default: u64| -> Result<u64, Box<dyn Error>> {
+            Ok(arguments.take_key(key).map_or(Ok(default), str::parse)?)
+        };
+        let (producer, epoch) = (ProducerId(number("producer", 41)?), ProducerEpoch(number("epoch", 0)? as u16));
+        match line.name.as_str() {
+            "lead" => {
+                let leader_epoch = LeaderEpoch(epoch.0.into());
+                let off = arguments.take_key("off").unwrap_or("");
+                let guards = Guard::ALL.iter().filter(|guard| guard.id() == off).copied().collect();
+                self.coordinator = coordinator(guards);
+                self.appends.clear();
+                self.marking.clear();
+                let log = self.log.clone();
+                self.step(|coordinator, step| {
+                    coordinator.become_leader(SHARD, leader_epoch, &log, step);
+                    Vec::new()
+                });
+            }
+            "resign" => self.step(|coordinator, step| {
+                coordinator.resign(SHARD, step);
+                Vec::new()
+            }),
+            "init" => {
+                let init = InitTransaction { id: ID, timeout: Duration::from_secs(60) };
+                self.request(&Request::InitProducerId { transaction: Some(init) });
+            }
+            "add" => {
+                let parse = |number: &str| Ok(TopicPartition::new(TopicId(0), number.parse()?));
+                let mut partitions: Vec<TopicPartition> = Vec::new();
+                while let Some(number) = arguments.next_pos() {
+                    partitions.push(parse(number).map_err(|error: std::num::ParseIntError| error)?);
+                }
+                let add = AddPartitionsToTxnRequest { id: ID, producer, epoch, partitions };
+                self.request(&Request::AddPartitionsToTxn(add));
+            }
+            "end" => {
+                let outcome = match arguments.next_pos() {
+                    Some("commit") => TransactionOutcome::Commit,
+                    Some("abort") => TransactionOutcome::Abort,
+                    other => return Err(format!("which outcome? {other:?}").into()),
+                };
+                self.request(&Request::EndTxn(EndTxnRequest { id: ID, producer, epoch, outcome }));
+            }
+            "replicate" => self.finish(ErrorCode::None)?,
+            "fail" => self.finish(ErrorCode::RequestTimedOut)?,
+            "marked" => self.marked(ErrorCode::None)?,
+            "refused" => self.marked(ErrorCode::NotLeaderOrFollower)?,
+            "cut" => {
+                let (to, ..) = self.marking.pop_front().ok_or("no markers are out")?;
+                self.step(|coordinator, step| {
+                    coordinator.handle_disconnected(to, step);
+                    Vec::new()
+                });
+            }
+            "advance" => {
+                let length: Duration = arguments.next_pos().unwrap_or("").parse().map_err(|_| "a duration")?;
+                let until = self.now + length;
+                while let Some((time, _)) = self.coordinator.next_deadline(leader_of).filter(|(time, _)| *time <= until)
+                {
+                    self.now = self.now.max(time);
+                    self.step(|coordinator, step| coordinator.handle_timeout(leader_of, step));
+                }
+                self.now = until;
+            }
+            other => return Err(format!("unknown command {other}").into()),
+        }
+        Ok(std::mem::take(&mut self.output))
+    }
+}
+
+fn coordinator(guards: Guards) -> TransactionCoordinator {
+    TransactionCoordinator::new(TransactionConfig {
+        topic: Some(TOPIC),
+        partitions: 1,
+        timeout_max: Duration::from_secs(900),
+        expiry_interval: Duration::from_secs(10),
+        channel: Channel(5),
+        guards,
+    })
+}
+
+fn leader_of(partition: TopicPartition) -> Option<NodeId> {
+    Some(NodeId(partition.partition))
+}
+
+fn describe(record: &TransactionRecord) -> String {
+    let partitions: Vec<String> = record.partitions.iter().map(TopicPartition::to_string).collect();
+    format!("{:?} {}/{} [{}]", record.state, record.producer, record.epoch, partitions.join(","))
+}

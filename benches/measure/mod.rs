@@ -3,6 +3,9 @@
 
 use std::hint::black_box;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 /// Nanoseconds of this process's CPU that `body` takes, and what it returns.
 pub fn cpu_of<T>(body: impl FnOnce() -> T) -> (f64, T) {
     let before = cpu_time();
@@ -21,13 +24,9 @@ pub fn wanted(name: &str) -> bool {
     asked.peek().is_none() || asked.any(|word| name.contains(&word))
 }
 
-/// CPU time of all threads of this process, also of those that have ended, in nanoseconds. The kernel gives it in ticks
-/// of 10 ms.
+/// CPU time of all threads of this process, also of those that have ended, in nanoseconds.
 fn cpu_time() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("the kernel's accounting of this process");
-    let (_, behind_name) = stat.rsplit_once(')').expect("a name in parentheses");
-    // Fields 14 and 15 of proc(5), utime and stime; the text begins with field 3.
-    let ticks =
-        behind_name.split_whitespace().skip(11).take(2).map(|word| word.parse::<u64>().expect("a number of ticks"));
-    ticks.sum::<u64>() as f64 * 1e7
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel's accounting of this process");
+    let nanoseconds = |time: TimeVal| time.tv_sec() as f64 * 1e9 + time.tv_usec() as f64 * 1e3;
+    nanoseconds(usage.user_time()) + nanoseconds(usage.system_time())
 }

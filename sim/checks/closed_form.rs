@@ -38,6 +38,9 @@ pub fn closed_form(
     metric: ServiceMetric,
     faults: &[FaultSpan],
 ) -> Option<TheoryValue> {
+    if faults.iter().any(|span| changes_the_station(plan, span)) {
+        return None;
+    }
     let station = station(plan, routes, service)?;
     let exactly = |value: f64| Some(TheoryValue { value, variance: None });
     match metric {
@@ -105,6 +108,14 @@ impl Station {
         let value = recovery::group_recovery_time(mean, libm::sqrt(variance), servers);
         Some(TheoryValue { value, variance: Some(variance) })
     }
+}
+
+/// Theory knows one arrival rate and one distribution of times.
+fn changes_the_station(plan: &Plan, span: &FaultSpan) -> bool {
+    let fault = plan.faults.iter().find(|fault| fault.id == span.fault);
+    fault.is_some_and(|fault| {
+        matches!(fault.action, FaultAction::Set(_) | FaultAction::Fail { .. } | FaultAction::Poison { .. })
+    })
 }
 
 /// The length of the only fault that was healed; several have no closed form.

@@ -64,10 +64,12 @@ pub enum State {
     CallerLeftUnknown,
     /// A retry, a skip or a dead letter: a rung of some ladder acted.
     LadderUsed,
+    /// An event arrived that fails in every `work`.
+    PoisonArrived,
 }
 
 impl State {
-    pub const ALL: [State; 28] = [
+    pub const ALL: [State; 29] = [
         State::LeaderChange,
         State::LeaderChangeWithRecordsInFlight,
         State::LeaderChangeWithAlterPartitionInFlight,
@@ -96,6 +98,7 @@ impl State {
         State::StoreAnswerLost,
         State::CallerLeftUnknown,
         State::LadderUsed,
+        State::PoisonArrived,
     ];
 }
 
@@ -197,6 +200,7 @@ impl StatesReached {
             Note::StoreAnswerLost { .. } => State::StoreAnswerLost,
             Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
             Note::RungReached { .. } => State::LadderUsed,
+            Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
             Note::BecameLeader { .. }
             | Note::BecameFollower { .. }
             | Note::BatchAppended { .. }

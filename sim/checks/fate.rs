@@ -24,8 +24,8 @@ impl Backlogged {
         let mut found = Vec::new();
         for (service, progress) in trace.progress.iter().enumerate() {
             let Some(progress) = progress else { continue };
-            for (partition, progress) in &progress.partitions {
-                let Some(log) = trace.logs.of(*partition) else { continue };
+            for (partition, progress) in progress.partitions.iter() {
+                let Some(log) = trace.logs.of(partition) else { continue };
                 let end = log.high_end().0.max(progress.visible_end);
                 for offset in progress.through.holes(end).map(Offset) {
                     let entry = log.entry(offset).filter(|_| log.counting.start <= offset);
@@ -37,7 +37,7 @@ impl Backlogged {
             // Partitions of which nothing was read yet.
             for topic in trace.topics_of(ServiceId(service as u16)) {
                 for (partition, log) in trace.logs.partitions_of(*topic) {
-                    if !progress.partitions.contains_key(&partition) {
+                    if progress.partitions.get(partition).is_none() {
                         found.extend(log.entries().map(|(_, entry)| (entry.event, 1 << service)));
                     }
                 }
@@ -328,7 +328,7 @@ impl Counting<'_> {
         }
         let progress = self.trace.progress[gap.hop.service.0 as usize].as_ref();
         if let Some(progress) = progress
-            && let Some(stretch) = progress.partitions.get(&partition).and_then(|p| p.passed_over(slot.offset))
+            && let Some(stretch) = progress.partitions.get(partition).and_then(|p| p.passed_over(slot.offset))
         {
             let (group, offset, position) = (progress.group, slot.offset, stretch.to);
             let what = if gap.why == GapWhy::ExpiredUnread {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::outcome::{FaultSpan, Incident, IncidentKind};
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
-use crate::scenario::plan::{FaultAction, Plan};
+use crate::scenario::plan::{FaultAction, LiveValue, Plan};
 use crate::types::note::Note;
 use crate::types::*;
 
@@ -40,7 +40,7 @@ impl Incidents {
             }
             if stops(&fault.action) {
                 incidents.stopping.push(fault.id);
-            } else if fault.duration.is_none() {
+            } else if fault.duration.is_none() && !matches!(fault.action, FaultAction::Set(_)) {
                 incidents.instantaneous.push(fault.id);
             }
         }
@@ -199,7 +199,15 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
         | FaultAction::Delay { .. }
-        | FaultAction::Throttle { .. } => true,
+        | FaultAction::Throttle { .. }
+        | FaultAction::Set(
+            LiveValue::Rate { .. }
+            | LiveValue::Work { .. }
+            | LiveValue::StoreLatency { .. }
+            | LiveValue::NetworkLatency(_)
+            | LiveValue::NetworkLoss(_)
+            | LiveValue::NetworkBandwidth(_),
+        ) => true,
         FaultAction::Crash(_)
         | FaultAction::LosePower(_)
         | FaultAction::Wipe(_)
@@ -211,6 +219,11 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Drop { .. }
         | FaultAction::Reset(_)
         | FaultAction::Skew { .. }
+        | FaultAction::Jump { .. }
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_)
         | FaultAction::HoldMetadata(_)
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
@@ -226,7 +239,8 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::LosePower(_)
         | FaultAction::Wipe(_)
         | FaultAction::Restart { .. }
-        | FaultAction::Pause(_) => true,
+        | FaultAction::Pause(_)
+        | FaultAction::Set(LiveValue::Instances { .. }) => true,
         FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
@@ -243,6 +257,11 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => false,
+        | FaultAction::Redeliver(_)
+        | FaultAction::Jump { .. }
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => false,
     }
 }

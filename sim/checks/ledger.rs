@@ -18,6 +18,8 @@ pub struct EventRow {
     pub version: u32,
     pub outcome: Option<CallerOutcome>,
     pub attempts: u16,
+    /// Fails in every `work`.
+    pub poison: bool,
 }
 
 /// What reached a place of one event.
@@ -96,8 +98,15 @@ pub mod flow_flag {
     pub const OPEN: u8 = 1 << 5;
 }
 
-const NO_EVENT: EventRow =
-    EventRow { arrived: Time::NEVER, settled: Time::NEVER, key: Key(0), version: 0, outcome: None, attempts: 0 };
+const NO_EVENT: EventRow = EventRow {
+    arrived: Time::NEVER,
+    settled: Time::NEVER,
+    key: Key(0),
+    version: 0,
+    outcome: None,
+    attempts: 0,
+    poison: false,
+};
 
 const NO_PLACE: PlaceSlot = PlaceSlot {
     time: Time::NEVER,

@@ -54,9 +54,9 @@ fn consuming(plan: &Plan, trace: &Trace, service: &ServicePlan, progress: &Servi
 fn effective_headroom(plan: &Plan, service: &ServicePlan, progress: &ServiceProgress) -> Option<f64> {
     assert!(plan.services.contains(service), "a service of the plan");
     let nominal = service.headroom_thousandths? as f64 / 1000.0;
-    let all: u64 = progress.partitions.values().map(|partition| partition.arrivals).sum();
+    let all: u64 = progress.partitions.iter().map(|(_, partition)| partition.arrivals).sum();
     let loads = progress.assigned.values().map(|assigned| {
-        assigned.iter().filter_map(|partition| progress.partitions.get(partition)).map(|p| p.arrivals).sum::<u64>()
+        assigned.iter().filter_map(|partition| progress.partitions.get(*partition)).map(|p| p.arrivals).sum::<u64>()
     });
     let most = loads.max().filter(|most| *most > 0)?;
     Some(nominal / service.instances.len() as f64 * all as f64 / most as f64)

@@ -23,7 +23,7 @@ pub struct WaitOptions {
 #[derive(Clone, Debug)]
 pub struct ServiceProgress {
     pub group: GroupId,
-    pub partitions: BTreeMap<TopicPartition, PartitionProgress>,
+    pub partitions: PartitionTable<PartitionProgress>,
     /// Partitions by the instance they are assigned to.
     pub assigned: BTreeMap<NodeId, Vec<TopicPartition>>,
     pub unprocessed: u64,
@@ -99,7 +99,7 @@ impl ServiceProgress {
         let step = Duration((duration.0 / SERIES_STEPS).max(1_000_000));
         ServiceProgress {
             group,
-            partitions: BTreeMap::new(),
+            partitions: PartitionTable::default(),
             assigned: BTreeMap::new(),
             unprocessed: 0,
             peak: 0,
@@ -120,7 +120,7 @@ impl ServiceProgress {
     }
 
     pub fn partition(&mut self, partition: TopicPartition) -> &mut PartitionProgress {
-        self.partitions.entry(partition).or_default()
+        self.partitions.or_insert_with(partition, PartitionProgress::default)
     }
 
     /// Records `range` of a partition can be read from now on.
@@ -206,7 +206,7 @@ impl ServiceProgress {
     /// A process is gone, and with it what it held.
     pub fn stop(&mut self, node: NodeId) {
         self.assigned.remove(&node);
-        for progress in self.partitions.values_mut() {
+        for (_, progress) in self.partitions.iter_mut() {
             progress.owners.remove(&node);
         }
     }
@@ -217,7 +217,7 @@ impl ServiceProgress {
             return;
         }
         self.healed = Some(now);
-        for progress in self.partitions.values_mut() {
+        for (_, progress) in self.partitions.iter_mut() {
             progress.recovered = (progress.unprocessed == 0).then_some(Duration::ZERO);
         }
     }
@@ -230,7 +230,7 @@ impl ServiceProgress {
     /// The end of the run: what is still unprocessed has waited until now.
     pub fn end(&mut self, now: Time) {
         self.advance(now);
-        for progress in self.partitions.values() {
+        for (_, progress) in self.partitions.iter() {
             for offset in progress.through.holes(progress.visible_end) {
                 let age = now.since(progress.visible_since(offset).unwrap_or(now));
                 self.sojourn += u128::from(age.0);
@@ -248,7 +248,7 @@ impl ServiceProgress {
             .iter()
             .map(|(partition, progress)| {
                 let time = progress.recovered.map_or(RecoveryTime::Censored(observed), RecoveryTime::Recovered);
-                (*partition, time)
+                (partition, time)
             })
             .collect();
         let slowest = partitions.iter().map(|(_, time)| *time).max_by_key(|time| match time {
@@ -266,7 +266,7 @@ impl ServiceProgress {
 
     /// Records leave without having been processed.
     fn drop_records(&mut self, partition: TopicPartition, offsets: &[u64], now: Time) {
-        let progress = &self.partitions[&partition];
+        let progress = self.partition(partition);
         let readable = offsets.iter().filter(|offset| **offset < progress.visible_end);
         let since: Vec<Time> = readable.map(|offset| progress.visible_since(*offset).unwrap_or(now)).collect();
         for visible in since {
@@ -312,7 +312,7 @@ impl ServiceProgress {
     }
 
     fn close_step(&mut self, at: Time) {
-        let heads = self.partitions.values().filter(|progress| 0 < progress.unprocessed);
+        let heads = self.partitions.iter().map(|(_, progress)| progress).filter(|progress| 0 < progress.unprocessed);
         let oldest = heads.filter_map(|progress| progress.visible_since(progress.through.below)).min();
         self.series.unprocessed.push(self.highest);
         self.series.oldest_age.push(oldest.map_or(Duration::ZERO, |oldest| at.since(oldest)));
@@ -356,7 +356,10 @@ pub struct Frontier {
 impl Frontier {
     /// False when it was in already.
     pub fn insert(&mut self, offset: u64) -> bool {
-        if offset < self.below || !self.ahead.insert(offset) {
+        if offset == self.below {
+            // In order, as most are.
+            self.below += 1;
+        } else if offset < self.below || !self.ahead.insert(offset) {
             return false;
         }
         self.absorb();

@@ -30,6 +30,7 @@ use crate::types::*;
 /// Where a lost event was last, and where it should have been.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
+    pub event: EventId,
     pub boundary: Boundary,
     pub why: GapWhy,
     pub hop: Hop,
@@ -51,6 +52,8 @@ pub enum GapWhy {
     NeverDelivered,
     NotThrough,
     GivenUp,
+    /// Given up, and nothing else could be done with it.
+    Poison,
     SkippedByRow,
     ThroughWithout,
 }
@@ -74,6 +77,7 @@ impl GapWhy {
             GapWhy::NeverDelivered => "the offset behind it was committed, and it was never delivered",
             GapWhy::NotThrough => "it was delivered, and its steps never came to an end",
             GapWhy::GivenUp => "it failed, and was skipped",
+            GapWhy::Poison => "it was poison, failed in every `work`, and was skipped",
             GapWhy::SkippedByRow => "a row that was there already ended its steps before the effect",
             GapWhy::ThroughWithout => "its steps are through without the effect",
         }
@@ -123,7 +127,7 @@ impl Trace {
         } else {
             return self.missing_effect(event, hop, slot);
         };
-        Gap { boundary, why, hop, flow: Some((hop.service, flow)), slot }
+        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot }
     }
 
     /// In the log; did the group bring it through the service of the next hop?
@@ -133,7 +137,7 @@ impl Trace {
             return None;
         }
         let progress = self.progress[next.service.0 as usize].as_ref();
-        let progress = progress.and_then(|progress| progress.partitions.get(&slot.partition));
+        let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
         let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
@@ -146,13 +150,14 @@ impl Trace {
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Some(Gap { boundary, why, hop: next, flow: Some((next.service, flow)), slot })
+        Some(Gap { event, boundary, why, hop: next, flow: Some((next.service, flow)), slot })
     }
 
     fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {
         let flow = self.ledger.flow(event, hop.service);
+        let is_poison = self.ledger.event(event).is_some_and(|row| row.poison);
         let why = if flow.flags & flow_flag::DROPPED != 0 {
-            GapWhy::GivenUp
+            if is_poison { GapWhy::Poison } else { GapWhy::GivenUp }
         } else if flow.flags & flow_flag::SKIPPED != 0 {
             GapWhy::SkippedByRow
         } else if flow.flags & flow_flag::DONE != 0 {
@@ -161,7 +166,7 @@ impl Trace {
             GapWhy::NotThrough
         };
         let boundary = if self.is_origin(hop.service) { Boundary::Caller } else { Boundary::Consumer };
-        Gap { boundary, why, hop, flow: Some((hop.service, flow)), slot }
+        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot }
     }
 
     /// The gap as a blame, with what struck and between which steps.
@@ -200,10 +205,15 @@ impl Trace {
                 let service = plan.services.get(gap.hop.service.0 as usize)?;
                 let passed = self.progress[gap.hop.service.0 as usize]
                     .as_ref()
-                    .and_then(|progress| progress.partitions.get(&gap.slot.partition))
+                    .and_then(|progress| progress.partitions.get(gap.slot.partition))
                     .and_then(|progress| progress.passed_over(gap.slot.offset))
                     .map_or(end, |passed| passed.time);
                 self.incidents.last_of(&service.instances, Time::ZERO, passed)
+            }
+            // Its origin was disturbed when it was made so.
+            GapWhy::Poison => {
+                let arrived = self.ledger.event(gap.event).map_or(Time::ZERO, |row| row.arrived);
+                self.incidents.last_of(&callers_of(plan, origin_of(gap.event)), Time::ZERO, arrived)
             }
             GapWhy::NeverSent
             | GapWhy::NotThrough
@@ -313,6 +323,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::CommittedUnprocessed
         | GapWhy::NotThrough
         | GapWhy::GivenUp
+        | GapWhy::Poison
         | GapWhy::SkippedByRow
         | GapWhy::ThroughWithout => true,
         GapWhy::SendFailed

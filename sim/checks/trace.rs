@@ -46,14 +46,18 @@ pub struct Trace {
     /// What the last append contradicted in another log; for the invariants.
     pub mismatch: Option<(TopicPartition, Mismatch)>,
     services: Vec<ServicePlan>,
-    service_of_node: BTreeMap<NodeId, ServiceId>,
-    topic_place: BTreeMap<TopicId, PlaceId>,
-    consumers: BTreeMap<TopicId, Vec<ServiceId>>,
-    groups: BTreeMap<GroupId, Vec<ServiceId>>,
-    /// Records with a producer that has not settled them.
-    sends: BTreeMap<(NodeId, SendId), (EventId, TopicPartition)>,
-    /// Lists of steps that are running, with the records they run for.
-    flows: BTreeMap<(NodeId, ServiceId, EventId), Vec<Source>>,
+    /// Who runs at a node.
+    service_of_node: Vec<Option<ServiceId>>,
+    topic_place: Vec<Option<PlaceId>>,
+    /// Who consumes, by topic and by group.
+    consumers: Vec<Vec<ServiceId>>,
+    groups: Vec<Vec<ServiceId>>,
+    /// By node, records with a producer that has not settled them.
+    sends: Vec<FewMap<SendId, (EventId, TopicPartition)>>,
+    /// By node, lists of steps that are running, with the records they run for; of equal ones in the order in which they
+    /// began.
+    flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
+    flows_begun: u64,
     controllers: u64,
 }
 
@@ -76,7 +80,10 @@ pub struct PlaceTrace {
     pub regressions: u64,
     pub reordered: u64,
     pub delay: Histogram,
-    pub keys: BTreeMap<Key, KeyTrace>,
+    /// Of each key, the applied event that arrived last. Not kept where every event has a key of its own.
+    latest_arrivals: BTreeMap<Key, LatestArrival>,
+    /// The rows of a place whose rows are overwritten.
+    rows: BTreeMap<Key, KeyTrace>,
     /// The first pairs found in reverse order.
     pub reversals: Vec<Reversal>,
     /// The first harmful repetitions.
@@ -91,8 +98,14 @@ pub struct PlaceTrace {
 pub struct KeyTrace {
     pub newest: Applied,
     pub current: Applied,
-    /// The applied event that arrived last.
-    latest_arrival: (Time, EventId, Time, NodeId),
+}
+
+/// When an event arrived, and where it was applied first.
+#[derive(Clone, Copy, Debug)]
+struct LatestArrival {
+    arrived: Time,
+    event: EventId,
+    at: (Time, NodeId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,24 +158,30 @@ impl Trace {
             last: Time::ZERO,
             mismatch: None,
             services: plan.services.clone(),
-            service_of_node: BTreeMap::new(),
-            topic_place: plan.topics.iter().map(|topic| (topic.id, topic.place)).collect(),
-            consumers: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            sends: BTreeMap::new(),
-            flows: BTreeMap::new(),
+            service_of_node: Vec::new(),
+            topic_place: Vec::new(),
+            consumers: Vec::new(),
+            groups: Vec::new(),
+            sends: Vec::new(),
+            flows: Vec::new(),
+            flows_begun: 0,
             controllers: 0,
             routes,
         };
+        for topic in &plan.topics {
+            *cell(&mut trace.topic_place, topic.id.0) = Some(topic.place);
+        }
         for service in &plan.services {
-            trace.service_of_node.extend(service.instances.iter().map(|node| (*node, service.id)));
+            for node in &service.instances {
+                *cell(&mut trace.service_of_node, node.0) = Some(service.id);
+            }
             match &service.trigger {
                 Trigger::Requests(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
-                    trace.groups.entry(consume.group).or_default().push(service.id);
+                    cell(&mut trace.groups, consume.group.0).push(service.id);
                     for topic in &consume.topics {
-                        trace.consumers.entry(*topic).or_default().push(service.id);
+                        cell(&mut trace.consumers, topic.0).push(service.id);
                     }
                 }
             }
@@ -203,11 +222,23 @@ impl Trace {
 
     /// The flow that runs for an event at a node, or where it last ran.
     fn source_of(&self, node: NodeId, service: ServiceId, event: EventId) -> Source {
-        if let Some(sources) = self.flows.get(&(node, service, event)) {
-            return sources.last().copied().flatten();
+        if let Some((_, source)) = self.flows_of(node, service, event).last() {
+            return source;
         }
         let slot = self.ledger.flow(event, service);
         (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
+    }
+
+    /// What runs for an event at a node, in the order in which it began.
+    fn flows_of(
+        &self,
+        node: NodeId,
+        service: ServiceId,
+        event: EventId,
+    ) -> impl Iterator<Item = ((ServiceId, EventId, u64), Source)> {
+        let of_node = self.flows.get(usize::from(node.0)).into_iter();
+        let from = of_node.flat_map(move |flows| flows.from((service, event, 0)));
+        from.map(|(key, source)| (key, *source)).take_while(move |(key, _)| (key.0, key.1) == (service, event))
     }
 
     fn note(&mut self, note: &Note, event: &Event) {
@@ -308,7 +339,7 @@ impl Trace {
         if log.leader != Some((batch.leader_epoch, event.node)) {
             return;
         }
-        let Some(place) = self.topic_place.get(&partition.topic).copied() else { return };
+        let Some(place) = self.place_of(partition.topic) else { return };
         for (index, record) in batch.messages().iter().enumerate() {
             let at = (event.time, event.node, Some((partition, batch.base_offset.plus(index as u64))));
             self.first_record(place, record.message, at);
@@ -348,16 +379,16 @@ impl Trace {
     fn producer(&mut self, note: &Note, event: &Event) {
         match note {
             Note::Sent { send, event: sent, partition } => {
-                self.sends.insert((event.node, *send), (*sent, *partition));
+                cell(&mut self.sends, event.node.0).insert(*send, (*sent, *partition));
                 self.mark_send(*sent, *partition, event, place_flag::SENT | place_flag::OPEN, None);
             }
             Note::SendSucceeded { send, partition, offset } => {
-                let Some((sent, _)) = self.sends.remove(&(event.node, *send)) else { return };
+                let Some((sent, _)) = cell(&mut self.sends, event.node.0).remove(send) else { return };
                 let told = if offset.is_some() { 0 } else { place_flag::UNTOLD };
                 self.mark_send(sent, *partition, event, place_flag::ACKNOWLEDGED | told, *offset);
             }
             Note::SendFailed { send, certain, .. } => {
-                let Some((sent, partition)) = self.sends.remove(&(event.node, *send)) else { return };
+                let Some((sent, partition)) = cell(&mut self.sends, event.node.0).remove(send) else { return };
                 let flag = if *certain { place_flag::FAILED_CERTAINLY } else { place_flag::FAILED_UNCERTAINLY };
                 self.mark_send(sent, partition, event, flag, None);
             }
@@ -366,7 +397,7 @@ impl Trace {
     }
 
     fn mark_send(&mut self, sent: EventId, partition: TopicPartition, at: &Event, flags: u16, offset: Option<Offset>) {
-        let Some(place) = self.topic_place.get(&partition.topic).copied() else { return };
+        let Some(place) = self.place_of(partition.topic) else { return };
         let Some(slot) = self.ledger.place_mut(sent, place) else { return };
         slot.flags = slot.flags & !place_flag::OPEN | flags;
         if flags & place_flag::OPEN == 0 || slot.flags & place_flag::SOURCE == 0 {
@@ -380,7 +411,7 @@ impl Trace {
 
     fn consumer(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
-        let Some(service) = self.service_of_node.get(&node) else { return };
+        let Some(Some(service)) = self.service_of_node.get(usize::from(node.0)) else { return };
         let Some(progress) = &mut self.progress[service.0 as usize] else { return };
         match note {
             Note::Assigned { partitions, .. } => {
@@ -407,14 +438,14 @@ impl Trace {
 
     /// Counts the records of every topic in the logs that count. Called once, at the end.
     pub fn count_records(&mut self) {
-        for place in self.topic_place.values() {
+        for place in self.topic_place.iter().flatten() {
             if let Some(place) = self.places.get_mut(place.0 as usize) {
                 place.repetitions.clear();
             }
         }
         let mut repeated = Vec::new();
         for (partition, log) in self.logs.all() {
-            let Some(place) = self.topic_place.get(&partition.topic).copied() else { continue };
+            let Some(place) = self.place_of(partition.topic) else { continue };
             for (offset, entry) in log.entries().filter(|(_, entry)| entry.event != NO_EVENT) {
                 let Some(slot) = self.ledger.place_mut(entry.event, place) else { continue };
                 slot.count = slot.count.saturating_add(1);
@@ -451,21 +482,16 @@ impl Trace {
                 StopReason::Clean => {}
             }
         }
-        let held: Vec<_> =
-            self.sends.range((node, SendId(0))..=(node, SendId(u64::MAX))).map(|(k, v)| (*k, *v)).collect();
-        for (key, (event, partition)) in held {
-            self.sends.remove(&key);
-            let place = self.topic_place.get(&partition.topic).copied();
-            if let Some(slot) = place.and_then(|place| self.ledger.place_mut(event, place)) {
+        let held = std::mem::take(cell(&mut self.sends, node.0));
+        for (event, partition) in held.values() {
+            let place = self.place_of(partition.topic);
+            if let Some(slot) = place.and_then(|place| self.ledger.place_mut(*event, place)) {
                 slot.flags = slot.flags & !place_flag::OPEN | place_flag::DIED;
             }
         }
-        let first = (node, ServiceId(0), EventId(0));
-        let last = (node, ServiceId(u16::MAX), EventId(u64::MAX));
-        let running: Vec<_> = self.flows.range(first..=last).map(|(key, _)| *key).collect();
-        for key in running {
-            self.flows.remove(&key);
-            if let Some(slot) = self.ledger.flow_mut(key.2, key.1) {
+        let running = std::mem::take(cell(&mut self.flows, node.0));
+        for ((service, event, _), _) in running.iter() {
+            if let Some(slot) = self.ledger.flow_mut(event, service) {
                 slot.flags &= !flow_flag::OPEN;
             }
         }
@@ -483,12 +509,16 @@ impl Trace {
         self.services.get(service.0 as usize).is_some_and(super::routes::is_origin)
     }
 
+    fn place_of(&self, topic: TopicId) -> Option<PlaceId> {
+        self.topic_place.get(usize::from(topic.0)).copied().flatten()
+    }
+
     fn each_progress(&mut self, act: impl FnMut(&mut ServiceProgress)) {
         self.progress.iter_mut().flatten().for_each(act);
     }
 
     fn each_consumer(&mut self, topic: TopicId, mut act: impl FnMut(&mut ServiceProgress)) {
-        let Some(services) = self.consumers.get(&topic) else { return };
+        let Some(services) = self.consumers.get(usize::from(topic.0)) else { return };
         for service in services {
             if let Some(progress) = &mut self.progress[service.0 as usize] {
                 act(progress);
@@ -497,7 +527,7 @@ impl Trace {
     }
 
     fn each_of_group(&mut self, group: GroupId, mut act: impl FnMut(&mut ServiceProgress)) {
-        let Some(services) = self.groups.get(&group) else { return };
+        let Some(services) = self.groups.get(usize::from(group.0)) else { return };
         for service in services {
             if let Some(progress) = &mut self.progress[service.0 as usize] {
                 act(progress);
@@ -512,28 +542,35 @@ impl PlaceTrace {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
             Trigger::Consume(_) => None,
         });
-        let all_steps = plan.services.iter().flat_map(|service| &service.steps);
-        PlaceTrace {
-            unique_keys: origins
-                .all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place)),
-            overwrites: all_steps.into_iter().any(|step| match &step.action {
-                Action::Store { operations, .. } => operations.iter().any(|operation| match *operation {
-                    StoreStep::Upsert { table, .. } => table == place,
-                    StoreStep::Insert { .. }
-                    | StoreStep::InsertIfAbsent { .. }
-                    | StoreStep::Check { .. }
-                    | StoreStep::Add { .. } => false,
-                }),
-                Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+        let unique_keys =
+            origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));
+        let mut all_steps = plan.services.iter().flat_map(|service| &service.steps);
+        let overwrites = all_steps.any(|step| match &step.action {
+            Action::Store { operations, .. } => operations.iter().any(|operation| match *operation {
+                StoreStep::Upsert { table, .. } => table == place,
+                StoreStep::Insert { .. }
+                | StoreStep::InsertIfAbsent { .. }
+                | StoreStep::Check { .. }
+                | StoreStep::Add { .. } => false,
             }),
-            ..PlaceTrace::default()
-        }
+            Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+        });
+        PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }
     }
 
     /// Keys whose row ended older than it once was.
     pub fn stale(&self) -> impl Iterator<Item = (&Key, &KeyTrace)> {
-        self.keys.iter().filter(|(_, row)| self.overwrites && row.current.version < row.newest.version)
+        self.rows.iter().filter(|(_, row)| row.current.version < row.newest.version)
     }
+}
+
+/// The cell of a number; tables are as long as the numbers of the plan.
+fn cell<T: Default>(table: &mut Vec<T>, number: u16) -> &mut T {
+    let number = usize::from(number);
+    if table.len() <= number {
+        table.resize_with(number + 1, T::default);
+    }
+    &mut table[number]
 }
 
 fn flag_of(boundary: Boundary) -> u16 {

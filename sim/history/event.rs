@@ -78,7 +78,8 @@ pub enum Refusal {
     InstancesDown,
     /// Too many brokers lost power, or an in-sync set is not whole.
     Lossy,
-    /// A service programmed in Rust: its handler asks for its messages, and none is pressed on it twice.
+    /// A service programmed in Rust: its handler asks for its messages, and none is pressed on it twice; and what it works
+    /// on is its own.
     Handler,
 }
 

@@ -248,7 +248,8 @@ impl<'a> Row<'a> {
     }
 
     fn message(self, message: &Message) -> Row<'a> {
-        self.event(message.event).number("key", message.key.0).number("version", message.version)
+        let row = self.event(message.event).number("key", message.key.0).number("version", message.version);
+        if message.poison { row.flag("poison", true) } else { row }
     }
 
     fn send(self, send: SendId) -> Row<'a> {

@@ -3,7 +3,9 @@
 use crate::checks::{
     CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, RecoveryTime, RunOutcome, ServiceMetrics, Subject,
 };
-use crate::scenario::plan::{Expectation, FaultAction, NodeKind, Plan, ServiceMetric, ServicePlan, Target};
+use crate::scenario::plan::{
+    Expectation, FaultAction, FaultFamily, NodeKind, Plan, ServiceMetric, ServicePlan, Target,
+};
 use crate::types::*;
 
 use super::charts::Figure;
@@ -252,12 +254,20 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Drop { .. }
         | FaultAction::Throttle { .. }
         | FaultAction::Reset(_) => FaultKind::Network,
-        FaultAction::Skew { .. } => FaultKind::Clock,
+        FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultKind::Clock,
         FaultAction::HoldMetadata(_)
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
-        FaultAction::Redeliver(_) => FaultKind::Load,
+        FaultAction::Redeliver(_) | FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => {
+            FaultKind::Load
+        }
+        FaultAction::Set(value) => match value.family() {
+            FaultFamily::Store => FaultKind::Downstream,
+            FaultFamily::Network => FaultKind::Network,
+            FaultFamily::Cluster => FaultKind::Cluster,
+            _ => FaultKind::Load,
+        },
     }
 }

@@ -154,6 +154,12 @@ const CODES: &[(&str, &str)] = &[
         "`[chaos]` cannot be understood.\n\n`profile`, `window`, `rate`, `length`, `families`, `budget`; \
          for example `[chaos]` with `profile = \"heavy\"`.",
     ),
+    (
+        "S077",
+        "A key cannot be set while the system runs.\n\n\
+         `set PATH to VALUE` changes what is read live: the rate, instances and `work` of a service, stores, links, retention. \
+         Anything else is a value of [matrix].",
+    ),
     ("S080", "An expectation is about something that does not exist."),
     ("S081", "No step writes the place that is judged."),
     ("S082", "An expectation has an unknown word or attribute."),

@@ -8,8 +8,10 @@ use crate::types::settings::*;
 use crate::types::*;
 
 mod faults;
+mod live;
 
 pub use faults::*;
+pub use live::*;
 
 /// Version of the random streams. Seeds of different versions are not comparable.
 pub const STREAM_VERSION: u32 = 1;

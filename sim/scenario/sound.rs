@@ -237,6 +237,7 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::FailDisk(aim)
         | FaultAction::Isolate(aim)
         | FaultAction::Skew { target: aim, .. }
+        | FaultAction::Jump { target: aim, .. }
         | FaultAction::HoldMetadata(aim)
         | FaultAction::Redeliver(aim) => target(aim, plan),
         FaultAction::Cut(link)
@@ -246,6 +247,36 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::Reset(link) => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
         FaultAction::ElectPreferred(id) | FaultAction::EnforceRetention(id) => topic(*id, plan),
         FaultAction::Rebalance(id) | FaultAction::ExpireOffsets(id) => group(*id, plan),
+        FaultAction::Set(value) => live_value(value, plan),
+        FaultAction::Fail { service: id, .. } | FaultAction::Repair(id) => {
+            known(plan.services.len(), usize::from(id.0), "service")
+        }
+        FaultAction::Poison { origin, .. } => {
+            need(!callers_of(plan, *origin).is_empty(), || "it has no callers".into())
+        }
+    }
+}
+
+fn live_value(value: &LiveValue, plan: &Plan) -> Result<(), String> {
+    match *value {
+        LiveValue::Rate { service, interval } => {
+            need(!interval.is_zero(), || "it sets an endless rate".into())?;
+            need(!callers_of(plan, service).is_empty(), || "it has no callers".into())
+        }
+        LiveValue::Instances { service, .. } => known(plan.services.len(), usize::from(service.0), "service"),
+        LiveValue::Work { service, step, .. } => {
+            known(plan.services.len(), usize::from(service.0), "service")?;
+            known(plan.services[usize::from(service.0)].steps.len(), usize::from(step), "step")
+        }
+        LiveValue::StoreLatency { store, .. }
+        | LiveValue::StoreTimeout { store, .. }
+        | LiveValue::StoreErrors { store, .. }
+        | LiveValue::StoreLostRequests { store, .. }
+        | LiveValue::StoreLostAnswers { store, .. } => known(plan.stores.len(), usize::from(store), "store"),
+        LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => Ok(()),
+        LiveValue::TopicRetention { topic: id, .. } | LiveValue::TopicRetentionBytes { topic: id, .. } => {
+            topic(id, plan)
+        }
     }
 }
 

@@ -504,6 +504,20 @@ fn rate(text: &str) -> Option<Duration> {
     u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration)
 }
 
+/// A rate as a scenario writes it: in the first unit in which it is exactly this mean gap.
+pub fn rate_text(interval: Duration) -> String {
+    const UNITS: [(&str, u128); 3] = [("s", 1_000_000_000), ("min", 60_000_000_000), ("h", 3_600_000_000_000)];
+    let gap = u128::from(interval.0.max(1));
+    let written = |(unit, nanos): (&str, u128)| {
+        let millionths = (nanos * 1_000_000 + gap / 2) / gap;
+        let (whole, rest) = (millionths / 1_000_000, millionths % 1_000_000);
+        let rest = format!(".{rest:06}");
+        format!("{whole}{}/{unit}", rest.trim_end_matches('0').trim_end_matches('.'))
+    };
+    let exact = UNITS.into_iter().map(written).find(|text| rate(text) == Some(interval));
+    exact.unwrap_or_else(|| written(UNITS[2]))
+}
+
 fn ratio(text: &str) -> Option<Ratio> {
     let billionths = decimal(text.strip_suffix('%')?.trim_end(), 7)?;
     u32::try_from(billionths).ok().filter(|share| *share <= Ratio::ONE.0).map(Ratio)

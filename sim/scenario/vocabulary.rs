@@ -13,6 +13,7 @@ const PRESENT: Key =
     key("present", Kind::Words(&["skip", "continue", "fail"]), "What to do when the row is there already.");
 const ROW: Key = key("key", Kind::Words(&["id", "offset"]), "Rows by event id, or by topic, partition and offset.");
 const REQUEST_KIND: Key = key("kind", Kind::Name, "Only requests of this kind, in Kafka's words: `fetch`.");
+const PATH: Argument = Argument::Required(Kind::Argument("the path of a key, such as `service.shop.rate`"));
 const TO: Key = key("to", Kind::Phrase("a value"), "The new value.");
 
 const fn verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
@@ -161,21 +162,31 @@ pub const FAULTS: Grammar = Grammar {
         verb("throttle", LINK, &[key("to", Kind::Bandwidth, "What is left."), REQUEST_KIND], "A narrow link."),
         verb("reset", LINK, &[REQUEST_KIND], "Connections break; what was sent may still be executed."),
         verb("skew", TARGET, &[key("by", Kind::Shift, "How far the wall clock is off.")], "A wrong clock."),
+        verb("jump", TARGET, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps, and stays there."),
         verb("hold-metadata", TARGET, &[], "One broker's view of the metadata stands still."),
         verb("elect", TOPIC_PARTITION, &[], "Preferred replicas become leaders."),
         verb("rebalance", NAME, &[], "A new round of the group."),
         verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
         verb("enforce-retention", NAME, &[], "Retention is applied at once."),
         verb("redeliver", TARGET, &[], "The message that an instance took last is given to it once more."),
-        later_verb("set", ANY, &[TO], "A live key."),
-        later_verb("fail", ANY, &[key("rate", Kind::Ratio, "Share.")], "Work fails."),
-        later_verb("poison", ANY, &[], "Next events fail in every work."),
-        later_verb("repair", ANY, &[], "Poison is cured."),
+        verb("set", PATH, &[TO], "A key that is read live has another value."),
+        verb(
+            "fail",
+            NAME,
+            &[key("rate", Kind::Ratio, "Share of attempts; all by default.")],
+            "`work` of a service fails.",
+        ),
+        verb(
+            "poison",
+            NAME,
+            &[key("times", Kind::Integer(1, 1_000_000), "How many events; one by default.")],
+            "The next events of an origin fail in every `work`, always.",
+        ),
+        verb("repair", NAME, &[], "From now on poison does this service no harm."),
         later_verb("redrive", ANY, &[], "Dead letters go back."),
         later_verb("fill-disk", ANY, &[], "No space left."),
         later_verb("rot", ANY, &[], "Bits change on disk."),
         later_verb("reassign", ANY, &[TO], "Replicas move."),
         later_verb("compact", ANY, &[], "Compaction at once."),
-        later_verb("jump", ANY, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps."),
     ],
 };

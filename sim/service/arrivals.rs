@@ -18,6 +18,8 @@ pub struct ArrivalTimes {
     /// Events made so far.
     made: u64,
     next: Time,
+    /// Of constant arrivals: an event that has an instant of its own, and this instant. The others follow from it.
+    anchor: (u64, Time),
 }
 
 impl ArrivalTimes {
@@ -26,7 +28,8 @@ impl ArrivalTimes {
         assert!(!plan.interval.is_zero(), "events arrive at a finite rate");
         let count = plan.count.unwrap_or(u64::MAX);
         let (arrivals, interval) = (plan.arrivals, plan.interval);
-        let mut times = ArrivalTimes { arrivals, interval, end, count, rng, made: 0, next: Time::LOAD_START };
+        let (next, anchor) = (Time::LOAD_START, (0, Time::LOAD_START));
+        let mut times = ArrivalTimes { arrivals, interval, end, count, rng, made: 0, next, anchor };
         match arrivals {
             Arrivals::Constant => {}
             Arrivals::Poisson => times.next += times.rng.exponential(interval),
@@ -45,7 +48,7 @@ impl ArrivalTimes {
         let number = self.made;
         self.made += 1;
         match self.arrivals {
-            Arrivals::Constant => self.next = Time::LOAD_START + self.interval * self.made,
+            Arrivals::Constant => self.next = self.anchor.1 + self.interval * (self.made - self.anchor.0),
             Arrivals::Poisson => self.next += self.rng.exponential(self.interval),
             Arrivals::Burst(size) if self.made.is_multiple_of(u64::from(size.max(1))) => {
                 self.next += self.rng.exponential(self.interval * u64::from(size));
@@ -53,6 +56,19 @@ impl ArrivalTimes {
             Arrivals::Burst(_) => {}
         }
         number
+    }
+
+    /// Another mean gap from now on. What is left of the gap under way is stretched: the rest of an exponential gap is one
+    /// too, so no draw is made anew, and what is undone leaves the draws as they were.
+    pub fn change(&mut self, interval: Duration, now: Time) {
+        assert!(!interval.is_zero(), "events arrive at a finite rate");
+        if interval == self.interval {
+            return;
+        }
+        let left = u128::from(self.next.since(now).0) * u128::from(interval.0) / u128::from(self.interval.0);
+        self.next = now + Duration(u64::try_from(left).unwrap_or(u64::MAX));
+        self.anchor = (self.made, self.next);
+        self.interval = interval;
     }
 
     /// Nothing arrives any more.

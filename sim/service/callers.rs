@@ -5,7 +5,7 @@
 //! is unsettled unless a later attempt is accepted. A connection that was refused looks like one that broke.
 //! Settled events are forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::arrivals::{ArrivalTimes, KeyChoice};
@@ -25,9 +25,11 @@ pub struct Callers {
     /// Events seen of each key; not kept when every event has a key of its own.
     versions: BTreeMap<Key, u32>,
     /// Unsettled events by number.
-    calls: BTreeMap<u64, Call>,
+    calls: FewMap<u64, Call>,
     /// One for each unsettled event: patience or backoff.
-    timers: BTreeSet<(Time, u64)>,
+    timers: FewMap<(Time, u64), ()>,
+    /// So many of the next events are poison.
+    poisoned: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -63,8 +65,9 @@ impl Callers {
             arrivals,
             keys,
             versions: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            calls: FewMap::new(),
+            timers: FewMap::new(),
+            poisoned: 0,
             plan,
         }
     }
@@ -76,6 +79,7 @@ impl Callers {
             }
             Input::Disconnected { peer, .. } => self.handle_disconnected(peer, step),
             Input::Command(Command::EndLoad) => self.arrivals.end(),
+            Input::Command(Command::Poison(events)) => self.poisoned += u64::from(events),
             Input::Command(Command::ShutDown) => step.effect(Effect::Exit { clean: true }),
             Input::Started { .. }
             | Input::Request { .. }
@@ -87,9 +91,15 @@ impl Callers {
         self.handle_due(step);
     }
 
+    /// Goes by another plan from now on: another rate, other instances.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>, now: Time) {
+        self.arrivals.change(requests(&plan.services[self.service]).interval, now);
+        self.plan = plan;
+    }
+
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let arrival = self.arrivals.peek().map(|time| (time, "arrival"));
-        let timer = self.timers.first().map(|(time, _)| (*time, "caller"));
+        let timer = self.timers.first().map(|((time, _), _)| (time, "caller"));
         arrival.into_iter().chain(timer).min()
     }
 
@@ -103,9 +113,8 @@ impl Callers {
     }
 
     fn handle_due(&mut self, step: &mut Step) {
-        while let Some(due) = self.timers.first().copied().filter(|due| due.0 <= step.time()) {
-            let number = due.1;
-            if self.calls[&number].instance.is_some() {
+        while let Some(((_, number), ())) = self.timers.first().filter(|((time, _), _)| *time <= step.time()) {
+            if self.calls.get(&number).expect("an unsettled event").instance.is_some() {
                 self.set_back(number, Setback::Unknown, step);
             } else {
                 self.attempt(number, step);
@@ -131,7 +140,9 @@ impl Callers {
         };
         let event = EventId(u64::from(service.id.0) << 48 | number);
         let size = requests.size.0.min(u64::from(u32::MAX)) as u32;
-        let message = Message { event, origin: service.id, key, version, size };
+        let poison = 0 < self.poisoned;
+        self.poisoned -= u64::from(poison);
+        let message = Message { event, origin: service.id, key, version, size, poison };
         step.note(Note::Arrived { service: service.id, message });
         let call = Call { message, attempt: 0, instance: None, refused: true, timer: step.time() };
         self.calls.insert(number, call);
@@ -165,7 +176,7 @@ impl Callers {
 
     fn handle_disconnected(&mut self, peer: NodeId, step: &mut Step) {
         let out = self.calls.iter().filter(|(_, call)| call.instance == Some(peer));
-        let numbers: Vec<u64> = out.map(|(number, _)| *number).collect();
+        let numbers: Vec<u64> = out.map(|(number, _)| number).collect();
         for number in numbers {
             self.set_back(number, Setback::Unknown, step);
         }
@@ -196,7 +207,7 @@ impl Callers {
         let call = self.calls.get_mut(&number).expect("an unsettled event");
         self.timers.remove(&(call.timer, number));
         call.timer = time;
-        self.timers.insert((time, number));
+        self.timers.insert((time, number), ());
     }
 }
 

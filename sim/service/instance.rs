@@ -10,7 +10,7 @@ use super::commits::CommitToken;
 use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
 use crate::kafka::producer::{Producer, SendOutcome};
-use crate::scenario::plan::{Action, Plan, Rung, ServicePlan, Trigger};
+use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
 use crate::types::note::StepOutcome;
 use crate::types::request::{Request, Response};
 use crate::types::*;
@@ -31,8 +31,7 @@ pub struct Service {
 
 impl Service {
     pub fn new(plan: Arc<Plan>, instance: NodeId, guards: Guards) -> Service {
-        let index = plan.services.iter().position(|service| service.instances.contains(&instance));
-        let index = index.expect("an instance of a service of the plan");
+        let index = service_of(&plan, instance);
         let own = &plan.services[index];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
@@ -76,10 +75,16 @@ impl Service {
             Input::Disconnected { channel, peer } => self.handle_disconnected(channel, peer, step),
             Input::Command(Command::ShutDown) => self.interpreter.shut_down(step),
             Input::Command(Command::Redeliver) => self.interpreter.redeliver(step),
+            Input::Command(Command::Repair) => self.interpreter.repair(),
             Input::Command(_) => {}
             Input::Timeout => self.handle_timeout(step),
         }
         self.settle(step);
+    }
+
+    /// Goes by another plan from now on.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.interpreter.reconfigure(plan);
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
@@ -235,6 +240,14 @@ impl Service {
     fn expect_consumer(&mut self) -> &mut Consumer {
         self.consumer.as_mut().expect("only a consuming service polls and commits")
     }
+}
+
+/// Index of the service that this process is an instance of, whether it takes part at the moment or not.
+pub fn service_of(plan: &Plan, instance: NodeId) -> usize {
+    let kind = plan.nodes.iter().find(|node| node.id == instance).map(|node| node.kind);
+    let is_own =
+        |service: &ServicePlan| matches!(kind, Some(NodeKind::Instance { service: id, .. }) if id == service.id);
+    plan.services.iter().position(is_own).expect("an instance of a service of the plan")
 }
 
 /// The topics to which a producer of a service publishes.

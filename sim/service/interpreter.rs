@@ -10,7 +10,7 @@
 //! In other files: the steps (`steps.rs`), what happens when one fails (`ladder.rs`), and everything that takes work
 //! away again (`retreat.rs`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::commits::{CommitToken, Commits};
@@ -69,19 +69,21 @@ pub struct Interpreter {
     /// Flows that can go on now.
     pub(super) ready: VecDeque<FlowId>,
     pub(super) intake: Intake,
+    /// Poison does it no harm any more.
+    pub(super) repaired: bool,
     /// The message that was taken last, for a queue that repeats it.
     pub(super) latest: Option<Arrival>,
-    timers: BTreeMap<TimerKey, FlowId>,
+    timers: FewMap<TimerKey, FlowId>,
     /// Running number of timers, correlations and commits.
     number: u64,
     /// Records handed to producers. A number of its own: draws about a record hang on it.
     sent: u64,
     /// Calls to stores that are out.
-    pub(super) store_calls: BTreeMap<Correlation, (FlowId, NodeId)>,
+    pub(super) store_calls: FewMap<Correlation, (FlowId, NodeId)>,
     /// Records handed to a producer whose outcome somebody waits for.
-    pub(super) sends: BTreeMap<SendId, FlowId>,
+    pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
-    pub(super) commits_out: BTreeMap<CommitToken, CommitPurpose>,
+    pub(super) commits_out: FewMap<CommitToken, CommitPurpose>,
     /// The application is inside poll().
     pub(super) polling: bool,
     /// Counts polls that returned records.
@@ -130,14 +132,15 @@ impl Interpreter {
             flows: Flows::default(),
             ready: VecDeque::new(),
             intake: Intake::new(by_key),
+            repaired: false,
             latest: None,
-            timers: BTreeMap::new(),
+            timers: FewMap::new(),
             number: 0,
             sent: 0,
-            store_calls: BTreeMap::new(),
-            sends: BTreeMap::new(),
+            store_calls: FewMap::new(),
+            sends: FewMap::new(),
             commits: Commits::new(commit_of),
-            commits_out: BTreeMap::new(),
+            commits_out: FewMap::new(),
             polling: false,
             batch: 0,
             uncommitted_batch: None,
@@ -151,6 +154,16 @@ impl Interpreter {
     pub fn start(&mut self, incarnation: Incarnation) {
         self.incarnation = incarnation;
         self.phase = Phase::Running;
+    }
+
+    /// Goes by another plan from now on. What has begun ends as it began.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
+    /// The program is put right.
+    pub fn repair(&mut self) {
+        self.repaired = true;
     }
 
     /// A caller asks for an event to be handled.
@@ -230,7 +243,7 @@ impl Interpreter {
     /// The connection to a store broke: its answers are lost.
     pub fn handle_store_disconnected(&mut self, peer: NodeId) {
         let lost: Vec<Correlation> =
-            self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| *correlation).collect();
+            self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| correlation).collect();
         for correlation in lost {
             let (id, _) = self.store_calls.remove(&correlation).expect("found above");
             if let FlowState::Storing { timer, .. } = self.flows.get(id).state {
@@ -249,11 +262,11 @@ impl Interpreter {
     }
 
     pub fn handle_timeout(&mut self, now: Time) {
-        while let Some(entry) = self.timers.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let id = entry.remove();
+        while let Some((timer, id)) = self.timers.first()
+            && timer.0 <= now
+        {
+            let id = *id;
+            self.timers.pop_first();
             match self.flows.get(id).state {
                 FlowState::Working { fails, .. } => {
                     self.resolve(id, if fails { StepOutcome::Failed } else { StepOutcome::Done });
@@ -301,7 +314,7 @@ impl Interpreter {
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
-        let timer = self.timers.first_key_value().map(|((time, _), _)| (*time, "step"));
+        let timer = self.timers.first().map(|((time, _), _)| (time, "step"));
         let commit = self.background_commit_due().map(|time| (time, "commit interval"));
         let end = self.phase.deadline().map(|time| (time, "shutdown"));
         timer.into_iter().chain(commit).chain(end).min()

@@ -20,6 +20,6 @@ mod store;
 mod tests;
 
 pub use callers::Callers;
-pub use instance::{Service, topics_of};
+pub use instance::{Service, service_of, topics_of};
 pub use rows::StoreRows;
 pub use store::Store;

@@ -178,12 +178,13 @@ impl Interpreter {
 
     fn begin_work(&mut self, id: FlowId, time: &Spread, errors: Ratio, poison: Ratio, step: &mut Step) -> Begun {
         let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
-        let draws = self.draws;
+        let (draws, repaired) = (self.draws, self.repaired);
         let flow = self.flows.get(id);
         let of_step = combine(flow.message.event.0, u64::from(flow.step));
         let attempt = combine(of_step, u64::from(flow.attempt));
         // An attempt in another process may succeed where this one failed: its errors are drawn anew, its time is not.
-        let fails = (poison != Ratio::ZERO && draws.poison.at(of_step).chance(poison))
+        let is_poison = flow.message.poison || (poison != Ratio::ZERO && draws.poison.at(of_step).chance(poison));
+        let fails = (is_poison && !repaired)
             || (errors != Ratio::ZERO && draws.errors.at(combine(attempt, process)).chance(errors));
         let length = draws.work.at(attempt).draw(time);
         if length.is_zero() {

@@ -7,7 +7,6 @@
 //!
 //! No isolation levels, no locks, no deletes: whoever needs them is not asking a question about messages.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::rows::StoreRows;
@@ -23,7 +22,7 @@ pub struct Store {
     draws: Keyed,
     rows: StoreRows,
     /// By due time; the number keeps the order of equal times.
-    due: BTreeMap<(Time, u64), Due>,
+    due: FewMap<(Time, u64), Due>,
     number: u64,
 }
 
@@ -50,7 +49,7 @@ impl Store {
     /// A store that starts again with what its disk kept.
     pub fn with_rows(plan: Arc<Plan>, store: u16, rows: StoreRows) -> Store {
         let draws = plan.seed.keyed(&format!("store {}", plan.stores[usize::from(store)].name));
-        Store { plan, store, draws, rows, due: BTreeMap::new(), number: 0 }
+        Store { plan, store, draws, rows, due: FewMap::new(), number: 0 }
     }
 
     /// What survives the process. Requests in flight are lost: not executed, or executed and never answered.
@@ -72,11 +71,16 @@ impl Store {
         self.perform_due(step);
     }
 
+    /// Goes by another plan from now on. Requests under way keep the times that were drawn for them.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
-        let ((time, _), due) = self.due.first_key_value()?;
+        let ((time, _), due) = self.due.first()?;
         match due {
-            Due::Execute { .. } => Some((*time, "transaction")),
-            Due::Answer { .. } => Some((*time, "answer")),
+            Due::Execute { .. } => Some((time, "transaction")),
+            Due::Answer { .. } => Some((time, "answer")),
         }
     }
 
@@ -102,11 +106,10 @@ impl Store {
     }
 
     fn perform_due(&mut self, step: &mut Step) {
-        while let Some(entry) = self.due.first_entry() {
-            if entry.key().0 > step.time() {
-                return;
-            }
-            match entry.remove() {
+        while self.due.first().is_some_and(|((time, _), _)| time <= step.time())
+            && let Some((_, due)) = self.due.pop_first()
+        {
+            match due {
                 Due::Execute { from, request, answered, fate } => {
                     let response = match fate {
                         Fate::Refused => StoreResponse::Refused,

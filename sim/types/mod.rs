@@ -3,6 +3,7 @@
 //! This layer knows nobody. Everything in it is plain data; the only behaviour is arithmetic, printing,
 //! parsing of units, and drawing from a named random stream.
 
+pub mod few_map;
 pub mod guard;
 pub mod ids;
 pub mod metadata;
@@ -17,6 +18,7 @@ pub mod storage;
 pub mod time;
 pub mod units;
 
+pub use few_map::FewMap;
 pub use guard::{Guard, Guards};
 pub use ids::*;
 pub use partition_table::PartitionTable;

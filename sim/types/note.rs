@@ -315,6 +315,7 @@ pub enum Note {
 impl Note {
     /// Said outside the queue: by a caller, a service or a store about its own work, or by a producer or consumer about
     /// what it sends and is told.
+    #[inline]
     pub fn is_of_clients(&self) -> bool {
         matches!(
             self,

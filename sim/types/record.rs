@@ -16,6 +16,8 @@ pub struct Message {
     /// Rank of the event among the events of its key, from 1.
     pub version: u32,
     pub size: u32,
+    /// Fails in every `work` that was not repaired: what it carries cannot be handled.
+    pub poison: bool,
 }
 
 /// Few words: digests of histories hash little else.
@@ -25,7 +27,7 @@ impl Hash for Message {
         state.write_u64(self.event.0);
         state.write_u64(self.key.0);
         state.write_u64(u64::from(self.version) << 32 | u64::from(self.size));
-        state.write_u64(u64::from(self.origin.0));
+        state.write_u64(u64::from(self.poison) << 16 | u64::from(self.origin.0));
     }
 }
 

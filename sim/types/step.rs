@@ -122,6 +122,10 @@ pub enum Command {
     ElectPreferred(TopicId),
     /// Take the message that was taken last once more, as from a queue that repeats.
     Redeliver,
+    /// The next so many events that arrive are poison: they fail in every `work`.
+    Poison(u32),
+    /// The program is put right: poison harms it no more.
+    Repair,
     /// Callers stop making new events: the load phase is over.
     EndLoad,
 }

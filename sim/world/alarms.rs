@@ -8,48 +8,45 @@ use crate::types::Time;
 
 #[derive(Debug)]
 pub struct Alarms {
-    /// By number; a power of two of them.
-    times: Vec<Time>,
-    /// Winner of each inner node: 1 is the top, the children of `i` are `2 i` and `2 i + 1`.
-    winners: Vec<u32>,
+    /// The earliest alarm below each node, with its number: 1 is the top, the children of `i` are `2 i` and `2 i + 1`, and
+    /// the second half are the alarms themselves.
+    earliest: Vec<(Time, u32)>,
 }
 
 impl Alarms {
     /// `count` alarms, none of them set.
     pub fn new(count: usize) -> Alarms {
         let leaves = count.next_power_of_two().max(2);
-        let mut winners = vec![0; leaves];
-        for inner in (1..leaves).rev() {
-            winners[inner] = if 2 * inner < leaves { winners[2 * inner] } else { (2 * inner - leaves) as u32 };
+        let mut earliest = vec![(Time::NEVER, 0); 2 * leaves];
+        for number in 0..leaves {
+            earliest[leaves + number].1 = number as u32;
         }
-        Alarms { times: vec![Time::NEVER; leaves], winners }
+        for inner in (1..leaves).rev() {
+            earliest[inner] = earliest[2 * inner];
+        }
+        Alarms { earliest }
     }
 
     /// The earliest alarm and its number; of equal ones the smallest number. `Time::NEVER` when none is set.
     pub fn first(&self) -> (Time, usize) {
-        let winner = self.winners[1] as usize;
-        (self.times[winner], winner)
+        let (time, number) = self.earliest[1];
+        (time, number as usize)
     }
 
     pub fn set(&mut self, number: usize, time: Time) {
-        if self.times[number] == time {
+        let mut place = self.earliest.len() / 2 + number;
+        if self.earliest[place].0 == time {
             return;
         }
-        self.times[number] = time;
-        let leaves = self.times.len();
-        let pair = number & !1;
-        let mut winner = if self.times[pair + 1] < self.times[pair] { pair + 1 } else { pair };
-        let mut inner = (leaves + number) / 2;
-        loop {
-            let known = std::mem::replace(&mut self.winners[inner], winner as u32) as usize;
-            // Where the alarm neither won nor wins, nothing above has changed.
-            if inner == 1 || (known == winner && winner != number) {
+        self.earliest[place].0 = time;
+        while 1 < place {
+            let (left, right) = (self.earliest[place & !1], self.earliest[place | 1]);
+            let winner = if right.0 < left.0 { right } else { left };
+            place /= 2;
+            if self.earliest[place] == winner {
                 return;
             }
-            let other = self.winners[inner ^ 1] as usize;
-            let (left, right) = if inner & 1 == 0 { (winner, other) } else { (other, winner) };
-            winner = if self.times[right] < self.times[left] { right } else { left };
-            inner /= 2;
+            self.earliest[place] = winner;
         }
     }
 }

@@ -127,7 +127,8 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::StallDisk(_)
         | FaultAction::FailDisk(_)
         | FaultAction::HoldMetadata(_)
-        | FaultAction::Isolate(_) => nodes,
+        | FaultAction::Isolate(_)
+        | FaultAction::Set(LiveValue::Instances { .. }) => nodes,
         FaultAction::Cut(_) | FaultAction::Drop { .. } | FaultAction::Throttle { .. } => {
             if peers.len() < nodes.len() {
                 peers
@@ -143,6 +144,11 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => &[],
+        | FaultAction::Redeliver(_)
+        | FaultAction::Jump { .. }
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => &[],
     }
 }

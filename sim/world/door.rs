@@ -1,6 +1,8 @@
 //! The one door through which anything goes wrong. Every fault that passes is an event of the history, with the nodes
 //! that its roles resolved to; every fault that lasts is healed, at its own end or at the end of the load.
 
+use std::sync::Arc;
+
 use crate::history::{Event, Happening, Refusal, StopReason};
 use crate::scenario::plan::*;
 use crate::types::random::combine;
@@ -57,8 +59,14 @@ impl<O: FnMut(&Event)> World<O> {
             Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
             | None => false,
         };
-        let redelivers = matches!(plan.action, FaultAction::Redeliver(_));
-        (redelivers && nodes.iter().any(is_handled)).then_some(Refusal::Handler)
+        let is_of_the_program = matches!(
+            plan.action,
+            FaultAction::Redeliver(_)
+                | FaultAction::Fail { .. }
+                | FaultAction::Repair(_)
+                | FaultAction::Set(LiveValue::Work { .. })
+        );
+        (is_of_the_program && nodes.iter().any(is_handled)).then_some(Refusal::Handler)
     }
 
     pub(super) fn heal(&mut self, index: usize) {
@@ -122,6 +130,7 @@ impl<O: FnMut(&Event)> World<O> {
             | FaultAction::SlowDisk { target, .. }
             | FaultAction::FailDisk(target)
             | FaultAction::Skew { target, .. }
+            | FaultAction::Jump { target, .. }
             | FaultAction::HoldMetadata(target)
             | FaultAction::Redeliver(target) => (self.roles.resolve(target, oneself, &all, &mut draw), Vec::new()),
             FaultAction::Isolate(target) => {
@@ -150,6 +159,11 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::EnforceRetention(_) => {
                 (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new())
+            }
+            FaultAction::Set(value) => (value.nodes(&self.plan), Vec::new()),
+            FaultAction::Poison { origin, .. } => (callers_of(&self.plan, *origin), Vec::new()),
+            FaultAction::Fail { service, .. } | FaultAction::Repair(service) => {
+                (self.plan.services[usize::from(service.0)].instances.clone(), Vec::new())
             }
         }
     }
@@ -233,10 +247,9 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::Reset(link) if turn == Turn::Begin => self.reset(&nodes, &peers, link),
             FaultAction::Reset(_) => {}
             FaultAction::Skew { by, forwards, .. } => {
-                let by = i64::try_from(by.0).unwrap_or(i64::MAX);
-                let signed = if *forwards == (turn == Turn::Begin) { by } else { -by };
-                nodes.iter().for_each(|node| self.nodes[node.0 as usize].skew += signed);
+                self.shift_clocks(&nodes, *by, *forwards == (turn == Turn::Begin));
             }
+            FaultAction::Jump { by, forwards, .. } if turn == Turn::Begin => self.shift_clocks(&nodes, *by, *forwards),
             FaultAction::HoldMetadata(_) => {
                 for node in nodes {
                     let held = self.is_under(node, |action| matches!(action, FaultAction::HoldMetadata(_)));
@@ -254,11 +267,58 @@ impl<O: FnMut(&Event)> World<O> {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
             FaultAction::Redeliver(_) if turn == Turn::Begin => self.command(&nodes, Command::Redeliver),
-            FaultAction::ElectPreferred(_)
+            FaultAction::Poison { events, .. } if turn == Turn::Begin => {
+                self.command(&nodes, Command::Poison(*events));
+            }
+            FaultAction::Repair(_) if turn == Turn::Begin => self.command(&nodes, Command::Repair),
+            FaultAction::Set(value) => {
+                self.lay_plan();
+                if let (LiveValue::Instances { .. }, Turn::Begin) = (value, turn) {
+                    let left = (Time::LOAD_START + self.plan.duration).since(self.now);
+                    let stay_down = plan.duration.unwrap_or(left);
+                    nodes.iter().for_each(|node| self.schedule(self.now, Scheduled::Stop { node: *node, stay_down }));
+                }
+            }
+            FaultAction::Fail { .. } => self.lay_plan(),
+            FaultAction::Jump { .. }
+            | FaultAction::Poison { .. }
+            | FaultAction::Repair(_)
+            | FaultAction::ElectPreferred(_)
             | FaultAction::Rebalance(_)
             | FaultAction::ExpireOffsets(_)
             | FaultAction::EnforceRetention(_)
             | FaultAction::Redeliver(_) => {}
+        }
+    }
+
+    /// The plan of the scenario with everything that is set at the moment, in the order in which it was set.
+    fn lay_plan(&mut self) {
+        let mut live = Plan::clone(&self.plan);
+        for active in self.active.iter().filter(|active| !active.healed) {
+            match &self.armed[usize::from(active.fault.0)].plan.action {
+                FaultAction::Set(value) => value.lay_over(&mut live),
+                FaultAction::Fail { service, rate } => lay_failures_over(&mut live, *service, *rate),
+                _ => {}
+            }
+        }
+        self.live = Arc::new(live);
+        self.reconfigure();
+    }
+
+    /// Whether the service of this process was put right.
+    pub(super) fn is_repaired(&self, node: NodeId) -> bool {
+        self.active.iter().any(|active| {
+            let action = &self.armed[usize::from(active.fault.0)].plan.action;
+            matches!(action, FaultAction::Repair(_)) && active.nodes.contains(&node)
+        })
+    }
+
+    fn shift_clocks(&mut self, nodes: &[NodeId], by: Duration, forwards: bool) {
+        let by = i64::try_from(by.0).unwrap_or(i64::MAX);
+        let signed = if forwards { by } else { -by };
+        for node in nodes {
+            let skew = &mut self.nodes[usize::from(node.0)].skew;
+            *skew = skew.saturating_add(signed);
         }
     }
 

@@ -39,7 +39,14 @@ impl Echo {
 
     fn call(&mut self, step: &mut Step) {
         let Some(peer) = self.peer.filter(|_| self.sent < self.limit) else { return };
-        let message = Message { event: EventId(self.sent), origin: ServiceId(0), key: Key(0), version: 1, size: 100 };
+        let message = Message {
+            event: EventId(self.sent),
+            origin: ServiceId(0),
+            key: Key(0),
+            version: 1,
+            size: 100,
+            poison: false,
+        };
         step.send(CHANNEL, peer, Correlation(self.sent), Request::Call(message));
         self.sent += 1;
     }

@@ -1,5 +1,6 @@
 //! What runs on a node: the machines of one process, and the routing between them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::broker::{Broker, BrokerConfig};
@@ -7,6 +8,7 @@ use crate::kafka::controller::{Controller, ControllerConfig};
 use crate::scenario::plan::{NodeKind, Plan};
 use crate::service::{Callers, Service, Store};
 use crate::types::request::RequestKind;
+use crate::types::settings::TopicSettings;
 use crate::types::storage::StorageImage;
 use crate::types::*;
 
@@ -65,6 +67,22 @@ impl Process {
             Process::Store(store) => store.handle(input, step),
             Process::Callers(callers) => callers.handle(input, step),
             Process::Echo(echo) => echo.handle(input, step),
+        }
+    }
+
+    /// Goes by another plan from now on. The next look at its deadlines finds what that changes.
+    pub fn reconfigure(&mut self, plan: &Arc<Plan>, now: Time) {
+        match self {
+            Process::Kafka { broker, .. } => {
+                if let Some(broker) = broker {
+                    broker.reconfigure(&topic_settings(plan));
+                }
+            }
+            Process::Service(service) => service.reconfigure(plan.clone()),
+            Process::Handler(handler) => handler.reconfigure(plan.clone()),
+            Process::Store(store) => store.reconfigure(plan.clone()),
+            Process::Callers(callers) => callers.reconfigure(plan.clone(), now),
+            Process::Echo(_) => {}
         }
     }
 
@@ -168,7 +186,7 @@ fn broker_config(plan: &Plan, node: NodeId, guards: Guards) -> BrokerConfig {
         rack: plan.nodes.iter().find(|other| other.id == node).and_then(|found| found.rack),
         voters: plan.cluster.controllers.clone(),
         settings: plan.cluster.settings.clone(),
-        topics: plan.topics.iter().map(|topic| (topic.id, topic.settings.clone())).collect(),
+        topics: topic_settings(plan),
         offsets_topic: plan.topics.last().expect("the offsets topic is always planned").id,
         groups: plan.groups.iter().map(|group| group.id).collect(),
         guards,
@@ -181,7 +199,11 @@ fn controller_config(plan: &Plan, node: NodeId, guards: Guards) -> ControllerCon
         voters: plan.cluster.controllers.clone(),
         brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
         settings: plan.cluster.settings.clone(),
-        topics: plan.topics.iter().map(|topic| (topic.id, topic.settings.clone())).collect(),
+        topics: topic_settings(plan),
         guards,
     }
+}
+
+fn topic_settings(plan: &Plan) -> BTreeMap<TopicId, TopicSettings> {
+    plan.topics.iter().map(|topic| (topic.id, topic.settings.clone())).collect()
 }

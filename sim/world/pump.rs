@@ -25,6 +25,8 @@ use super::roles::Roles;
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
+    /// The plan with what is set at the moment: what processes go by.
+    pub(super) live: Arc<Plan>,
     pub(super) guards: Guards,
     pub(super) now: Time,
     queue: EventQueue<Scheduled>,
@@ -204,6 +206,7 @@ impl<O: FnMut(&Event)> World<O> {
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
             handlers: Handlers::default(),
+            live: plan.clone(),
             plan,
         }
     }
@@ -378,9 +381,9 @@ impl<O: FnMut(&Event)> World<O> {
             node.incarnation.0 += 1;
             node.process = Some(match (kind, node.rows.take()) {
                 (NodeKind::Store { store }, Some(rows)) => {
-                    Process::Store(Box::new(Store::with_rows(self.plan.clone(), store, rows)))
+                    Process::Store(Box::new(Store::with_rows(self.live.clone(), store, rows)))
                 }
-                _ => Process::new(&self.plan, id, kind, self.guards, &self.handlers),
+                _ => Process::new(&self.live, id, kind, self.guards, &self.handlers),
             });
             node.rng = self.plan.seed.stream(&format!("node {id} start {}", node.incarnation.0));
         }
@@ -388,6 +391,9 @@ impl<O: FnMut(&Event)> World<O> {
         let image = Box::new(node.disk.image());
         self.record(id, Happening::Started { incarnation });
         self.step(id, Input::Started { image, incarnation });
+        if self.is_repaired(id) {
+            self.step(id, Input::Command(Command::Repair));
+        }
     }
 
     pub(super) fn step(&mut self, id: NodeId, input: Input) {
@@ -411,6 +417,20 @@ impl<O: FnMut(&Event)> World<O> {
             self.alarms.set(timer_alarm(id), deadline);
         }
         self.perform(id, outbox);
+    }
+
+    /// Every process goes by the live plan from now on. Only callers wait for an instant that it may have moved.
+    pub(super) fn reconfigure(&mut self) {
+        self.network.reconfigure(&self.live.network);
+        for index in 1..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let Some(process) = &mut node.process else { continue };
+            process.reconfigure(&self.live, self.now);
+            if let Some(NodeKind::Callers { .. }) = node.kind {
+                node.timer = self.now;
+                self.alarms.set(timer_alarm(NodeId(index as u16)), self.now);
+            }
+        }
     }
 
     fn timer(&mut self, id: NodeId) {
@@ -516,7 +536,7 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        if self.controllers.is_late(id, &note) {
+        if !note.is_of_clients() && self.controllers.is_late(id, &note) {
             self.record(id, Happening::Note(note));
             return;
         }

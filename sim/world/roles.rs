@@ -18,7 +18,7 @@ pub struct Roles {
     /// Registration of each broker.
     pub broker_epochs: BTreeMap<NodeId, BrokerEpoch>,
     /// High watermark of each partition as its leader last said.
-    high_watermarks: BTreeMap<TopicPartition, Offset>,
+    high_watermarks: PartitionTable<Offset>,
     /// Position and owner of each group in each partition.
     owners: BTreeMap<(GroupId, TopicPartition), NodeId>,
     positions: BTreeMap<(GroupId, TopicPartition), Offset>,
@@ -55,7 +55,7 @@ impl Roles {
             controller: None,
             partitions: BTreeMap::new(),
             broker_epochs: BTreeMap::new(),
-            high_watermarks: BTreeMap::new(),
+            high_watermarks: PartitionTable::default(),
             owners: BTreeMap::new(),
             positions: BTreeMap::new(),
             subscriptions: subscriptions.collect(),
@@ -205,7 +205,7 @@ impl Roles {
     }
 
     fn lag_of(&self, group: GroupId, partition: TopicPartition) -> u64 {
-        let end = self.high_watermarks.get(&partition).map_or(0, |offset| offset.0);
+        let end = self.high_watermarks.get(partition).map_or(0, |offset| offset.0);
         let position = self.positions.get(&(group, partition)).map_or(end, |offset| offset.0);
         end.saturating_sub(position)
     }

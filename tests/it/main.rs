@@ -9,6 +9,7 @@ mod digests;
 mod full_disk;
 mod library;
 mod limits;
+mod live;
 mod nondeterminism;
 mod promises;
 mod queueing;

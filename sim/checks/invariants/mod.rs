@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use super::incidents::Incidents;
 use super::logs::{Logs, Mismatch};
 use super::outcome::{Invariant, InvariantViolation, VIOLATIONS_KEPT};
-use crate::history::{Event, Happening};
+use crate::history::Event;
 use crate::scenario::plan::Plan;
 use crate::types::*;
 
@@ -67,11 +67,8 @@ impl Invariants {
         }
     }
 
-    /// With the logs as they were before the event.
+    /// With the logs as they were before the event. No word of a client is of interest ([`Note::is_of_clients`]).
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        if is_of_clients(event) {
-            return;
-        }
         self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
     }
 
@@ -83,9 +80,6 @@ impl Invariants {
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
     ) {
-        if is_of_clients(event) {
-            return;
-        }
         self.offsets_ordered.after(event, logs, &mut self.found);
         self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found);
         self.candidates_complete.after(event, logs, incidents, &mut self.found);
@@ -97,11 +91,6 @@ impl Invariants {
     pub fn violations(&self) -> &[InvariantViolation] {
         &self.found.violations
     }
-}
-
-/// Most events of a history are of no interest to any invariant of the queue.
-fn is_of_clients(event: &Event) -> bool {
-    matches!(&event.what, Happening::Note(note) if note.is_of_clients())
 }
 
 impl Found {

@@ -15,6 +15,7 @@ impl Trace {
                 self.callers[service.0 as usize].arrived += 1;
                 if let Some(row) = self.ledger.event_mut(message.event) {
                     (row.arrived, row.key, row.version) = (now, message.key, message.version);
+                    row.poison = message.poison;
                 }
             }
             Note::Attempted { event: about, .. } => {
@@ -82,10 +83,11 @@ impl Trace {
     }
 
     fn flow_started(&mut self, service: ServiceId, message: Message, source: Source, event: &Event) {
-        let sources = self.flows.entry((event.node, service, message.event)).or_default();
-        let again_in_place = sources.contains(&source);
+        let again_in_place = self.flows_of(event.node, service, message.event).any(|(_, running)| running == source);
         if !again_in_place {
-            sources.push(source);
+            self.flows_begun += 1;
+            let key = (service, message.event, self.flows_begun);
+            cell(&mut self.flows, event.node.0).insert(key, source);
         }
         if let Some(slot) = self.ledger.flow_mut(message.event, service) {
             (slot.time, slot.node, slot.reached, slot.done) = (event.time, event.node, NO_STEP, NO_STEP);
@@ -144,12 +146,11 @@ impl Trace {
         if self.load_ended.is_none() {
             self.flows_done_under_load[service.0 as usize] += 1;
         }
-        let key = (event.node, service, about);
-        let sources = self.flows.get_mut(&key);
-        let source = sources.and_then(|sources| (!sources.is_empty()).then(|| sources.remove(0))).flatten();
-        if self.flows.get(&key).is_some_and(|sources| sources.is_empty()) {
-            self.flows.remove(&key);
+        let first = self.flows_of(event.node, service, about).next();
+        if let Some((key, _)) = first {
+            cell(&mut self.flows, event.node.0).remove(&key);
         }
+        let source = first.and_then(|(_, source)| source);
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             let skipped = if skipped { flow_flag::SKIPPED } else { 0 };
             (slot.time, slot.node) = (event.time, event.node);
@@ -214,9 +215,11 @@ impl Trace {
             StoreEffect::Overwrote { newer: true } | StoreEffect::Inserted | StoreEffect::Added => {}
             StoreEffect::Unchanged => return,
         }
-        if let Some(row) = trace.keys.get_mut(&message.key).filter(|_| trace.overwrites) {
+        if trace.overwrites {
             let (time, node, source) = at;
-            row.current = Applied { event: message.event, version: message.version, time, node, source };
+            let current = Applied { event: message.event, version: message.version, time, node, source };
+            let row = trace.rows.entry(message.key).or_insert(KeyTrace { newest: current, current });
+            row.current = current;
             if row.newest.version < message.version {
                 row.newest = row.current;
             }
@@ -231,24 +234,18 @@ impl Trace {
         if trace.unique_keys {
             return;
         }
-        let (time, node, source) = at;
-        let applied = Applied { event: message.event, version: message.version, time, node, source };
-        let arrival = (row.arrived, message.event, time, node);
-        let known = trace.keys.entry(message.key).or_insert(KeyTrace {
-            newest: applied,
-            current: applied,
-            latest_arrival: arrival,
-        });
-        let (latest, other, other_time, other_node) = known.latest_arrival;
-        if row.outcome == Some(CallerOutcome::Accepted) && row.settled < latest {
+        let at = (at.0, at.1);
+        let arrival = LatestArrival { arrived: row.arrived, event: message.event, at };
+        let latest = trace.latest_arrivals.entry(message.key).or_insert(arrival);
+        if row.outcome == Some(CallerOutcome::Accepted) && row.settled < latest.arrived {
             trace.reordered += 1;
             if trace.reversals.len() < EVIDENCE_KEPT {
-                let other_at = (other_time, other_node);
-                trace.reversals.push(Reversal { event: message.event, at: (time, node), other, other_at });
+                let reversal = Reversal { event: message.event, at, other: latest.event, other_at: latest.at };
+                trace.reversals.push(reversal);
             }
         }
-        if latest < row.arrived {
-            known.latest_arrival = arrival;
+        if latest.arrived < row.arrived {
+            *latest = arrival;
         }
     }
 
@@ -302,7 +299,7 @@ impl Trace {
         }
         let origin = origin_of(event);
         let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-        let place = self.topic_place.get(&again.0.topic).copied();
+        let place = self.place_of(again.0.topic);
         let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
         match writer {
             Some(hop) if hop.service != origin => {

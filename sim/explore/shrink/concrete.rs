@@ -161,12 +161,17 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::FailDisk(_)
         | FaultAction::Isolate(_)
         | FaultAction::Skew { .. }
+        | FaultAction::Jump { .. }
         | FaultAction::HoldMetadata(_)
         | FaultAction::Redeliver(_) => nodes().map(|node| aimed(action, &node, &Target::Rest)).collect(),
         FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => vec![action.clone()],
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => vec![action.clone()],
     }
 }
 
@@ -185,6 +190,7 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::FailDisk(target)
         | FaultAction::Isolate(target)
         | FaultAction::Skew { target, .. }
+        | FaultAction::Jump { target, .. }
         | FaultAction::HoldMetadata(target)
         | FaultAction::Redeliver(target) => *target = at.clone(),
         FaultAction::Cut(link)
@@ -195,7 +201,11 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => {}
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Set(_)
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => {}
     }
     action
 }

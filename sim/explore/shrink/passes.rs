@@ -8,7 +8,7 @@ use super::chance;
 use super::sentence::{Sentence, ordinal};
 use super::trial::Failing;
 use crate::scenario::Draft;
-use crate::scenario::plan::{Plan, Trigger};
+use crate::scenario::plan::{FaultAction, LiveValue, Plan, Trigger};
 use crate::types::{Duration, Time};
 
 pub type Pass = fn(&Failing) -> Vec<Draft>;
@@ -324,6 +324,10 @@ fn weaken(failing: &Failing) -> Vec<Draft> {
                 drafts.extend(milder.iter().map(|word| with_fault(&failing.draft, &name, &fault.replace(verb, word))));
             }
         }
+        if let Some(planned) = failing.plan.faults.iter().find(|planned| planned.name == name) {
+            let fewer = fewer_events(&fault, &planned.action);
+            drafts.extend(fewer.iter().map(|fewer| with_fault(&failing.draft, &name, fewer)));
+        }
         if let Some(length) = fault.duration("for").filter(|length| 2 * SECOND <= length.0) {
             let mut shorter = [1, length.0 / SECOND / 8, length.0 / SECOND / 2];
             shorter.sort_unstable();
@@ -334,6 +338,22 @@ fn weaken(failing: &Failing) -> Vec<Draft> {
         }
     }
     drafts
+}
+
+/// A lower rate, or fewer poisoned events.
+fn fewer_events(fault: &Sentence, planned: &FaultAction) -> Vec<Sentence> {
+    const RATES: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
+    match planned {
+        FaultAction::Poison { events, .. } => {
+            let fewer = fewer_than(u64::from(*events)).into_iter();
+            fewer.map(|events| fault.with("times", events.to_string())).collect()
+        }
+        FaultAction::Set(LiveValue::Rate { interval, .. }) => {
+            let lower = RATES.into_iter().filter(|rate| interval.0 < SECOND / rate);
+            lower.map(|rate| fault.with("to", format!("{rate}/s"))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Rounder and earlier times.
@@ -415,7 +435,7 @@ fn names(failing: &Failing) -> Vec<Draft> {
     if renamed.keys(&["fault"]) == failing.draft.keys(&["fault"]) { Vec::new() } else { vec![renamed] }
 }
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 27] = [
     "crash",
     "lose-power",
     "wipe",
@@ -438,6 +458,11 @@ const VERBS: [&str; 22] = [
     "expire",
     "enforce-retention",
     "redeliver",
+    "jump",
+    "set",
+    "fail",
+    "poison",
+    "repair",
 ];
 
 // --- what passes share ---

@@ -87,7 +87,7 @@ pub enum JournalError {
     Write(String, std::io::Error, String),
     #[error("failed to read {0}: {1}")]
     Read(String, std::io::Error),
-    #[error("{0}:{1}: {2}; the file is damaged: begin a new sweep in another folder")]
+    #[error("{0}:{1}: {2}; begin a new sweep in another folder, or remove the file")]
     Damaged(String, u64, String),
     #[error("there is no sweep to go on with in {0}")]
     Nothing(String),

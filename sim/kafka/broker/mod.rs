@@ -288,8 +288,12 @@ impl Broker {
                 self.advance_clients(step);
             }
             Command::EnforceRetention(topic) => self.enforce_retention(Some(topic), step),
-            // For the controller and for callers.
-            Command::ElectPreferred(_) | Command::Redeliver | Command::EndLoad => {}
+            // For the controller, for services and for callers.
+            Command::ElectPreferred(_)
+            | Command::Redeliver
+            | Command::Poison(_)
+            | Command::Repair
+            | Command::EndLoad => {}
         }
     }
 
@@ -366,10 +370,23 @@ impl Broker {
         }
     }
 
+    /// Topics have these settings from now on. Kafka: dynamic topic configuration.
+    pub fn reconfigure(&mut self, topics: &BTreeMap<TopicId, TopicSettings>) {
+        self.config.topics = topics.clone();
+        self.image.topics = topics.clone();
+        for place in 0..self.slots.len() {
+            let settings = self.settings_of(self.slots[place].partition.id().topic);
+            self.slots[place].partition.reconfigure(settings);
+        }
+    }
+
+    fn settings_of(&self, topic: TopicId) -> PartitionSettings {
+        let topic = self.config.topics.get(&topic).cloned().unwrap_or_default();
+        PartitionSettings::new(self.config.id, &self.config.settings, &topic, self.config.guards)
+    }
+
     fn open(&mut self, partition: TopicPartition, log: LogImage, step: &mut Step) -> usize {
-        let topic = self.config.topics.get(&partition.topic).cloned().unwrap_or_default();
-        let settings = PartitionSettings::new(self.config.id, &self.config.settings, &topic, self.config.guards);
-        let partition = Partition::new(partition, settings, log, step);
+        let partition = Partition::new(partition, self.settings_of(partition.topic), log, step);
         let place = self.slots.len();
         self.places.insert(partition.id(), place);
         self.slots.push(Slot { partition, followers: Vec::new(), consumers: Vec::new() });

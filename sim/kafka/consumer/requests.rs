@@ -15,7 +15,7 @@ use super::commits::CommitNumber;
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
     next: u64,
-    in_flight: BTreeMap<Correlation, InFlight>,
+    in_flight: FewMap<Correlation, InFlight>,
     connections: BTreeMap<(Channel, NodeId), Connection>,
     /// No request times out before this instant.
     earliest: Time,
@@ -53,7 +53,7 @@ struct Connection {
 
 impl Requests {
     pub fn new() -> Requests {
-        Requests { next: 0, in_flight: BTreeMap::new(), connections: BTreeMap::new(), earliest: Time::NEVER }
+        Requests { next: 0, in_flight: FewMap::new(), connections: BTreeMap::new(), earliest: Time::NEVER }
     }
 
     pub fn next_correlation(&mut self) -> Correlation {
@@ -114,7 +114,7 @@ impl Requests {
     pub fn abandon(&mut self, channel: Channel, peer: NodeId) -> Vec<InFlight> {
         let is_lost = |request: &InFlight| request.channel == channel && request.to == peer;
         let lost: Vec<Correlation> =
-            self.in_flight.iter().filter(|(_, request)| is_lost(request)).map(|(number, _)| *number).collect();
+            self.in_flight.iter().filter(|(_, request)| is_lost(request)).map(|(number, _)| number).collect();
         lost.iter().filter_map(|number| self.in_flight.remove(number)).collect()
     }
 

@@ -243,6 +243,8 @@ impl Controller {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Redeliver
+            | Command::Poison(_)
+            | Command::Repair
             | Command::EndLoad => {}
         }
     }

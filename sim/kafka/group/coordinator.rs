@@ -241,6 +241,8 @@ impl Coordinator {
             | Command::EnforceRetention(_)
             | Command::ElectPreferred(_)
             | Command::Redeliver
+            | Command::Poison(_)
+            | Command::Repair
             | Command::EndLoad => Vec::new(),
         }
     }

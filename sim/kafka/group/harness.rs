@@ -251,8 +251,14 @@ impl Harness {
         let log = &mut self.logs[partition];
         let base = log.last().map_or(Offset::ZERO, RecordBatch::end_offset);
         let record = |index| {
-            let message =
-                Message { event: EventId(base.0 + index), origin: ServiceId(0), key: Key(0), version: 1, size: 100 };
+            let message = Message {
+                event: EventId(base.0 + index),
+                origin: ServiceId(0),
+                key: Key(0),
+                version: 1,
+                size: 100,
+                poison: false,
+            };
             Record { send: SendId(base.0 + index), message, timestamp: self.now }
         };
         log.push(RecordBatch {

@@ -176,6 +176,10 @@ impl Log {
         self.epochs.assign(epoch, self.end_offset);
     }
 
+    pub fn reconfigure(&mut self, settings: LogSettings) {
+        self.settings = settings;
+    }
+
     /// Where the log would begin if retention ran now; never above `high_watermark`.
     pub fn retained_from(&self, wall_clock: Time, high_watermark: Offset) -> Offset {
         self.segments.retained_from(&self.settings, wall_clock, high_watermark, self.end_offset).max(self.start_offset)

@@ -54,7 +54,14 @@ fn settings() -> LogSettings {
 fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
     let record = |send| Record {
         send: SendId(send),
-        message: Message { event: EventId(send), origin: ServiceId(0), key: Key(0), version: 1, size: 100 },
+        message: Message {
+            event: EventId(send),
+            origin: ServiceId(0),
+            key: Key(0),
+            version: 1,
+            size: 100,
+            poison: false,
+        },
         timestamp: Time(send),
     };
     RecordBatch {

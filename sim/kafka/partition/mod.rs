@@ -292,6 +292,12 @@ impl Partition {
         }
     }
 
+    /// Goes by other settings from now on.
+    pub fn reconfigure(&mut self, settings: PartitionSettings) {
+        self.replica.settings = settings;
+        self.replica.log.reconfigure(settings.log);
+    }
+
     /// Deletes what retention no longer keeps.
     pub fn enforce_retention(&mut self, step: &mut Step) {
         if let Some(epoch) = self.leader_epoch() {

@@ -243,7 +243,14 @@ impl Cluster {
         let ticket = AckTicket::Coordinator(self.tickets);
         let record = |send: &u64| Record {
             send: SendId(*send),
-            message: Message { event: EventId(*send), origin: ServiceId(0), key: Key(0), version: 1, size: 100 },
+            message: Message {
+                event: EventId(*send),
+                origin: ServiceId(0),
+                key: Key(0),
+                version: 1,
+                size: 100,
+                poison: false,
+            },
             timestamp: self.now,
         };
         let batch = RecordBatch {

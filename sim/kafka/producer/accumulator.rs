@@ -4,7 +4,7 @@
 //! delivery timeout can pass, and order by number is order by sequence within a partition. Queues, connections and
 //! sequences hold numbers only. The buffer gives out whole `batch.size` pieces, as Kafka's BufferPool does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::sequences::Sequences;
@@ -100,7 +100,7 @@ pub(super) struct Accumulator {
     buffer_memory: u64,
     used: u64,
     created: u64,
-    batches: BTreeMap<BatchId, Batch>,
+    batches: FewMap<BatchId, Batch>,
     queues: PartitionTable<Queue>,
 }
 
@@ -111,7 +111,7 @@ impl Accumulator {
             buffer_memory: buffer_memory.0,
             used: 0,
             created: 0,
-            batches: BTreeMap::new(),
+            batches: FewMap::new(),
             queues: PartitionTable::default(),
         }
     }
@@ -199,7 +199,7 @@ impl Accumulator {
 
     /// The batch whose delivery timeout passes next.
     pub fn oldest(&self) -> Option<(BatchId, &Batch)> {
-        self.batches.first_key_value().map(|(id, batch)| (*id, batch))
+        self.batches.first()
     }
 
     pub fn partitions(&self) -> Vec<TopicPartition> {

@@ -18,7 +18,7 @@ mod sequences;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use self::accumulator::{Accumulator, BatchId, Place};
 use self::connection::{Connection, Question};
@@ -45,7 +45,7 @@ pub struct Producer {
     identity: Identity,
     connections: Vec<Connection>,
     /// Partitions whose linger or back-off has not passed.
-    timed: BTreeSet<(Time, TopicPartition)>,
+    timed: FewMap<(Time, TopicPartition), ()>,
     /// Records of topics whose number of partitions is unknown, in order.
     waiting: VecDeque<Waiting>,
     waiting_bytes: u64,
@@ -94,7 +94,7 @@ impl Producer {
             accumulator: Accumulator::new(settings.batch_size, settings.buffer_memory),
             identity: if idempotent { Identity::Wanted(Time::ZERO) } else { Identity::NotNeeded },
             connections: Vec::new(),
-            timed: BTreeSet::new(),
+            timed: FewMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             outcomes: VecDeque::new(),
@@ -200,7 +200,7 @@ impl Producer {
                 next = Some((time, name));
             }
         };
-        consider(self.timed.first().map(|(at, _)| *at), "producer linger or back-off");
+        consider(self.timed.first().map(|((at, _), _)| at), "producer linger or back-off");
         for connection in &self.connections {
             consider(connection.request_deadline(), "producer request timeout");
             consider(connection.reconnect_deadline(), "producer reconnect");
@@ -226,7 +226,7 @@ impl Producer {
         self.give_up_expired_batches(step);
         self.give_up_waiting_records(step);
         self.ask(step);
-        while let Some((at, partition)) = self.timed.first().copied()
+        while let Some(((at, partition), ())) = self.timed.first()
             && at <= step.time()
         {
             self.place(partition, step.time());
@@ -293,7 +293,7 @@ impl Producer {
         }
         match place {
             Place::Timed(at) => {
-                self.timed.insert((at, partition));
+                self.timed.insert((at, partition), ());
             }
             Place::Ready(node) => self.connection_mut(node).ready.push_back(partition),
             Place::Leaderless => self.metadata.want_refresh(),

@@ -3,7 +3,7 @@
 //! A fault is written either as one sentence or as a table of the same words. Occurrences at `any` are only counted here;
 //! each seed draws its own when its plan is made.
 
-use crate::types::{Duration, FaultId, ServiceId, Spread};
+use crate::types::{Duration, FaultId, Ratio, ServiceId, Spread};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -39,8 +39,9 @@ enum Lasting {
 fn lasting(verb: &str) -> Lasting {
     match verb {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
-        | "throttle" | "skew" | "hold-metadata" => Lasting::Must,
-        "reset" | "elect" | "rebalance" | "expire" | "enforce-retention" | "redeliver" => Lasting::Instant,
+        | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
+        "jump" | "poison" | "repair" | "reset" | "elect" | "rebalance" | "expire" | "enforce-retention"
+        | "redeliver" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -79,7 +80,8 @@ impl Builder<'_> {
         let action = self.read_action(&phrase, has_point);
         let length = |key: &str| phrase.scalar(key).map(Scalar::duration);
         let (duration, every) = (length("for"), length("every"));
-        let times = phrase.scalar("times").map(Scalar::u32);
+        // How many events are poisoned is no limit of firings.
+        let times = phrase.scalar("times").filter(|_| phrase.verb.name != "poison").map(Scalar::u32);
         self.check_length(&phrase, duration, every, times);
         let (trigger, action) = (trigger?, action?);
         let text = phrase.text.clone();
@@ -338,7 +340,7 @@ impl Builder<'_> {
         at.map(|at| FaultId(at as u16))
     }
 
-    fn read_service(&self, name: Text) -> Option<ServiceId> {
+    pub fn read_service(&self, name: Text) -> Option<ServiceId> {
         let service = self.service(name.text);
         if service.is_none() {
             self.report_unknown(name.text, name.place, "a service", &self.service_names());
@@ -381,7 +383,7 @@ impl Builder<'_> {
     }
 
     /// A verb, a verb and a place, or the number of a step from 1.
-    fn read_step_name(&self, service: ServiceId, wanted: Text) -> Option<u16> {
+    pub fn read_step_name(&self, service: ServiceId, wanted: Text) -> Option<u16> {
         let names = self.step_names(service);
         let by_number = wanted.text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         if let Some(step) = by_number.filter(|step| *step < names.len()) {
@@ -501,6 +503,12 @@ impl Builder<'_> {
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Skew { target, by, forwards }
             }
+            "jump" => {
+                let by = need("by", "-5s");
+                let target = target()?;
+                let Scalar::Shift { by, forwards } = by? else { return None };
+                FaultAction::Jump { target, by, forwards }
+            }
             "hold-metadata" => FaultAction::HoldMetadata(target()?),
             "elect" => {
                 if let Some(slash) = text.text.find('/') {
@@ -530,11 +538,21 @@ impl Builder<'_> {
                 }
                 FaultAction::Redeliver(target)
             }
+            "set" => FaultAction::Set(self.read_set(phrase, text)?),
+            "fail" => {
+                let rate = phrase.scalar("rate").map_or(Ratio::ONE, Scalar::ratio);
+                FaultAction::Fail { service: self.read_worker("fail", text)?, rate }
+            }
+            "poison" => {
+                let events = phrase.scalar("times").map_or(1, Scalar::u32);
+                FaultAction::Poison { origin: self.read_poisoned(text)?, events }
+            }
+            "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
             _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
         })
     }
 
-    fn read_topic_name(&self, text: Text) -> Option<crate::types::TopicId> {
+    pub fn read_topic_name(&self, text: Text) -> Option<crate::types::TopicId> {
         let topic = self.topic(text.text);
         if topic.is_none() {
             self.report_unknown(text.text, text.place, "a topic", &self.topic_names());

@@ -8,6 +8,7 @@ mod cluster;
 mod expect;
 mod fault;
 mod flow;
+mod live;
 mod service;
 mod steps;
 mod target;

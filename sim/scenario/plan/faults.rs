@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeKind, Plan};
+use super::{LiveValue, NodeKind, Plan};
 use crate::types::request::RequestKind;
 use crate::types::*;
 
@@ -173,6 +173,12 @@ pub enum FaultAction {
         by: Duration,
         forwards: bool,
     },
+    /// Wall clock, for good: what a clock does when it is set.
+    Jump {
+        target: Target,
+        by: Duration,
+        forwards: bool,
+    },
     HoldMetadata(Target),
     ElectPreferred(TopicId),
     Rebalance(GroupId),
@@ -180,6 +186,20 @@ pub enum FaultAction {
     EnforceRetention(TopicId),
     /// The message that each of these instances took last is given to it once more.
     Redeliver(Target),
+    /// A key has another value.
+    Set(LiveValue),
+    /// At least this share of the attempts in every `work` of a service fails.
+    Fail {
+        service: ServiceId,
+        rate: Ratio,
+    },
+    /// The next so many events that arrive at a `requests` service fail in every `work`, always.
+    Poison {
+        origin: ServiceId,
+        events: u32,
+    },
+    /// From now on poison does this service no harm, whether it came from a fault or stands in its `work`.
+    Repair(ServiceId),
 }
 
 impl FaultPlan {
@@ -205,12 +225,14 @@ impl FaultPlan {
             | FaultAction::Drop { .. }
             | FaultAction::Throttle { .. }
             | FaultAction::Reset(_) => FaultFamily::Network,
-            FaultAction::Skew { .. } => FaultFamily::Clock,
+            FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultFamily::Clock,
             FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred(_) | FaultAction::EnforceRetention(_) => {
                 FaultFamily::Cluster
             }
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
             FaultAction::Redeliver(_) => FaultFamily::Redelivery,
+            FaultAction::Set(value) => value.family(),
+            FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => FaultFamily::Poison,
         }
     }
 }

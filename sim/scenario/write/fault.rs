@@ -5,10 +5,11 @@
 //! `broker(2)`. What no sentence of a scenario can mean (a fault at the offsets topic's own partitions, an ordinal
 //! without numbers, a name that the plan does not have) is written all the same, and the reader refuses it.
 
-use crate::types::{FaultId, GroupId, NodeId, ServiceId, TopicId};
+use crate::types::{FaultId, GroupId, NodeId, Ratio, ServiceId, TopicId};
 
 use super::super::plan::*;
 use super::super::steps::{names_of, unmistakable_name};
+use super::super::values::rate_text;
 
 /// The sentence that means `fault` in the scenario of `plan`.
 pub fn write_fault(fault: &FaultPlan, plan: &Plan) -> String {
@@ -118,12 +119,55 @@ fn write_action(action: &FaultAction, plan: &Plan) -> String {
         FaultAction::Skew { target, by, forwards } => {
             format!("{} by {}", at("skew", target), write_shift(by, *forwards))
         }
+        FaultAction::Jump { target, by, forwards } => {
+            format!("{} by {}", at("jump", target), write_shift(by, *forwards))
+        }
         FaultAction::HoldMetadata(target) => at("hold-metadata", target),
         FaultAction::ElectPreferred(topic) => format!("elect {}", topic_name(*topic, plan)),
         FaultAction::Rebalance(group) => format!("rebalance {}", group_name(*group, plan)),
         FaultAction::ExpireOffsets(group) => format!("expire offsets({})", group_name(*group, plan)),
         FaultAction::EnforceRetention(topic) => format!("enforce-retention {}", topic_name(*topic, plan)),
         FaultAction::Redeliver(target) => at("redeliver", target),
+        FaultAction::Set(value) => write_live(value, plan),
+        FaultAction::Fail { service, rate } if *rate == Ratio::ONE => {
+            format!("fail {}", service_name(*service, plan))
+        }
+        FaultAction::Fail { service, rate } => format!("fail {} rate {rate}", service_name(*service, plan)),
+        FaultAction::Poison { origin, events: 1 } => format!("poison {}", service_name(*origin, plan)),
+        FaultAction::Poison { origin, events } => format!("poison {} times {events}", service_name(*origin, plan)),
+        FaultAction::Repair(service) => format!("repair {}", service_name(*service, plan)),
+    }
+}
+
+fn write_live(value: &LiveValue, plan: &Plan) -> String {
+    let of_service =
+        |service, key: &str, value: String| format!("set service.{}.{key} to {value}", service_name(service, plan));
+    let of_store = |store: u16, key: &str, value: String| {
+        let name = plan.stores.get(usize::from(store)).map_or_else(|| store.to_string(), |store| store.name.clone());
+        format!("set store.{name}.{key} to {value}")
+    };
+    match *value {
+        LiveValue::Rate { service, interval } => of_service(service, "rate", rate_text(interval)),
+        LiveValue::Instances { service, count } => of_service(service, "instances", count.to_string()),
+        LiveValue::Work { service, step, time } => {
+            let name = write_step(service, StepSelector::Index(step), plan);
+            of_service(service, &name, time.to_string())
+        }
+        LiveValue::StoreLatency { store, latency } => of_store(store, "latency", latency.to_string()),
+        LiveValue::StoreTimeout { store, timeout } => of_store(store, "timeout", timeout.to_string()),
+        LiveValue::StoreErrors { store, rate } => of_store(store, "errors", rate.to_string()),
+        LiveValue::StoreLostRequests { store, rate } => of_store(store, "lost-requests", rate.to_string()),
+        LiveValue::StoreLostAnswers { store, rate } => of_store(store, "lost-answers", rate.to_string()),
+        LiveValue::NetworkLatency(latency) => format!("set network.latency to {latency}"),
+        LiveValue::NetworkLoss(loss) => format!("set network.loss to {loss}"),
+        LiveValue::NetworkBandwidth(bandwidth) => format!("set network.bandwidth to {bandwidth}/s"),
+        LiveValue::TopicRetention { topic, retention } => {
+            let length = retention.map_or_else(|| "forever".into(), |length| length.to_string());
+            format!("set topic.{}.retention to {length}", topic_name(topic, plan))
+        }
+        LiveValue::TopicRetentionBytes { topic, size } => {
+            format!("set topic.{}.retention-bytes to {size}", topic_name(topic, plan))
+        }
     }
 }
 

@@ -144,21 +144,28 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Drop { .. }
         | FaultAction::Throttle { .. }
         | FaultAction::Skew { .. }
-        | FaultAction::HoldMetadata(_) => (true, false),
-        FaultAction::Crash(_) | FaultAction::LosePower(_) | FaultAction::Wipe(_) | FaultAction::Restart { .. } => {
-            (false, false)
-        }
+        | FaultAction::HoldMetadata(_)
+        | FaultAction::Fail { .. } => (true, false),
+        FaultAction::Crash(_)
+        | FaultAction::LosePower(_)
+        | FaultAction::Wipe(_)
+        | FaultAction::Restart { .. }
+        | FaultAction::Set(_) => (false, false),
         FaultAction::Reset(_)
         | FaultAction::ElectPreferred(_)
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => (false, true),
+        | FaultAction::Redeliver(_)
+        | FaultAction::Jump { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => (false, true),
     };
     let every = (instant && rng.below(2) == 0).then(|| any_length(rng));
     let lasts = must || every.is_some() || (!instant && rng.below(2) == 0);
     let is_when = matches!(trigger, FaultTrigger::When { .. });
-    let times = ((every.is_some() || is_when) && rng.below(3) == 0).then(|| rng.below(9) as u32 + 1);
+    let counts_events = matches!(action, FaultAction::Poison { .. });
+    let times = (!counts_events && (every.is_some() || is_when) && rng.below(3) == 0).then(|| rng.below(9) as u32 + 1);
     FaultPlan {
         id,
         name: format!("f{}", id.0),
@@ -291,7 +298,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(22) {
+    match rng.below(27) {
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
         2 => FaultAction::Wipe(target),
@@ -313,6 +320,41 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         18 => FaultAction::Rebalance(any_group(plan, rng)),
         19 => FaultAction::ExpireOffsets(any_group(plan, rng)),
         20 => FaultAction::Redeliver(any_instances(has_point, plan, rng)),
+        21 => FaultAction::Jump { target, by: any_length(rng), forwards: rng.below(2) == 0 },
+        22 => FaultAction::Set(any_live_value(plan, rng)),
+        23 => FaultAction::Fail { service: ServiceId(0), rate: Ratio(rng.below(1_000_000_001) as u32) },
+        24 => FaultAction::Poison { origin: ServiceId(rng.below(2) as u16), events: rng.below(5) as u32 + 1 },
+        25 => FaultAction::Repair(ServiceId(0)),
         _ => FaultAction::EnforceRetention(any_topic(plan, rng)),
     }
+}
+
+fn any_live_value(plan: &Plan, rng: &mut Rng) -> LiveValue {
+    let (store, topic) = (0, any_topic(plan, rng));
+    let rate = Ratio(rng.below(1_000_000_001) as u32);
+    let size = ByteCount(rng.below(1 << 30) + 1);
+    match rng.below(12) {
+        0 => LiveValue::Rate { service: ServiceId(rng.below(2) as u16), interval: any_interval(rng) },
+        1 => LiveValue::Instances { service: ServiceId(2), count: rng.below(3) as u16 + 1 },
+        2 => LiveValue::Work { service: ServiceId(0), step: [0, 2][rng.below(2) as usize], time: any_spread(rng) },
+        3 => LiveValue::StoreLatency { store, latency: any_spread(rng) },
+        4 => LiveValue::StoreTimeout { store, timeout: any_length(rng) },
+        5 => LiveValue::StoreErrors { store, rate },
+        6 => LiveValue::StoreLostRequests { store, rate },
+        7 => LiveValue::StoreLostAnswers { store, rate },
+        8 => LiveValue::NetworkLatency(any_spread(rng)),
+        9 => LiveValue::NetworkLoss(rate),
+        10 => LiveValue::NetworkBandwidth(size),
+        _ if rng.below(2) == 0 => LiveValue::TopicRetentionBytes { topic, size },
+        _ => LiveValue::TopicRetention { topic, retention: (rng.below(2) == 0).then(|| any_length(rng)) },
+    }
+}
+
+/// The mean gap of a rate as people write it.
+fn any_interval(rng: &mut Rng) -> Duration {
+    let number = rng.below(100_000) + 1;
+    let unit = ["s", "min", "h"][rng.below(3) as usize];
+    let text = [format!("{number}/{unit}"), format!("{number}.{:03}/{unit}", rng.below(1_000))];
+    let rate = crate::scenario::values::parse(crate::scenario::values::Kind::Rate, &text[rng.below(2) as usize]);
+    rate.expect("a rate").interval()
 }

@@ -62,7 +62,15 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         },
         network: NetworkPlan { default: link, between: Vec::new() },
         disk: DiskPlan { default: disk, on: Vec::new() },
-        nodes: Vec::new(),
+        nodes: (1..)
+            .zip(INSTANCES)
+            .map(|(number, id)| NodePlan {
+                id,
+                name: format!("service-{number}"),
+                kind: NodeKind::Instance { service: SERVICE, number },
+                rack: None,
+            })
+            .collect(),
         topics: Vec::new(),
         groups: Vec::new(),
         stores: vec![store],

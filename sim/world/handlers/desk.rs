@@ -276,7 +276,14 @@ mod tests {
             leader_epoch: LeaderEpoch(0),
             record: Record {
                 send: SendId(1),
-                message: Message { event: EventId(1), origin: ServiceId(0), key: Key(1), version: 1, size: 1 },
+                message: Message {
+                    event: EventId(1),
+                    origin: ServiceId(0),
+                    key: Key(1),
+                    version: 1,
+                    size: 1,
+                    poison: false,
+                },
                 timestamp: Time::ZERO,
             },
         };

@@ -105,8 +105,7 @@ struct Publication {
 
 impl HandlerProcess {
     pub fn new(plan: Arc<Plan>, node: NodeId, handler: Handler, guards: Guards) -> HandlerProcess {
-        let index = plan.services.iter().position(|service| service.instances.contains(&node));
-        let service = index.expect("an instance of a service of the plan");
+        let service = crate::service::service_of(&plan, node);
         let own = &plan.services[service];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
@@ -167,6 +166,11 @@ impl HandlerProcess {
             Input::Timeout => self.handle_timeout(step),
         }
         self.settle(step);
+    }
+
+    /// Goes by another plan from now on.
+    pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {

@@ -165,10 +165,7 @@ impl Network {
                 links.push(Link::new(plan.default, instant));
             }
         }
-        for entry in &plan.between {
-            links[entry.from.0 as usize * nodes + entry.to.0 as usize].plan = entry.link;
-        }
-        Network {
+        let mut network = Network {
             nodes,
             links,
             open: vec![Vec::new(); nodes * nodes],
@@ -176,6 +173,16 @@ impl Network {
             parcels: Vec::new(),
             free_parcels: Vec::new(),
             draws,
+        };
+        network.reconfigure(plan);
+        network
+    }
+
+    /// Links are like this from now on. What is on its way arrives as it was sent.
+    pub fn reconfigure(&mut self, plan: &NetworkPlan) {
+        self.links.iter_mut().for_each(|link| link.plan = plan.default);
+        for entry in &plan.between {
+            self.links[usize::from(entry.from.0) * self.nodes + usize::from(entry.to.0)].plan = entry.link;
         }
     }
 

@@ -17,7 +17,14 @@ fn link(latency: &str) -> LinkPlan {
 }
 
 fn call(number: u64) -> Request {
-    Request::Call(Message { event: EventId(number), origin: ServiceId(0), key: Key(0), version: 1, size: 900 })
+    Request::Call(Message {
+        event: EventId(number),
+        origin: ServiceId(0),
+        key: Key(0),
+        version: 1,
+        size: 900,
+        poison: false,
+    })
 }
 
 fn send(network: &mut Network, now: Time, number: u64) -> (ConnectionId, Offered) {

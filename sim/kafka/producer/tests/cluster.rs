@@ -224,7 +224,8 @@ impl Cluster {
         let send = SendId(self.sends);
         self.sends += 1;
         let event = EventId(send.0);
-        let message = Message { event, origin: ServiceId(0), key: key.unwrap_or_default(), version: 1, size };
+        let message =
+            Message { event, origin: ServiceId(0), key: key.unwrap_or_default(), version: 1, size, poison: false };
         let record = Record { send, message, timestamp: self.now };
         let mut refused = None;
         self.input(|producer, step| refused = producer.send(TOPIC, key, record, step).err());

@@ -243,7 +243,11 @@ fn conclude(
     }
     Ok(match ended {
         Ended::Done => exit,
-        Ended::TimeIsUp if arguments.require_complete || leaves_cells_out(&verdict) => exit.max(Exit::Incomplete),
+        // What was not run proved nothing: that is no verdict yet.
+        Ended::TimeIsUp if arguments.require_complete || leaves_cells_out(&verdict) => match exit {
+            Exit::Vacuous => Exit::Incomplete,
+            exit => exit.max(Exit::Incomplete),
+        },
         Ended::TimeIsUp => exit,
         Ended::Interrupted => Exit::Interrupted,
     })

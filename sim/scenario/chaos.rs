@@ -587,7 +587,13 @@ pub fn workers(plan: &Plan, within_budget: bool) -> Vec<&ServicePlan> {
 fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
     let work = |(step, plan): (usize, &StepPlan)| match plan.action {
         Action::Work { time, .. } => Some(LiveValue::Work { service: service.id, step: step as u16, time }),
-        Action::Store { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => None,
+        Action::Store { .. }
+        | Action::Publish { .. }
+        | Action::Commit { .. }
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction
+        | Action::Respond => None,
     };
     service.steps.iter().enumerate().filter_map(work).collect()
 }

@@ -103,6 +103,14 @@ fn an_interrupted_run_of_many_cells_writes_those_that_were_run() {
     assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
 }
 
+/// Each run has a thread of its own, which is named after it.
+fn is_in_a_run(worker: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{worker}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok())
+        .any(|name| name.trim_end() == "run")
+}
+
 #[test]
 fn a_worker_that_dies_twice_in_one_run_makes_that_run_the_finding() {
     let scratch = Scratch::new("limits-killed");
@@ -112,8 +120,11 @@ fn a_worker_that_dies_twice_in_one_run_makes_that_run_the_finding() {
     let mut known = Vec::new();
     while let Some(worker) = next_worker(&mut sweep, &known) {
         assert!(known.len() < 2, "it goes on with a third worker for the same run");
-        // Killed in its run, not before it has one.
-        std::thread::sleep(Duration::from_millis(700));
+        // Killed in its run: one that dies before it has one is only replaced.
+        while !is_in_a_run(worker) {
+            assert_eq!(sweep.try_wait().expect("a child can be asked"), None, "the sweep ended without a run");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         signal(worker, "-9");
         known.push(worker);
     }

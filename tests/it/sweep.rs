@@ -61,10 +61,14 @@ pub fn children(parent: u32) -> Vec<u32> {
     pids.filter(is_child).collect()
 }
 
-/// Waits for a child of the sweep that is none of these.
+/// Waits for a child of the sweep that is none of these. Before it has become a worker, its parent waits for it in the
+/// kernel, and a signal that stops the one would stop the other.
 pub fn next_worker(sweep: &mut Child, known: &[u32]) -> Option<u32> {
+    let is_worker =
+        |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"));
     loop {
-        if let Some(worker) = children(sweep.id()).into_iter().find(|pid| !known.contains(pid)) {
+        let mut workers = children(sweep.id()).into_iter().filter(is_worker);
+        if let Some(worker) = workers.find(|pid| !known.contains(pid)) {
             return Some(worker);
         }
         if sweep.try_wait().expect("a child can be asked").is_some() {

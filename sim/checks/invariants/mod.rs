@@ -14,6 +14,7 @@ mod fenced_producers_are_silent;
 mod logs_match;
 mod offsets_ordered;
 mod one_leader_per_epoch;
+mod premise;
 mod reads_are_committed;
 mod transactions_are_atomic;
 
@@ -28,6 +29,9 @@ use crate::types::*;
 
 #[derive(Clone, Debug)]
 pub struct Invariants {
+    premise: premise::Premise,
+    /// The premise stands.
+    stand: bool,
     offsets_ordered: offsets_ordered::OffsetsOrdered,
     acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable,
     candidates_complete: candidates_complete::CandidatesComplete,
@@ -70,6 +74,8 @@ impl Invariants {
             eligible_leader_replicas: plan.cluster.settings.eligible_leader_replicas_version > 0,
         };
         Invariants {
+            premise: premise::Premise::new(plan),
+            stand: true,
             offsets_ordered: Default::default(),
             acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable::new(durability.clone()),
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
@@ -86,7 +92,10 @@ impl Invariants {
 
     /// With the logs as they were before the event. No word of a client is of interest ([`Note::is_of_clients`]).
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+        self.stand = self.premise.stands(event);
+        if self.stand {
+            self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+        }
     }
 
     /// With the logs as the event left them.
@@ -97,6 +106,9 @@ impl Invariants {
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
     ) {
+        if !self.stand {
+            return;
+        }
         self.of_transactions(event, logs, incidents);
         self.offsets_ordered.after(event, logs, &mut self.found);
         self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found);
@@ -108,7 +120,9 @@ impl Invariants {
 
     /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        self.of_transactions(event, logs, incidents);
+        if self.stand {
+            self.of_transactions(event, logs, incidents);
+        }
     }
 
     pub fn violations(&self) -> &[InvariantViolation] {

@@ -1,0 +1,138 @@
+//! The premise of all invariants: that the controllers' quorum remembers what it has committed.
+//!
+//! Raft assumes stable storage. A voter whose disk is wiped comes back under its old name without its log and its vote; where
+//! too few others hold a committed entry, the next election may forget it, and epochs are given out a second time. Nothing
+//! that stands on the metadata log is promised from there on (KIP-853: a voter is removed before its disk is replaced).
+//!
+//! How it is decided: a wipe puts the quorum at risk when fewer voters than a majority are known to hold everything that is
+//! committed. The next commit ends the risk, because a majority has flushed all of it; an election before that ends the
+//! premise. Losing power counts as holding nothing until the next append, which only errs towards judging less.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Event, Happening};
+use crate::scenario::plan::{FaultAction, Plan};
+use crate::types::note::Note;
+use crate::types::*;
+
+#[derive(Clone, Debug)]
+pub struct Premise {
+    /// First offset that each voter is not known to hold.
+    ends: BTreeMap<NodeId, Offset>,
+    high_watermark: Offset,
+    wipes: Vec<FaultId>,
+    at_risk: bool,
+    gone: bool,
+}
+
+impl Premise {
+    pub fn new(plan: &Plan) -> Premise {
+        let wipes = plan.faults.iter().filter(|fault| matches!(fault.action, FaultAction::Wipe(_)));
+        Premise {
+            ends: plan.cluster.controllers.iter().map(|voter| (*voter, Offset(0))).collect(),
+            high_watermark: Offset(0),
+            wipes: wipes.map(|fault| fault.id).collect(),
+            at_risk: false,
+            gone: false,
+        }
+    }
+
+    /// Whether it still stands after the event.
+    pub fn stands(&mut self, event: &Event) -> bool {
+        match &event.what {
+            Happening::Note(Note::QuorumAppended { offset, .. }) => self.set_end(event.node, offset.plus(1)),
+            Happening::Note(Note::QuorumHighWatermark { offset, .. }) if self.high_watermark < *offset => {
+                self.high_watermark = *offset;
+                self.at_risk = false;
+            }
+            Happening::Note(Note::BecameController { .. }) => self.gone |= self.at_risk,
+            Happening::PowerLost { .. } => self.set_end(event.node, Offset(0)),
+            Happening::FaultFired { fault, nodes, .. } if self.wipes.contains(fault) => {
+                let voters = nodes.iter().filter(|node| self.ends.contains_key(node)).copied();
+                for voter in voters.collect::<Vec<NodeId>>() {
+                    self.set_end(voter, Offset(0));
+                    let holding = self.ends.values().filter(|end| self.high_watermark <= **end).count();
+                    self.at_risk |= 2 * holding <= self.ends.len();
+                }
+            }
+            _ => {}
+        }
+        !self.gone
+    }
+
+    fn set_end(&mut self, node: NodeId, end: Offset) {
+        if let Some(known) = self.ends.get_mut(&node) {
+            *known = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn premise() -> Premise {
+        Premise {
+            ends: [1, 2, 3].map(|voter| (NodeId(voter), Offset(0))).into(),
+            high_watermark: Offset(0),
+            wipes: vec![FaultId(7)],
+            at_risk: false,
+            gone: false,
+        }
+    }
+
+    fn tell(premise: &mut Premise, node: u16, what: Happening) -> bool {
+        premise.stands(&Event { time: Time::ZERO, number: 0, node: NodeId(node), what })
+    }
+
+    fn append(premise: &mut Premise, node: u16) {
+        let note = Note::QuorumAppended { offset: Offset(4), epoch: QuorumEpoch(1) };
+        assert!(tell(premise, node, Happening::Note(note)));
+    }
+
+    fn commit(premise: &mut Premise, to: u64) {
+        let note = Note::QuorumHighWatermark { epoch: QuorumEpoch(1), offset: Offset(to) };
+        assert!(tell(premise, 1, Happening::Note(note)));
+    }
+
+    fn wipe(premise: &mut Premise, node: u16) {
+        let fired = Happening::FaultFired { fault: FaultId(7), nodes: vec![NodeId(node)], peers: vec![] };
+        assert!(tell(premise, 0, fired), "a wipe alone forgets nothing");
+    }
+
+    fn elect(premise: &mut Premise) -> bool {
+        tell(premise, 3, Happening::Note(Note::BecameController { epoch: QuorumEpoch(2) }))
+    }
+
+    #[test]
+    fn a_wiped_voter_and_one_that_lags_may_forget() {
+        let mut premise = premise();
+        append(&mut premise, 1);
+        append(&mut premise, 2);
+        commit(&mut premise, 5);
+        wipe(&mut premise, 2);
+        assert!(!elect(&mut premise), "only broker 1 is left with what was committed");
+    }
+
+    #[test]
+    fn a_majority_that_holds_everything_forgets_nothing() {
+        let mut premise = premise();
+        for node in [1, 2, 3] {
+            append(&mut premise, node);
+        }
+        commit(&mut premise, 5);
+        wipe(&mut premise, 2);
+        assert!(elect(&mut premise));
+    }
+
+    #[test]
+    fn the_next_commit_ends_the_risk() {
+        let mut premise = premise();
+        append(&mut premise, 1);
+        append(&mut premise, 2);
+        commit(&mut premise, 5);
+        wipe(&mut premise, 2);
+        commit(&mut premise, 6);
+        assert!(elect(&mut premise));
+    }
+}

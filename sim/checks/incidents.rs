@@ -205,7 +205,6 @@ fn only_slows(action: &FaultAction) -> bool {
             | LiveValue::Work { .. }
             | LiveValue::StoreLatency { .. }
             | LiveValue::NetworkLatency(_)
-            | LiveValue::NetworkLoss(_)
             | LiveValue::NetworkBandwidth(_),
         ) => true,
         FaultAction::Crash(_)

@@ -8,4 +8,5 @@ pub mod group;
 pub mod log;
 pub mod partition;
 pub mod producer;
+mod shards;
 pub mod transaction;

@@ -61,6 +61,12 @@ id! {
     Incarnation(u32), "";
 }
 
+impl ProducerEpoch {
+    /// The last one of a producer id. Of a transactional producer only markers carry it, and the producer has to initialise
+    /// again. Kafka: Short.MAX_VALUE.
+    pub const LAST: ProducerEpoch = ProducerEpoch(i16::MAX as u16);
+}
+
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct TopicPartition {

@@ -187,7 +187,7 @@ pub struct ProducerStamp {
     pub transactional: bool,
 }
 
-/// Epochs end at `i16::MAX`, so one word says epoch and kind.
+/// Epochs end at [`ProducerEpoch::LAST`], so one word says epoch and kind.
 impl Hash for ProducerStamp {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.id.0);

@@ -47,8 +47,15 @@ fn when_the_time_is_up_running_seeds_finish_and_none_begins() {
     let arguments = ["sweep", TINY, "--out", &out, "--seeds", "0..8", "--jobs", "2", "--time", "500ms"];
     let output = hikyaku(&[&arguments[..], &LONG].concat());
     assert!(recorded(&out) <= 2, "{} runs began within half a second", recorded(&out));
-    // What was run decides, and whether every cell had its turn.
-    assert!(matches!(output.status.code(), Some(0 | 1 | 3 | 5)), "{}{}", stdout(&output), stderr(&output));
+    // What was run decides; how much that is hangs on the machine.
+    let code = match stdout(&output).split_whitespace().next() {
+        _ if recorded(&out) == 0 => 5,
+        Some("HOLDS") => 0,
+        Some("VIOLATED") => 1,
+        Some("UNKNOWN" | "VACUOUS") => 3,
+        other => panic!("{other:?} is no verdict"),
+    };
+    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(&output), stderr(&output));
     assert!(stdout(&output).contains("incomplete, the time is up; go on with"), "{}", stdout(&output));
     assert!(stdout(&output).contains(&format!("{} of 16 runs", recorded(&out))), "{}", stdout(&output));
     assert_eq!(command_in(&stdout(&output)), format!("hikyaku sweep --resume --out {out}"));

@@ -2,7 +2,9 @@
 //! its leaders. The same plans lose records with acks=1, and with the guard taken out that makes the leader wait for its
 //! followers: the check bites. `tests/data/acked_records_survive.toml` is the large form of it.
 
-use hikyaku::checks::{RunOutcome, Verdict, WaitOptions};
+use std::collections::BTreeMap;
+
+use hikyaku::checks::{Invariant, RunOutcome, Verdict, WaitOptions};
 use hikyaku::explore::{SeedRun, run_seed};
 use hikyaku::history::Happening;
 use hikyaku::scenario::Family;
@@ -10,7 +12,7 @@ use hikyaku::scenario::plan::Plan;
 use hikyaku::types::note::{CallerOutcome, Note};
 use hikyaku::types::{Guard, Seed};
 
-use crate::common::{load, run_all};
+use crate::common::{load, parse, run_all};
 
 const SCENARIO: &str = "tests/data/acked_records_survive.toml";
 const SEEDS: u64 = 40;
@@ -103,4 +105,72 @@ fn the_callers_ok_is_what_is_counted() {
     assert!(accepted > 1000, "{accepted} accepted");
     assert_eq!(outcome.counters.accepted, accepted);
     assert_eq!(outcome.places[0].expected, accepted);
+}
+
+/// Broker 1 hears nothing while the others commit; then broker 3 is away, and something happens to the disk of broker 2, the
+/// only one left that knows.
+fn only_one_voter_knows(disk_of_broker_2: &str) -> Family {
+    let text = format!(
+        r#"
+format   = 1
+about    = "What only one voter has left: does the quorum remember it?"
+duration = "40s"
+[cluster]
+brokers                    = 3
+default-replication-factor = 3
+min-insync-replicas        = 2
+[topic.orders]
+partitions = 2
+[service.shop]
+on    = "requests"
+rate  = "20/s"
+steps = ["publish orders", "respond ok"]
+[fault]
+apart = "at 2s for 24s isolate broker(1)"
+gone  = "at 20s for 20s crash broker(3)"
+disk  = "at 22s for 2s {disk_of_broker_2} broker(2)"
+[expect]
+orders = {{ loss = "any", duplicates = "any", pending = "any" }}
+"#
+    );
+    parse("quorum", &text)
+}
+
+/// Whether a committed state of a partition ever went back, and what the checks say of the run.
+fn forgets(family: &Family, seed: u64) -> (bool, RunOutcome) {
+    let (mut newest, mut went_back) = (BTreeMap::new(), false);
+    let (outcome, _) = run_seed(&family.cells[0].plan(Seed(seed)), WaitOptions::default(), |event| {
+        if let Happening::Note(Note::PartitionChanged { partition, state, .. }) = &event.what {
+            let known = newest.entry(*partition).or_insert(state.partition_epoch);
+            went_back |= state.partition_epoch < *known;
+            *known = state.partition_epoch;
+        }
+    });
+    (went_back, outcome)
+}
+
+#[test]
+fn a_quorum_forgets_with_a_wiped_disk_and_no_rule_of_the_queue_is_broken_by_that() {
+    let wiped = only_one_voter_knows("wipe");
+    for seed in 0..3 {
+        let (went_back, outcome) = forgets(&wiped, seed);
+        assert!(went_back, "seed {seed}: nothing was forgotten");
+        assert_eq!(outcome.invariant_violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_quorum_that_flushes_survives_a_power_loss_and_one_that_does_not_is_found() {
+    let mut family = only_one_voter_knows("lose-power");
+    for seed in 0..3 {
+        let (went_back, outcome) = forgets(&family, seed);
+        assert!(!went_back, "seed {seed}");
+        assert_eq!(outcome.verdict, Verdict::Holds, "seed {seed}: {:?}", outcome.reasons);
+    }
+    family.switch_off(&[Guard::QuorumFlush]);
+    for seed in 0..3 {
+        let (went_back, outcome) = forgets(&family, seed);
+        let found = outcome.invariant_violations.iter().any(|found| found.invariant == Invariant::FencedIsOut);
+        assert!(went_back && found, "seed {seed}: R21 is not seen");
+    }
 }

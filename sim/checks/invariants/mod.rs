@@ -30,8 +30,6 @@ use crate::types::*;
 #[derive(Clone, Debug)]
 pub struct Invariants {
     premise: premise::Premise,
-    /// The premise stands.
-    stand: bool,
     offsets_ordered: offsets_ordered::OffsetsOrdered,
     acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable,
     candidates_complete: candidates_complete::CandidatesComplete,
@@ -75,7 +73,6 @@ impl Invariants {
         };
         Invariants {
             premise: premise::Premise::new(plan),
-            stand: true,
             offsets_ordered: Default::default(),
             acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable::new(durability.clone()),
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
@@ -92,8 +89,8 @@ impl Invariants {
 
     /// With the logs as they were before the event. No word of a client is of interest ([`Note::is_of_clients`]).
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        self.stand = self.premise.stands(event);
-        if self.stand {
+        self.premise.observe(event);
+        if self.premise.stands() {
             self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
         }
     }
@@ -106,7 +103,7 @@ impl Invariants {
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
     ) {
-        if !self.stand {
+        if !self.premise.stands() {
             return;
         }
         self.of_transactions(event, logs, incidents);
@@ -120,7 +117,7 @@ impl Invariants {
 
     /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        if self.stand {
+        if self.premise.stands() {
             self.of_transactions(event, logs, incidents);
         }
     }

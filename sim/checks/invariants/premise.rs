@@ -37,8 +37,7 @@ impl Premise {
         }
     }
 
-    /// Whether it still stands after the event.
-    pub fn stands(&mut self, event: &Event) -> bool {
+    pub fn observe(&mut self, event: &Event) {
         match &event.what {
             Happening::Note(Note::QuorumAppended { offset, .. }) => self.set_end(event.node, offset.plus(1)),
             Happening::Note(Note::QuorumHighWatermark { offset, .. }) if self.high_watermark < *offset => {
@@ -57,6 +56,9 @@ impl Premise {
             }
             _ => {}
         }
+    }
+
+    pub fn stands(&self) -> bool {
         !self.gone
     }
 
@@ -82,7 +84,8 @@ mod tests {
     }
 
     fn tell(premise: &mut Premise, node: u16, what: Happening) -> bool {
-        premise.stands(&Event { time: Time::ZERO, number: 0, node: NodeId(node), what })
+        premise.observe(&Event { time: Time::ZERO, number: 0, node: NodeId(node), what });
+        premise.stands()
     }
 
     fn append(premise: &mut Premise, node: u16) {

@@ -16,13 +16,10 @@ use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
 use crate::types::*;
 
+use super::super::shards::{Shards, coordinator_error};
 use super::classic::ClassicGroup;
 use super::transactions::answer_staged;
 use super::turn::{Then, Transaction, Turn, Write, reply_join_error};
-
-/// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
-const LOAD_BASE: Duration = Duration::from_millis(1);
-const LOAD_PER_RECORD: Duration = Duration::from_micros(1);
 
 #[derive(Clone, Debug)]
 pub struct CoordinatorConfig {
@@ -52,7 +49,7 @@ pub struct AppendToken(pub u64);
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     pub(super) config: CoordinatorConfig,
-    pub(super) shards: BTreeMap<u16, Shard>,
+    pub(super) shards: Shards,
     pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
     /// Appends that are not replicated yet.
     pending: BTreeMap<AppendToken, Pending>,
@@ -64,14 +61,6 @@ pub struct Coordinator {
     pub(super) writes: Vec<Write>,
 }
 
-/// A partition of the offsets topic.
-#[derive(Clone, Debug)]
-pub(super) struct Shard {
-    leader_epoch: LeaderEpoch,
-    /// Until then the log is being read, and requests are COORDINATOR_LOAD_IN_PROGRESS.
-    pub loading_until: Option<Time>,
-}
-
 #[derive(Clone, Debug)]
 struct Pending {
     group: GroupId,
@@ -80,10 +69,9 @@ struct Pending {
 
 impl Coordinator {
     pub fn new(config: CoordinatorConfig) -> Coordinator {
-        assert!(config.partitions > 0, "an offsets topic without partitions");
         Coordinator {
+            shards: Shards::new(config.partitions),
             config,
-            shards: BTreeMap::new(),
             groups: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_token: 0,
@@ -116,8 +104,7 @@ impl Coordinator {
                 Records::Messages(_) | Records::Metadata(_) | Records::Transactions(_) => {}
             }
         }
-        let ready = step.time() + LOAD_BASE + LOAD_PER_RECORD * count;
-        self.shards.insert(partition.partition, Shard { leader_epoch, loading_until: Some(ready) });
+        let ready = self.shards.begin(partition.partition, leader_epoch, count, step.time());
         self.arm(ready, "coordinator load");
         if self.next_expiration_check == Time::NEVER {
             self.next_expiration_check = step.time() + self.config.settings.offsets_retention_check_interval;
@@ -136,16 +123,17 @@ impl Coordinator {
     #[must_use = "the broker appends them"]
     pub fn handle_request(&mut self, from: ReplyTo, request: Request, step: &mut Step) -> Vec<CoordinatorAppend> {
         let group = group_of(&request);
-        let shard_number = self.shard_number(group);
-        let Some(shard) = self.shards.get(&shard_number) else {
-            refuse(from, &request, ErrorCode::NotCoordinator, step);
-            return Vec::new();
+        let leader_epoch = match self.shards.serving(group.0) {
+            Ok(leader_epoch) => leader_epoch,
+            Err(ErrorCode::CoordinatorLoadInProgress) => {
+                self.answer_while_loading(from, &request, step);
+                return Vec::new();
+            }
+            Err(error) => {
+                refuse(from, &request, error, step);
+                return Vec::new();
+            }
         };
-        let leader_epoch = shard.leader_epoch;
-        if shard.loading_until.is_some() {
-            self.answer_while_loading(from, &request, step);
-            return Vec::new();
-        }
         match request {
             Request::JoinGroup(join) => self.handle_join(from, join, leader_epoch, step),
             Request::SyncGroup(sync) => match self.turn(group, step) {
@@ -408,17 +396,9 @@ impl Coordinator {
 
     fn finish_loads(&mut self, step: &mut Step) {
         let now = step.time();
-        let done: Vec<u16> = self
-            .shards
-            .iter()
-            .filter(|(_, shard)| shard.loading_until.is_some_and(|ready| ready <= now))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in done {
-            self.shards.get_mut(&number).expect("listed just now").loading_until = None;
-            let partitions = self.config.partitions;
+        for number in self.shards.finish_loads(now) {
             let mut count = 0;
-            for group in self.groups.values_mut().filter(|group| group.id.0 % partitions == number) {
+            for group in self.groups.values_mut().filter(|group| self.shards.number_of(group.id.0) == number) {
                 group.arm_sessions(now);
                 count += 1;
             }
@@ -427,11 +407,11 @@ impl Coordinator {
     }
 
     fn unload(&mut self, number: u16, step: &mut Step) {
-        if self.shards.remove(&number).is_none() {
+        if !self.shards.give_up(number) {
             return;
         }
-        let partitions = self.config.partitions;
-        let is_here = |id: GroupId| id.0 % partitions == number;
+        let shards = &self.shards;
+        let is_here = |id: GroupId| shards.number_of(id.0) == number;
         let orphaned: Vec<AppendToken> =
             self.pending.iter().filter(|(_, pending)| is_here(pending.group)).map(|(token, _)| *token).collect();
         for token in orphaned {
@@ -463,17 +443,13 @@ impl Coordinator {
         const EPOCHS: u64 = 100_000;
         const PARTITIONS: u64 = 1_000;
         self.members_named += 1;
-        let shard = u64::from(self.shard_number(group));
+        let shard = u64::from(self.shards.number_of(group.0));
         let epoch = u64::from(leader_epoch.0);
         assert!(self.members_named < COUNTERS, "member ids of one coordinator are used up");
         assert!(epoch < EPOCHS, "leader epochs beyond what a member id can carry");
         assert!(shard < PARTITIONS, "offsets partitions beyond what a member id can carry");
         let place = u64::from(self.config.node.0) * PARTITIONS + shard;
         MemberId((place * EPOCHS + epoch) * COUNTERS + self.members_named)
-    }
-
-    pub(super) fn shard_number(&self, group: GroupId) -> u16 {
-        group.0 % self.config.partitions
     }
 
     /// An append of the group is not replicated yet; its answer needs the group.
@@ -483,10 +459,7 @@ impl Coordinator {
 
     /// A group of a shard that serves, with what its step may touch.
     fn turn<'t, 's>(&'t mut self, id: GroupId, step: &'t mut Step<'s>) -> Option<(&'t mut ClassicGroup, Turn<'t, 's>)> {
-        let shard = self.shards.get(&(id.0 % self.config.partitions))?;
-        if shard.loading_until.is_some() {
-            return None;
-        }
+        self.shards.serving(id.0).ok()?;
         let group = self.groups.get_mut(&id)?;
         Some((group, Turn { step, writes: &mut self.writes, settings: &self.config.settings }))
     }
@@ -503,7 +476,7 @@ impl Coordinator {
         for write in self.writes.drain(..) {
             let token = AppendToken(self.next_token);
             self.next_token += 1;
-            let partition = TopicPartition::new(topic, write.group.0 % self.config.partitions);
+            let partition = TopicPartition::new(topic, self.shards.number_of(write.group.0));
             self.pending.insert(token, Pending { group: write.group, then: write.then.clone() });
             let Write { records, transaction, .. } = write;
             appends.push(CoordinatorAppend { partition, token, records, transaction });
@@ -520,7 +493,7 @@ impl Coordinator {
     fn recompute_wake(&mut self) {
         self.wake = (Time::NEVER, "");
         self.arm(self.next_expiration_check, "offset expiration check");
-        let loading = self.shards.values().filter_map(|shard| shard.loading_until).min();
+        let loading = self.shards.next_load();
         self.arm(loading.unwrap_or(Time::NEVER), "coordinator load");
         let group = self.groups.values().map(ClassicGroup::wake).min_by_key(|(wake, _)| *wake);
         if let Some((wake, name)) = group {
@@ -547,20 +520,6 @@ fn answer_commit(
         step.note(Note::OffsetCommitRefused { group, error, member, by });
     }
     step.reply(from, Response::OffsetCommit { error });
-}
-
-/// What a failed append means for the client of a coordinator. Kafka: CoordinatorOperationExceptionHelper.
-fn coordinator_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::NotLeaderOrFollower | ErrorCode::StorageError | ErrorCode::FencedLeaderEpoch => {
-            ErrorCode::NotCoordinator
-        }
-        ErrorCode::NotEnoughReplicas
-        | ErrorCode::NotEnoughReplicasAfterAppend
-        | ErrorCode::RequestTimedOut
-        | ErrorCode::UnknownTopicOrPartition => ErrorCode::CoordinatorNotAvailable,
-        other => other,
-    }
 }
 
 fn unknown_member_sync() -> Response {

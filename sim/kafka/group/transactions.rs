@@ -24,13 +24,12 @@ impl Coordinator {
         let commit = &request.commit;
         let id = commit.group;
         let member = commit.membership.map(|(member, _)| member);
-        let error = match self.shards.get(&self.shard_number(id)) {
-            None => ErrorCode::NotCoordinator,
-            Some(shard) if shard.loading_until.is_some() => ErrorCode::CoordinatorLoadInProgress,
-            Some(_) if commit.offsets.iter().any(|committed| committed.offset.is_none()) => ErrorCode::InvalidRequest,
+        let error = match self.shards.serving(id.0) {
+            Err(error) => error,
+            Ok(_) if commit.offsets.iter().any(|committed| committed.offset.is_none()) => ErrorCode::InvalidRequest,
             // A mutant forgets who may commit, as clients did that never said who they are.
-            Some(_) if !self.config.guards.stand(Guard::TransactionalGenerationFencing) => ErrorCode::None,
-            Some(_) => match self.groups.get(&id) {
+            Ok(_) if !self.config.guards.stand(Guard::TransactionalGenerationFencing) => ErrorCode::None,
+            Ok(_) => match self.groups.get(&id) {
                 Some(group) => group.validate_transactional_commit(commit.membership),
                 None if commit.membership.is_none() => ErrorCode::None,
                 None => ErrorCode::IllegalGeneration,
@@ -66,11 +65,11 @@ impl Coordinator {
         outcome: TransactionOutcome,
         step: &mut Step,
     ) {
-        let (partitions, by) = (self.config.partitions, self.config.node);
-        if !self.shards.contains_key(&partition.partition) {
+        let (shards, by) = (&self.shards, self.config.node);
+        if !shards.leads(partition.partition) {
             return;
         }
-        for group in self.groups.values_mut().filter(|group| group.id.0 % partitions == partition.partition) {
+        for group in self.groups.values_mut().filter(|group| shards.number_of(group.id.0) == partition.partition) {
             for (partition, offset) in group.offsets.complete(producer, outcome) {
                 step.note(Note::OffsetCommitted { group: group.id, partition, offset, member: None, by });
             }
@@ -79,8 +78,8 @@ impl Coordinator {
 
     /// A marker found in the log.
     pub(super) fn replay_marker(&mut self, shard: u16, batch: &RecordBatch, outcome: TransactionOutcome) {
-        let (partitions, producer) = (self.config.partitions, batch.producer.expect("a marker has a producer").id);
-        for group in self.groups.values_mut().filter(|group| group.id.0 % partitions == shard) {
+        let (shards, producer) = (&self.shards, batch.producer.expect("a marker has a producer").id);
+        for group in self.groups.values_mut().filter(|group| shards.number_of(group.id.0) == shard) {
             group.offsets.complete(producer, outcome);
         }
     }

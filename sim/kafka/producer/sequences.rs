@@ -28,7 +28,7 @@ impl Identity {
     /// A new epoch under which every partition begins again at sequence 0; a new id when the epochs are used up.
     pub fn raise_epoch(&mut self, now: Time) {
         if let Identity::Known(id, epoch) = *self {
-            *self = match epoch.0 < i16::MAX as u16 {
+            *self = match epoch < ProducerEpoch::LAST {
                 true => Identity::Known(id, ProducerEpoch(epoch.0 + 1)),
                 false => Identity::Wanted(now),
             };

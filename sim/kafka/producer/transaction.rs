@@ -299,8 +299,7 @@ impl Producer {
                 (transaction.failure, transaction.has_written) = (None, false);
                 let Identity::Known(_, ended) = self.identity else { return };
                 step.note(Note::TransactionEnded { transaction: id, producer, epoch: ended, outcome });
-                // The last epoch of an id is for markers only.
-                let is_used_up = epoch.0 == i16::MAX as u16;
+                let is_used_up = epoch == ProducerEpoch::LAST;
                 self.expect_transaction().stage = if is_used_up { Stage::Unknown } else { Stage::Open };
                 self.identity = if is_used_up { Identity::Asked } else { Identity::Known(producer, epoch) };
                 self.place_all(step.time());

@@ -10,12 +10,10 @@ use crate::types::record::{TransactionRecord, TransactionState};
 use crate::types::request::*;
 use crate::types::*;
 
+use super::super::shards::{Shards, coordinator_error};
 use super::entry::{Decision, Entry};
 use super::markers::{Answered, Markers};
 
-/// Reading the log of a shard takes this long, and [`LOAD_PER_RECORD`] more for each record.
-const LOAD_BASE: Duration = Duration::from_millis(1);
-const LOAD_PER_RECORD: Duration = Duration::from_micros(1);
 /// A completion that was not replicated is written again after this.
 const COMPLETION_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -48,7 +46,7 @@ pub struct TransactionToken(pub u64);
 #[derive(Clone, Debug)]
 pub struct TransactionCoordinator {
     config: TransactionConfig,
-    shards: BTreeMap<u16, Shard>,
+    shards: Shards,
     entries: BTreeMap<TransactionalId, Entry>,
     /// Records that are not replicated yet.
     pending: BTreeMap<TransactionToken, Pending>,
@@ -57,12 +55,6 @@ pub struct TransactionCoordinator {
     correlations: u64,
     next_expiry_check: Time,
     appends: Vec<TransactionAppend>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Shard {
-    leader_epoch: LeaderEpoch,
-    loading_until: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,10 +75,9 @@ enum Then {
 
 impl TransactionCoordinator {
     pub fn new(config: TransactionConfig) -> TransactionCoordinator {
-        assert!(config.partitions > 0, "a transactions topic without partitions");
         TransactionCoordinator {
+            shards: Shards::new(config.partitions),
             config,
-            shards: BTreeMap::new(),
             entries: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_token: 0,
@@ -116,8 +107,7 @@ impl TransactionCoordinator {
                 Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) => {}
             }
         }
-        let ready = step.time() + LOAD_BASE + LOAD_PER_RECORD * count;
-        self.shards.insert(partition.partition, Shard { leader_epoch, loading_until: Some(ready) });
+        self.shards.begin(partition.partition, leader_epoch, count, step.time());
         if self.next_expiry_check == Time::NEVER {
             self.next_expiry_check = step.time() + self.config.expiry_interval;
         }
@@ -139,7 +129,7 @@ impl TransactionCoordinator {
         step: &mut Step,
     ) -> Vec<TransactionAppend> {
         let id = transaction_of(request);
-        if let Err(error) = self.check_shard(id) {
+        if let Err(error) = self.shards.serving(id.0) {
             refuse(from, request, error, step);
             return Vec::new();
         }
@@ -215,7 +205,7 @@ impl TransactionCoordinator {
         let mut ready: BTreeMap<NodeId, Vec<(TransactionalId, TransactionMarker)>> = BTreeMap::new();
         for (id, entry) in &self.entries {
             let Some(outcome) = entry.decided() else { continue };
-            let Some(shard) = self.serving(*id) else { continue };
+            let Ok(coordinator_epoch) = self.shards.serving(id.0) else { continue };
             for partition in &entry.unmarked {
                 let Some(leader) = leader_of(*partition).filter(|leader| self.markers.may_send(*leader, now)) else {
                     continue;
@@ -228,7 +218,7 @@ impl TransactionCoordinator {
                         TransactionMarker {
                             producer: entry.record.producer,
                             epoch: entry.record.epoch,
-                            coordinator_epoch: shard.leader_epoch,
+                            coordinator_epoch,
                             outcome,
                             partitions: vec![*partition],
                         },
@@ -244,7 +234,7 @@ impl TransactionCoordinator {
         let complete: Vec<TransactionRecord> = self
             .entries
             .iter()
-            .filter(|(id, entry)| self.serving(**id).is_some() && entry.completed_from <= now)
+            .filter(|(id, entry)| self.shards.serving(id.0).is_ok() && entry.completed_from <= now)
             .filter_map(|(_, entry)| entry.decide_completion())
             .collect();
         for record in complete {
@@ -298,11 +288,10 @@ impl TransactionCoordinator {
         if self.next_expiry_check <= now {
             self.next_expiry_check = now + self.config.expiry_interval;
             let wall_clock = step.now.wall_clock;
-            let serving = |id: &TransactionalId| self.serving(*id).is_some();
             let late: Vec<TransactionRecord> = self
                 .entries
                 .iter()
-                .filter(|(id, _)| serving(id))
+                .filter(|(id, _)| self.shards.serving(id.0).is_ok())
                 .filter_map(|(_, entry)| entry.decide_expiry(wall_clock))
                 .collect();
             for record in late {
@@ -320,10 +309,10 @@ impl TransactionCoordinator {
             }
         };
         consider(Some(self.next_expiry_check), "transaction timeout check");
-        consider(self.shards.values().filter_map(|shard| shard.loading_until).min(), "transaction log load");
+        consider(self.shards.next_load(), "transaction log load");
         consider(self.markers.request_deadline(), "marker request timeout");
         for (id, entry) in &self.entries {
-            if self.serving(*id).is_none() {
+            if self.shards.serving(id.0).is_err() {
                 continue;
             }
             consider(entry.decide_completion().map(|_| entry.completed_from), "transaction completion");
@@ -350,10 +339,7 @@ impl TransactionCoordinator {
             return step.reply(from, answer(ErrorCode::InvalidTransactionTimeout));
         }
         let decision = match self.entries.get(&id) {
-            Some(entry) => {
-                let is_used_up = i16::MAX as u16 <= entry.record.epoch.0 + 1;
-                entry.decide_init(timeout, if is_used_up { fresh() } else { None })
-            }
+            Some(entry) => entry.decide_init(timeout, fresh),
             None => {
                 let is_first_write = self.pending.values().any(|pending| pending.record.id == id);
                 match fresh().filter(|_| !is_first_write) {
@@ -391,7 +377,7 @@ impl TransactionCoordinator {
         let topic = self.config.topic.expect("only a coordinator of a topic has a shard");
         let token = TransactionToken(self.next_token);
         self.next_token += 1;
-        let partition = TopicPartition::new(topic, self.shard_number(record.id));
+        let partition = TopicPartition::new(topic, self.shards.number_of(record.id.0));
         if let Some(entry) = self.entries.get_mut(&record.id) {
             assert!(!entry.is_writing, "two transitions of one transactional id at once");
             entry.is_writing = true;
@@ -402,8 +388,7 @@ impl TransactionCoordinator {
 
     /// A record is replicated: the state changes, and markers have to be sent if it was prepared.
     fn applied(&mut self, record: TransactionRecord, step: &mut Step) {
-        let Some(shard) = self.shards.get(&self.shard_number(record.id)) else { return };
-        let coordinator_epoch = shard.leader_epoch;
+        let Ok(coordinator_epoch) = self.shards.serving(record.id.0) else { return };
         step.note(Note::TransactionChanged { record: Box::new(record.clone()), coordinator_epoch });
         self.replay(record);
     }
@@ -420,19 +405,10 @@ impl TransactionCoordinator {
     }
 
     fn finish_loads(&mut self, step: &mut Step) {
-        let now = step.time();
-        let done: Vec<u16> = self
-            .shards
-            .iter()
-            .filter(|(_, shard)| shard.loading_until.is_some_and(|ready| ready <= now))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in done {
-            self.shards.get_mut(&number).expect("listed just now").loading_until = None;
-            let partitions = self.config.partitions;
+        for number in self.shards.finish_loads(step.time()) {
             let resumes = self.config.guards.stand(Guard::ResumeDecided);
             let mut count = 0;
-            for (_, entry) in self.entries.iter_mut().filter(|(id, _)| id.0 % partitions == number) {
+            for (_, entry) in self.entries.iter_mut().filter(|(id, _)| self.shards.number_of(id.0) == number) {
                 count += 1;
                 // A mutant leaves what its predecessor had decided to whoever may come.
                 if !resumes && entry.decided().is_some() {
@@ -445,11 +421,11 @@ impl TransactionCoordinator {
     }
 
     fn unload(&mut self, number: u16, step: &mut Step) {
-        if self.shards.remove(&number).is_none() {
+        if !self.shards.give_up(number) {
             return;
         }
-        let partitions = self.config.partitions;
-        let is_here = |id: TransactionalId| id.0 % partitions == number;
+        let shards = &self.shards;
+        let is_here = |id: TransactionalId| shards.number_of(id.0) == number;
         let orphaned: Vec<TransactionToken> =
             self.pending.iter().filter(|(_, pending)| is_here(pending.record.id)).map(|(token, _)| *token).collect();
         for token in orphaned {
@@ -467,34 +443,6 @@ impl TransactionCoordinator {
         if self.shards.is_empty() {
             self.next_expiry_check = Time::NEVER;
         }
-    }
-
-    fn check_shard(&self, id: TransactionalId) -> Result<(), ErrorCode> {
-        match self.shards.get(&self.shard_number(id)) {
-            None => Err(ErrorCode::NotCoordinator),
-            Some(shard) if shard.loading_until.is_some() => Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn serving(&self, id: TransactionalId) -> Option<Shard> {
-        self.shards.get(&self.shard_number(id)).filter(|shard| shard.loading_until.is_none()).copied()
-    }
-
-    fn shard_number(&self, id: TransactionalId) -> u16 {
-        id.0 % self.config.partitions
-    }
-}
-
-/// What a failed append means for the client of a coordinator. Kafka: TransactionStateManager.appendTransactionToLog.
-fn coordinator_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::NotLeaderOrFollower | ErrorCode::StorageError => ErrorCode::NotCoordinator,
-        ErrorCode::NotEnoughReplicas
-        | ErrorCode::NotEnoughReplicasAfterAppend
-        | ErrorCode::RequestTimedOut
-        | ErrorCode::UnknownTopicOrPartition => ErrorCode::CoordinatorNotAvailable,
-        other => other,
     }
 }
 

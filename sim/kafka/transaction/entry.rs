@@ -9,9 +9,6 @@ use crate::types::record::{TransactionOutcome, TransactionRecord, TransactionSta
 use crate::types::request::ErrorCode;
 use crate::types::*;
 
-/// Epochs of one producer id that transactions may use. Kafka: Short.MAX_VALUE - 1.
-const LAST_EPOCH: u16 = i16::MAX as u16 - 1;
-
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub record: TransactionRecord,
@@ -58,8 +55,8 @@ impl Entry {
     }
 
     /// A producer begins under this id. Whoever had it before is fenced, and what it left open is aborted first.
-    /// `fresh`: a producer id for the case that the epochs are used up; `None` when there is none at hand.
-    pub fn decide_init(&self, timeout: Duration, fresh: Option<ProducerId>) -> Decision {
+    /// `fresh` gives a producer id for the case that the epochs are used up, or nothing when there is none at hand.
+    pub fn decide_init(&self, timeout: Duration, fresh: impl FnOnce() -> Option<ProducerId>) -> Decision {
         if self.is_writing {
             return Decision::Answer(ErrorCode::ConcurrentTransactions);
         }
@@ -72,10 +69,13 @@ impl Entry {
                 Decision::WriteAndRefuse(abort, ErrorCode::ConcurrentTransactions)
             }
             TransactionState::Empty | TransactionState::CompleteCommit | TransactionState::CompleteAbort => {
-                let (producer, epoch) = match (self.record.epoch.0 < LAST_EPOCH, fresh) {
-                    (true, _) => (self.record.producer, ProducerEpoch(self.record.epoch.0 + 1)),
-                    (false, Some(fresh)) => (fresh, ProducerEpoch(0)),
-                    (false, None) => return Decision::Answer(ErrorCode::CoordinatorLoadInProgress),
+                let next = raised(self.record.epoch, true);
+                let (producer, epoch) = if next < ProducerEpoch::LAST {
+                    (self.record.producer, next)
+                } else if let Some(fresh) = fresh() {
+                    (fresh, ProducerEpoch(0))
+                } else {
+                    return Decision::Answer(ErrorCode::CoordinatorLoadInProgress);
                 };
                 Decision::Write(TransactionRecord {
                     producer,
@@ -218,7 +218,6 @@ impl Entry {
     }
 }
 
-/// The epoch that is used up is the last one a marker carries; with it a producer has to initialise again.
 fn raised(epoch: ProducerEpoch, raises: bool) -> ProducerEpoch {
-    if raises { ProducerEpoch((epoch.0 + 1).min(i16::MAX as u16)) } else { epoch }
+    if raises { ProducerEpoch(epoch.0 + 1).min(ProducerEpoch::LAST) } else { epoch }
 }

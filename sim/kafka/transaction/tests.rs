@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use goldenscript::Command as Line;
 
+use super::entry::{Decision, Entry};
 use super::*;
 use crate::types::note::Note;
-use crate::types::record::{TransactionOutcome, TransactionRecord};
+use crate::types::record::{TransactionOutcome, TransactionRecord, TransactionState};
 use crate::types::request::*;
 use crate::types::*;
 
@@ -22,6 +23,39 @@ fn transcripts() {
     for path in paths {
         goldenscript::run(&mut Bench::new(), &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
+}
+
+#[test]
+fn a_producer_whose_epochs_are_used_up_begins_with_a_new_id() {
+    let record = |epoch| TransactionRecord {
+        id: ID,
+        producer: ProducerId(41),
+        epoch,
+        timeout: Duration::from_secs(60),
+        state: TransactionState::CompleteCommit,
+        partitions: Vec::new(),
+        started: Time::ZERO,
+    };
+    let given = |epoch, fresh: Option<ProducerId>| match Entry::new(record(epoch))
+        .decide_init(Duration::from_secs(60), || fresh)
+    {
+        Decision::Write(next) => Ok((next.producer.0, next.epoch.0)),
+        Decision::Answer(error) | Decision::WriteAndRefuse(_, error) => Err(error),
+    };
+    let last = ProducerEpoch::LAST.0;
+    assert_eq!(given(ProducerEpoch(last - 2), None), Ok((41, last - 1)), "the last that may write");
+    for used_up in [ProducerEpoch(last - 1), ProducerEpoch::LAST] {
+        assert_eq!(given(used_up, Some(ProducerId(42))), Ok((42, 0)));
+        assert_eq!(given(used_up, None), Err(ErrorCode::CoordinatorLoadInProgress), "it may come again");
+    }
+    let ongoing = TransactionRecord { state: TransactionState::Ongoing, ..record(ProducerEpoch(last - 1)) };
+    let end = Entry::new(ongoing).decide_end(
+        ProducerId(41),
+        ProducerEpoch(last - 1),
+        TransactionOutcome::Commit,
+        Guards::ALL,
+    );
+    assert!(matches!(end, Decision::Write(TransactionRecord { epoch: ProducerEpoch::LAST, .. })), "{end:?}");
 }
 
 const TOPIC: TopicId = TopicId(9);

@@ -124,8 +124,12 @@ impl BacklogChart {
         for (time, name, token) in cleared {
             let (x, axis) = at(time, 0.0);
             let lettering = Lettering::LABEL.token(token).halo();
-            let when = format!(" clear at {}", seconds(time));
-            let text = lettering.fitted(&name, 320.0 - lettering.width(&when)) + &when;
+            let when = format!("clear at {}", seconds(time));
+            // A lone line needs no name.
+            let text = match self.series.len() {
+                1 => when,
+                _ => format!("{} {when}", lettering.fitted(&name, 316.0 - lettering.width(&when))),
+            };
             let (side, across) = match x + 8.0 + lettering.width(&text) * 1.06 <= WIDTH - MARGIN {
                 true => (Align::Left, x + 7.0),
                 false => (Align::Right, x - 7.0),
@@ -205,6 +209,9 @@ pub fn title(chart: &BacklogChart) -> String {
         (None, None) => "no backlog was measured".to_string(),
         (None, Some(_)) if ordered.len() > 1 => format!("no backlog clears in {horizon}"),
         (None, Some(series)) => format!("{}the backlog does not clear in {horizon}", named(series)),
+        (Some(series), None) if leaves_none(chart, series) => {
+            format!("{}the {} leaves no backlog", named(series), last_fault(chart))
+        }
         (Some(series), None) => format!("{}the backlog clears {}", named(series), when(chart, series)),
         (Some(series), Some(other)) => format!(
             "{}the backlog clears {}; {}it does not clear in {horizon}",
@@ -220,11 +227,25 @@ pub fn title(chart: &BacklogChart) -> String {
 /// "3 min after the fault"; a plain time when there was no fault, or one that outlasted the backlog.
 fn when(chart: &BacklogChart, series: &BacklogSeries) -> String {
     let cleared = series.cleared_at.unwrap_or(0.0);
-    let fault = if chart.faults.len() > 1 { "last fault" } else { "fault" };
-    match chart.faults.iter().map(|fault| fault.to).reduce(f64::max) {
-        Some(end) if end <= cleared => format!("{} after the {fault}", seconds(cleared - end)),
+    match last_end(chart) {
+        Some(end) if end <= cleared => format!("{} after the {}", seconds(cleared - end), last_fault(chart)),
         _ => format!("at {}", seconds(cleared)),
     }
+}
+
+/// The backlog is clear as soon as the last fault is over: nothing was left to clear. What waits for less than that is on its
+/// ordinary way.
+fn leaves_none(chart: &BacklogChart, series: &BacklogSeries) -> bool {
+    const ORDINARY_WAY: f64 = 0.1;
+    series.cleared_at.zip(last_end(chart)).is_some_and(|(cleared, end)| (0.0..ORDINARY_WAY).contains(&(cleared - end)))
+}
+
+fn last_end(chart: &BacklogChart) -> Option<f64> {
+    chart.faults.iter().map(|fault| fault.to).reduce(f64::max)
+}
+
+fn last_fault(chart: &BacklogChart) -> &'static str {
+    if chart.faults.len() > 1 { "last fault" } else { "fault" }
 }
 
 /// Each line as a sentence, and the faults.

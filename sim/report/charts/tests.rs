@@ -294,6 +294,9 @@ fn the_title_of_a_backlog_says_when_it_clears() {
     let mut during = backlog(&[1.5], 100.0, 420.0);
     during.faults.push(band("crash of b2", FaultKind::Crash, 100.0, 300.0));
     assert_eq!(backlog::title(&during), "At 1.5× the backlog clears at 3 min 30 s");
+    let mut at_once = backlog(&[1.5], 100.0, 420.0);
+    at_once.series[0].cleared_at = Some(at_once.faults[0].to + 0.007);
+    assert_eq!(backlog::title(&at_once), "At 1.5× the fault leaves no backlog");
     let mut plain = backlog(&[1.5], 100.0, 420.0);
     (plain.series[0].headroom, plain.faults) = (None, vec![]);
     assert_eq!(backlog::title(&plain), "The backlog clears at 3 min 30 s");

@@ -115,7 +115,7 @@ impl std::fmt::Display for Guard {
 /// The guards that stand. All of them, except in a mutant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Guards {
-    off: u64,
+    off: u128,
 }
 
 impl Guards {
@@ -123,12 +123,12 @@ impl Guards {
     pub const ALL: Guards = Guards { off: 0 };
 
     pub fn without(self, guard: Guard) -> Guards {
-        Guards { off: self.off | 1 << guard as u64 }
+        Guards { off: self.off | 1 << guard as u128 }
     }
 
     /// Whether the guard stands. Use as `if guards.stand(Guard::X) && bad { refuse }`.
     pub fn stand(self, guard: Guard) -> bool {
-        self.off & (1 << guard as u64) == 0
+        self.off & (1 << guard as u128) == 0
     }
 }
 

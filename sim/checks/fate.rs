@@ -70,8 +70,14 @@ enum Fate {
     Lost,
 }
 
-/// Counts the fates of one place.
-pub fn judge_place(plan: &Plan, trace: &Trace, backlogged: &Backlogged, place: PlaceId) -> PlaceFates {
+/// Counts the fates of one place. What is found of the event that was `asked_for` is evidence in any case.
+pub fn judge_place(
+    plan: &Plan,
+    trace: &Trace,
+    backlogged: &Backlogged,
+    place: PlaceId,
+    asked_for: Option<EventId>,
+) -> PlaceFates {
     let mut counting = Counting {
         plan,
         trace,
@@ -81,6 +87,7 @@ pub fn judge_place(plan: &Plan, trace: &Trace, backlogged: &Backlogged, place: P
         fates: PlaceFates { place, ..PlaceFates::default() },
         blamed: [0; BOUNDARIES.len()],
         candidates: Vec::new(),
+        asked_for,
     };
     for origin in trace.ledger.origins() {
         if !trace.routes.reachable(origin).contains(&place) {
@@ -106,6 +113,7 @@ struct Counting<'a> {
     blamed: [u64; BOUNDARIES.len()],
     /// The first few of each kind and boundary.
     candidates: Vec<(EvidenceKind, EventId, Option<Gap>, Option<Boundary>)>,
+    asked_for: Option<EventId>,
 }
 
 impl Counting<'_> {
@@ -210,7 +218,7 @@ impl Counting<'_> {
 
     fn keep(&mut self, kind: EvidenceKind, event: EventId, gap: Option<Gap>, boundary: Option<Boundary>) {
         let alike = self.candidates.iter().filter(|kept| kept.0 == kind && kept.3 == boundary).count();
-        if alike < EVIDENCE_KEPT {
+        if alike < EVIDENCE_KEPT || self.asked_for == Some(event) {
             self.candidates.push((kind, event, gap, boundary));
         }
     }
@@ -226,7 +234,7 @@ impl Counting<'_> {
             self.fates.stale += 1;
             let blame = self.trace.blame_of_stale(self.plan, &row.newest, &row.current);
             self.blamed[blame.boundary as usize] += 1;
-            if self.fates.stale <= EVIDENCE_KEPT as u64 {
+            if self.fates.stale <= EVIDENCE_KEPT as u64 || self.asked_for == Some(row.newest.event) {
                 evidence.push(self.stale(&row.newest, &row.current, blame));
             }
         }
@@ -243,7 +251,7 @@ impl Counting<'_> {
                 None,
             ));
         }
-        self.fates.evidence = most_telling(evidence);
+        self.fates.evidence = most_telling(evidence, self.asked_for);
         let blamed = BOUNDARIES.iter().zip(self.blamed);
         self.fates.blamed =
             blamed.filter(|(_, count)| *count > 0).map(|(boundary, count)| (*boundary, count)).collect();
@@ -407,14 +415,15 @@ fn struck(blame: &Blame) -> Option<Sighting> {
 }
 
 /// At most [`EVIDENCE_KEPT`] of each kind: those with a cause first, then the earliest.
-fn most_telling(mut evidence: Vec<Evidence>) -> Vec<Evidence> {
+fn most_telling(mut evidence: Vec<Evidence>, asked_for: Option<EventId>) -> Vec<Evidence> {
     evidence.sort_by_key(|item| {
         let cause = item.blame.as_ref().and_then(|blame| blame.cause);
         (item.kind, cause.is_none(), item.sightings.first().map(|sighting| sighting.time), item.event)
     });
     let mut kept: Vec<Evidence> = Vec::new();
     for item in evidence {
-        if kept.iter().filter(|other| other.kind == item.kind).count() < EVIDENCE_KEPT {
+        let alike = kept.iter().filter(|other| other.kind == item.kind).count();
+        if alike < EVIDENCE_KEPT || asked_for == Some(item.event) {
             kept.push(item);
         }
     }

@@ -28,6 +28,8 @@ pub struct Judge {
     controllers: Controllers,
     /// Service expectations as they stood at the first fault, in the order of the plan.
     before: Option<Vec<Option<f64>>>,
+    /// Whose findings are kept, however many there are.
+    asked_for: Option<EventId>,
 }
 
 impl Judge {
@@ -47,8 +49,14 @@ impl Judge {
             invariants: Invariants::new(plan),
             controllers: Controllers::default(),
             before: None,
+            asked_for: None,
             plan: plan.clone(),
         }
+    }
+
+    /// Whatever is found of this event will stand among the evidence.
+    pub fn ask_for(&mut self, event: EventId) {
+        self.asked_for = Some(event);
     }
 
     /// The next event of the history.
@@ -90,7 +98,7 @@ impl Judge {
         let backlogged = Backlogged::of(&self.trace);
         let judged = self.plan.places.iter().filter(|place| !self.is_internal(place));
         let places: Vec<PlaceFates> =
-            judged.map(|place| judge_place(&self.plan, &self.trace, &backlogged, place.id)).collect();
+            judged.map(|place| judge_place(&self.plan, &self.trace, &backlogged, place.id, self.asked_for)).collect();
         let services: Vec<ServiceMetrics> =
             self.plan.services.iter().map(|service| service_metrics(&self.plan, &self.trace, service)).collect();
         for consuming in services.iter().filter_map(|service| service.consuming.as_ref()) {

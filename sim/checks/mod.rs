@@ -6,8 +6,9 @@
 //!
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
 //! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
-//! file for each claim), `judge`, `signature`, `cell`.
+//! file for each claim), `judge`, `signature`, `cell`; beside them `chronicle`, which follows one event.
 
+pub mod chronicle;
 pub mod outcome;
 pub mod sweep;
 

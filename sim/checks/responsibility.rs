@@ -25,6 +25,7 @@ use super::routes::Hop;
 use super::trace::{Applied, Repetition, Trace};
 use crate::scenario::plan::*;
 use crate::types::note::{CallerOutcome, PositionReason};
+use crate::types::request::Present;
 use crate::types::*;
 
 /// Where a lost event was last, and where it should have been.
@@ -175,7 +176,11 @@ impl Trace {
         let between = gap.flow.filter(|_| breaks_between_steps(gap.why)).map(|(service, flow)| Between {
             service,
             node: flow.node,
-            done: (flow.done != NO_STEP).then_some(u16::from(flow.done)),
+            done: match gap.why {
+                // What was done last belongs to the attempt that found the row.
+                GapWhy::SkippedByRow => row_step(plan, service, gap.hop.step),
+                _ => (flow.done != NO_STEP).then_some(u16::from(flow.done)),
+            },
             missing: Some(gap.hop.step),
         });
         Blame { boundary: gap.boundary, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
@@ -314,6 +319,20 @@ fn is_redelivery(plan: &Plan, cause: Option<Incident>) -> bool {
 
 fn past(progress: &PartitionProgress, offset: Offset) -> bool {
     progress.committed.is_some_and(|committed| offset < committed)
+}
+
+/// The step before `missing` that ends its list where it finds a row.
+fn row_step(plan: &Plan, service: ServiceId, missing: u16) -> Option<u16> {
+    let ends = |operation: &StoreStep| match operation {
+        StoreStep::InsertIfAbsent { present, .. } | StoreStep::Check { present, .. } => *present == Present::Skip,
+        StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => false,
+    };
+    let steps = &plan.services.get(usize::from(service.0))?.steps;
+    let before = steps.iter().take(usize::from(missing));
+    let found = before
+        .rev()
+        .position(|step| matches!(&step.action, Action::Store { operations, .. } if operations.iter().any(ends)))?;
+    Some(missing - 1 - found as u16)
 }
 
 fn breaks_between_steps(why: GapWhy) -> bool {

@@ -1,4 +1,4 @@
-//! Commands that read scenarios and run nothing: `check`, `list`, `schema`, `explain`.
+//! Commands that read scenarios and run nothing: `check`, `list`, `schema`.
 
 use std::path::{Path, PathBuf};
 
@@ -97,14 +97,6 @@ pub fn list(paths: &[PathBuf]) -> anyhow::Result<Exit> {
 
 pub fn schema() -> anyhow::Result<Exit> {
     let text = serde_json::to_string_pretty(&scenario::schema()).context("failed to write the schema")?;
-    outln!("{text}");
-    Ok(Exit::Holds)
-}
-
-pub fn explain(code: &str) -> anyhow::Result<Exit> {
-    let Some(text) = scenario::explain_code(code) else {
-        bail!("`{}` is no problem code; they look like S043", code.escape_debug());
-    };
     outln!("{text}");
     Ok(Exit::Holds)
 }

@@ -11,6 +11,7 @@ macro_rules! outln {
 
 mod check;
 mod exit;
+mod explain;
 mod merge;
 mod replay;
 mod run;
@@ -67,11 +68,8 @@ enum Command {
     },
     /// Print the JSON Schema of scenario files, for editors.
     Schema,
-    /// Print what a problem code such as S043 means.
-    Explain {
-        /// The code, as a diagnostic prints it.
-        code: String,
-    },
+    /// Tell the story of an event, whose promise broke, and which change would have kept it; or what a problem code means.
+    Explain(explain::ExplainArguments),
     /// Print the completion script of a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -113,7 +111,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),
         Command::Schema => check::schema(),
-        Command::Explain { code } => check::explain(&code),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "hikyaku", &mut script);

@@ -1,6 +1,7 @@
 //! Many runs of one scenario: over cells and seeds, in parallel, in an order that does not depend on the threads.
 
 pub mod difference;
+pub mod explain;
 pub mod library;
 pub mod replay;
 pub mod runs;

@@ -116,6 +116,20 @@ pub struct NetworkPlan {
     pub default: LinkPlan,
     /// Directed pairs that differ; the last entry for a pair wins. Stores have no link latency: theirs is the round trip.
     pub between: Vec<LinkOverride>,
+    /// Which of the seed's sequences latencies of links and disks are drawn from. 0 is the one that a scenario has; a run that
+    /// is to differ from another in its latencies alone has another.
+    #[serde(default)]
+    pub sequence: u32,
+}
+
+impl NetworkPlan {
+    /// Name of the stream from which `concern` draws its latencies.
+    pub fn stream(&self, concern: &str) -> String {
+        match self.sequence {
+            0 => concern.to_string(),
+            sequence => format!("{concern} in sequence {sequence}"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -177,7 +177,7 @@ impl<O: FnMut(&Event)> World<O> {
         let count = plan.nodes.iter().map(|node| node.id.0 as usize + 1).max().unwrap_or(1).max(3);
         let is_store =
             |id: NodeId| plan.nodes.iter().any(|node| node.id == id && matches!(node.kind, NodeKind::Store { .. }));
-        let network = Network::new(&plan.network, count, is_store, plan.seed.keyed("network"));
+        let network = Network::new(&plan.network, count, is_store, plan.seed.keyed(&plan.network.stream("network")));
         let nodes = (0..count).map(|index| Node::new(NodeId(index as u16), &plan)).collect();
         let armed: Vec<Armed> = plan.faults.iter().cloned().map(Armed::new).collect();
         World {
@@ -755,7 +755,7 @@ impl Node {
             process: None,
             incarnation: Incarnation(0),
             rng: plan.seed.stream(&format!("node {id}")),
-            disk: Disk::new(settings, plan.seed.keyed(&format!("disk {id}"))),
+            disk: Disk::new(settings, plan.seed.keyed(&plan.network.stream(&format!("disk {id}")))),
             pending: VecDeque::new(),
             timer: Time::NEVER,
             paused: 0,

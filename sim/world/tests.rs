@@ -45,6 +45,7 @@ pub fn shop() -> Plan {
         network: NetworkPlan {
             default: LinkPlan { latency: "1ms ±0.2ms".parse().unwrap(), loss: Ratio::ZERO, bandwidth: None },
             between: Vec::new(),
+            sequence: 0,
         },
         disk: DiskPlan {
             default: DiskSettings {

@@ -51,8 +51,16 @@ pub fn hikyaku_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output 
     command(arguments, environment).stdin(Stdio::null()).output().expect("the built binary starts")
 }
 
+/// Another build of the program, to be asked instead of the one that was built with the tests: a release, say.
+const OTHER_BINARY: &str = "HIKYAKU_BINARY";
+
+pub fn is_of_another_build() -> bool {
+    std::env::var_os(OTHER_BINARY).is_some()
+}
+
 pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
+    let binary = std::env::var_os(OTHER_BINARY).unwrap_or_else(|| env!("CARGO_BIN_EXE_hikyaku").into());
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("HIKYAKU_") || text.starts_with("GITHUB_") || text == "CLICOLOR_FORCE" {

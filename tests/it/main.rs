@@ -6,6 +6,7 @@ mod chaos;
 mod common;
 mod damage;
 mod digests;
+mod explain;
 mod full_disk;
 mod library;
 mod limits;

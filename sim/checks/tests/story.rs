@@ -72,6 +72,7 @@ pub fn plan(effect: Billing) -> Plan {
         network: NetworkPlan {
             default: LinkPlan { latency: Spread::ZERO, loss: Ratio::ZERO, bandwidth: None },
             between: Vec::new(),
+            sequence: 0,
         },
         disk: DiskPlan {
             default: DiskSettings { write: Spread::ZERO, flush: Spread::ZERO, write_back: None },

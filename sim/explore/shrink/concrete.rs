@@ -8,7 +8,7 @@
 use crate::checks::{FaultSpan, RunOutcome};
 use crate::scenario::plan::*;
 use crate::scenario::{Draft, write_fault};
-use crate::types::{Duration, NodeId, Time};
+use crate::types::{Duration, FaultId, NodeId, Time};
 use crate::world::ROLLING_PAUSE;
 
 /// Concrete forms of the run, the most telling first.
@@ -22,6 +22,38 @@ pub fn forms(draft: &Draft, plan: &Plan, outcome: &RunOutcome) -> Vec<Draft> {
         }
     }
     forms
+}
+
+/// The faults of a run as they were, with the nodes that their roles resolved to, numbered anew. A fault that waited for a
+/// state goes on waiting for it; one that strikes where its point is reached goes on doing so.
+pub fn pinned(plan: &Plan, outcome: &RunOutcome) -> Vec<FaultPlan> {
+    let mut fired: Vec<u64> = vec![0; plan.faults.len()];
+    let mut pinned: Vec<FaultPlan> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for span in &outcome.faults {
+        let Some(fault) = plan.faults.get(usize::from(span.fault.0)) else { continue };
+        let number = fired[usize::from(span.fault.0)];
+        fired[usize::from(span.fault.0)] += 1;
+        let aim = if strikes_where_it_waits(fault) { Aim::Roles } else { Aim::Together };
+        for entry in entries(fault, plan, span, number, aim, Wait::States) {
+            let name = fresh_name(&entry.name, &names);
+            names.push(name.clone());
+            pinned.push(FaultPlan { id: FaultId(pinned.len() as u16), name, ..entry });
+        }
+    }
+    pinned
+}
+
+fn strikes_where_it_waits(fault: &FaultPlan) -> bool {
+    let oneself = match &fault.action {
+        FaultAction::Crash(target)
+        | FaultAction::LosePower(target)
+        | FaultAction::Pause(target)
+        | FaultAction::Isolate(target)
+        | FaultAction::Redeliver(target) => *target == Target::Oneself,
+        _ => false,
+    };
+    oneself && fault.every.is_none() && matches!(&fault.trigger, FaultTrigger::When { state, .. } if is_own(state))
 }
 
 /// Who an entry is aimed at.

@@ -26,6 +26,7 @@ use crate::scenario::plan::{NodeKind, Plan};
 use crate::types::{Duration, Seed};
 
 use super::in_parallel;
+pub use concrete::pinned;
 pub use trial::{Bound, Failing, Limits};
 use trial::{Trials, run_plan};
 

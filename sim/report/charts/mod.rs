@@ -14,6 +14,7 @@ pub mod page;
 pub mod palette;
 mod png;
 pub mod recovery;
+pub mod sequence;
 pub mod sheet;
 pub mod statistics;
 mod svg;

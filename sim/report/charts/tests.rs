@@ -9,6 +9,7 @@ use super::fault_band::FaultBand;
 use super::outcomes::{self, OutcomeCell, OutcomeRow, OutcomesChart};
 use super::palette::FaultKind;
 use super::recovery::{self, RecoveryChart, RecoveryPoint};
+use super::sequence::{SequenceChart, SequenceMark, SequenceRow};
 use crate::types::Duration;
 
 const FOOTER: &str = "run orders-k1-0042 · plan 8f3a61c2 · seeds 0–19 · hikyaku 0.1.0";
@@ -345,4 +346,42 @@ fn decimation_keeps_the_spike_and_both_ends() {
         assert!(kept.contains(&wanted), "{wanted:?} is gone");
     }
     assert!(kept.is_sorted_by(|one, other| one.0 < other.0));
+}
+
+fn story(lanes: usize, label: &str) -> SequenceChart {
+    let marks = (0..lanes).flat_map(|lane| {
+        let other = (lane + 1) % lanes;
+        [
+            SequenceMark::Arrow { from: lane, to: other },
+            SequenceMark::Point { lane },
+            SequenceMark::Strike { lane, down: lane % 2 == 0 },
+            SequenceMark::Back { lane },
+            SequenceMark::Gone { lane },
+        ]
+    });
+    let row = |mark| SequenceRow { time: "1234.5678 s".to_string(), label: label.to_string(), mark };
+    SequenceChart {
+        title: "e57 is lost at orders: it was acknowledged and is not in the log of the current leader".to_string(),
+        subtitle: "acks_1_loses, seed 7".to_string(),
+        lanes: (1..=lanes).map(|lane| format!("broker-with-a-name-{lane}")).collect(),
+        rows: marks.map(row).collect(),
+        left_out: Some((2, 40)),
+        footer: "hikyaku explain acks_1_loses:failure=crash:7:s1:9f2c01aa".to_string(),
+    }
+}
+
+#[test]
+fn a_story_stays_on_its_paper_with_any_number_of_processes() {
+    for lanes in 1..=9 {
+        for label in [
+            "arrives",
+            "appends it as leader: a-topic-with-a-long-name/12 offset 1234567, for a caller far away, and more",
+            "",
+        ] {
+            let figure = story(lanes, label).draw();
+            assert_eq!(figure.blemishes, Vec::<String>::new(), "{lanes} lanes, {label}");
+            assert_eq!(figure, story(lanes, label).draw());
+            assert_eq!(figure.csv.lines().count(), 1 + 5 * lanes);
+        }
+    }
 }

@@ -86,7 +86,7 @@ fn read_controllers(fields: &Fields, brokers: u16) -> Vec<NodeId> {
 
 pub fn empty_network() -> NetworkPlan {
     let latency = Spread::Normal { mean: Duration::from_millis(1), deviation: Duration::from_micros(200) };
-    NetworkPlan { default: LinkPlan { latency, loss: Ratio::ZERO, bandwidth: None }, between: Vec::new() }
+    NetworkPlan { default: LinkPlan { latency, loss: Ratio::ZERO, bandwidth: None }, between: Vec::new(), sequence: 0 }
 }
 
 pub fn empty_disk() -> DiskPlan {

@@ -61,7 +61,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
             restart: Duration::from_secs(5),
             settings: BrokerSettings::default(),
         },
-        network: NetworkPlan { default: link, between: Vec::new() },
+        network: NetworkPlan { default: link, between: Vec::new(), sequence: 0 },
         disk: DiskPlan { default: disk, on: Vec::new() },
         nodes: (1..)
             .zip(INSTANCES)

@@ -8,7 +8,7 @@ const SERVER: NodeId = NodeId(2);
 const CHANNEL: Channel = Channel(0);
 
 fn network(link: LinkPlan) -> Network {
-    let plan = NetworkPlan { default: link, between: Vec::new() };
+    let plan = NetworkPlan { default: link, between: Vec::new(), sequence: 0 };
     Network::new(&plan, 4, |_| false, Seed(7).keyed("network"))
 }
 
@@ -58,7 +58,7 @@ fn order_holds_within_a_connection_whatever_the_latencies() {
 fn order_does_not_hold_across_a_reconnect() {
     let mut overtaken = 0;
     for seed in 0..50 {
-        let plan = NetworkPlan { default: link("1ms..50ms"), between: Vec::new() };
+        let plan = NetworkPlan { default: link("1ms..50ms"), between: Vec::new(), sequence: 0 };
         let mut network = Network::new(&plan, 4, |_| false, Seed(seed).keyed("network"));
         let first = arrival(send(&mut network, Time(0), 1).1).0;
         network.close(CLIENT, CHANNEL, SERVER);
@@ -83,7 +83,7 @@ fn a_request_of_a_closed_connection_is_still_executed_and_its_answer_is_lost() {
 fn a_reset_loses_a_suffix_of_what_is_on_the_way() {
     let mut survivors = std::collections::BTreeSet::new();
     for seed in 0..100 {
-        let plan = NetworkPlan { default: link("1ms"), between: Vec::new() };
+        let plan = NetworkPlan { default: link("1ms"), between: Vec::new(), sequence: 0 };
         let mut network = Network::new(&plan, 4, |_| false, Seed(seed).keyed("network"));
         let transits: Vec<_> = (0..4).map(|n| arrival(send(&mut network, Time(n), n).1)).collect();
         let told = network.reset(Time(10), CLIENT, SERVER, None);
@@ -202,8 +202,11 @@ fn a_draw_belongs_to_its_message_and_not_to_what_was_sent_before() {
 #[test]
 fn an_override_counts_for_its_direction_only() {
     let slow = link("100ms");
-    let plan =
-        NetworkPlan { default: link("1ms"), between: vec![LinkOverride { from: CLIENT, to: SERVER, link: slow }] };
+    let plan = NetworkPlan {
+        default: link("1ms"),
+        between: vec![LinkOverride { from: CLIENT, to: SERVER, link: slow }],
+        sequence: 0,
+    };
     let mut network = Network::new(&plan, 4, |_| false, Seed(7).keyed("network"));
     let there = arrival(send(&mut network, Time(0), 1).1).0;
     let back = arrival(network.send_request(Time(0), SERVER, CHANNEL, CLIENT, Correlation(1), call(1)).1).0;

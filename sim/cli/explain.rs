@@ -1,0 +1,559 @@
+//! `hikyaku explain`: the story of one event, whose promise broke, and which one change would have kept it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd, Told};
+use crate::checks::{Evidence, EvidenceKind, RunOutcome, Seen, WaitOptions};
+use crate::explore::explain::{ENOUGH_BEFORE, Trial, Verification, cures, findings, follow, is_bad, verify};
+use crate::explore::replay::{Token, beginning};
+use crate::explore::run_seed;
+use crate::explore::shrink::pinned;
+use crate::report::chronicle::{Words, abridged, diagram, is_gone, seconds};
+use crate::report::numbers::counted;
+use crate::report::progress::Progress;
+use crate::report::terminal::{Tone, escaped, paint, width, wrapped};
+use crate::scenario::plan::{Boundary, Plan, Trigger};
+use crate::scenario::{self, printable};
+use crate::types::{EventId, Guard, ServiceId};
+
+use super::replay::{Recorded, find, shown};
+use super::run::{jobs_default, parse_guard, stop_on_interrupt, write};
+use super::summary::word;
+use super::{Exit, Format};
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// A folder with the plan.toml of a run, that file, a token such as acks_1_loses:failure=crash:7:s1:9f2c01aa, or a
+    /// problem code such as S043.
+    target: String,
+    /// This event, as the verdict names it [default: the worst one].
+    #[arg(long, value_name = "ID", value_parser = parse_event, conflicts_with = "worst")]
+    event: Option<EventId>,
+    /// So many of the worst events.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    worst: usize,
+    /// Reruns for each change; with 0 none is tried.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    runs: usize,
+    /// Runs at once [default: one for each core]. The result does not depend on it.
+    #[arg(long, value_name = "N", env = "HIKYAKU_JOBS")]
+    jobs: Option<usize>,
+    /// The scenario of a token, when it is not in scenarios/.
+    #[arg(long, value_name = "PATH")]
+    scenario: Option<PathBuf>,
+    /// What was laid over the scenario when the token was made.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Guards that were off when the token was made.
+    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    without_guard: Vec<Guard>,
+    /// Where the stories go, one folder for each event [default: explained/ beside the plan, or below reports/].
+    #[arg(long, value_name = "DIR", env = "HIKYAKU_OUT")]
+    out: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+fn parse_event(text: &str) -> Result<EventId, String> {
+    let number = text.strip_prefix('e').unwrap_or(text).parse();
+    number.map(EventId).map_err(|_| "an event is written as e12".to_string())
+}
+
+const WIDTH: usize = 110;
+
+pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
+    if let Some(text) = scenario::explain_code(&arguments.target) {
+        outln!("{text}");
+        return Ok(Exit::Holds);
+    }
+    if arguments.worst == 0 {
+        bail!("`--worst 0` asks for nothing; give 1 or more");
+    }
+    let recorded = find_run(arguments)?;
+    let plan = &recorded.plan;
+    let (outcome, report) = run_seed(plan, WaitOptions::default(), |_| {});
+    let token = Token::new(plan, report.digest).to_string();
+    let same = recorded.digest.is_none_or(|digest| digest == beginning(report.digest));
+    let events = match arguments.event {
+        Some(event) => vec![event],
+        None => {
+            let mut events: Vec<EventId> = Vec::new();
+            for finding in findings(&outcome) {
+                if !events.contains(&finding.event) && events.len() < arguments.worst {
+                    events.push(finding.event);
+                }
+            }
+            events
+        }
+    };
+    if arguments.format == Format::Human {
+        print_head(plan, &outcome, same);
+        if events.is_empty() {
+            print_nothing(&outcome);
+        }
+    }
+    let stop = stop_on_interrupt()?;
+    let out = arguments.out.clone().unwrap_or_else(|| default_out(&arguments.target, plan));
+    let mut told: Vec<Explained> = Vec::new();
+    for event in events {
+        let (outcome, _, chronicle) = follow(plan, event, |_| {});
+        if chronicle.lines.is_empty() {
+            bail!(
+                "the history of this run never mentions {event}; `hikyaku run` prints the events that it found something of"
+            );
+        }
+        let of_event = outcome.places.iter().flat_map(|place| &place.evidence).filter(|found| found.event == event);
+        let mut bad: Vec<Evidence> = of_event.filter(|found| is_bad(found.kind)).cloned().collect();
+        bad.sort_by_key(|found| found.kind);
+        let verification = match bad.first() {
+            Some(evidence) if 0 < arguments.runs => Some(tried(arguments, plan, &outcome, evidence, &stop)),
+            Some(_) | None => None,
+        };
+        let explained = Explained { chronicle, evidence: bad, verification };
+        let folder = out.join(event.to_string());
+        let files = write_story(&explained, plan, &token, &folder)?;
+        if arguments.format == Format::Human {
+            print(&explained, plan, &files);
+        }
+        told.push(explained);
+    }
+    match arguments.format {
+        Format::Json => {
+            let events: Vec<EventLine> = told.iter().map(|explained| explained.line(plan)).collect();
+            let all =
+                Lines { scenario: &plan.scenario, cell: &plan.cell, seed: plan.seed.0, token: &token, same, events };
+            outln!("{}", serde_json::to_string_pretty(&all).context("failed to write the explanation")?);
+        }
+        Format::Human => outln!("  {}  hikyaku replay {}", paint(Tone::Muted, "again"), escaped(&token)),
+    }
+    let interrupted = stop.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(if interrupted {
+        Exit::Interrupted
+    } else if same {
+        Exit::Holds
+    } else {
+        Exit::Nondeterministic
+    })
+}
+
+/// A folder above those of runs is answered with their names.
+fn find_run(arguments: &ExplainArguments) -> anyhow::Result<Recorded> {
+    let target = Path::new(&arguments.target);
+    if target.is_dir() && !target.join("plan.toml").is_file() {
+        let mut runs = Vec::new();
+        collect_runs(target, 3, &mut runs);
+        runs.sort();
+        match &runs[..] {
+            [] => bail!("{} holds no plan.toml, and no folder below it does", shown(target)),
+            [one] => return find(&one.display().to_string(), None, &[], &[]),
+            some => bail!(
+                "{} holds several runs; say which: {}",
+                shown(target),
+                some.iter().take(8).map(|run| shown(run)).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+    find(&arguments.target, arguments.scenario.as_deref(), &arguments.sets, &arguments.without_guard)
+}
+
+fn collect_runs(folder: &Path, depth: usize, runs: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        if path.join("plan.toml").is_file() {
+            runs.push(path);
+        } else if 0 < depth {
+            collect_runs(&path, depth - 1, runs);
+        }
+    }
+}
+
+fn default_out(target: &str, plan: &Plan) -> PathBuf {
+    let path = Path::new(target);
+    let folder = if path.is_dir() { Some(path) } else { path.parent().filter(|_| path.is_file()) };
+    match folder {
+        Some(folder) => folder.join("explained"),
+        None => Path::new("reports").join(&plan.scenario).join(format!("explained/seed-{}", plan.seed.0)),
+    }
+}
+
+/// One event with everything that was found out.
+struct Explained {
+    chronicle: Chronicle,
+    /// Bad fates of the event, the worst first.
+    evidence: Vec<Evidence>,
+    verification: Option<Verification>,
+}
+
+fn tried(
+    arguments: &ExplainArguments,
+    plan: &Plan,
+    outcome: &RunOutcome,
+    evidence: &Evidence,
+    stop: &std::sync::atomic::AtomicBool,
+) -> Verification {
+    let mut concrete = plan.clone();
+    concrete.faults = pinned(plan, outcome);
+    concrete.chaos = None;
+    let candidates = cures(&concrete, evidence);
+    let trial = Trial {
+        plan: &concrete,
+        harm: (evidence.place, evidence.kind),
+        runs: arguments.runs,
+        jobs: arguments.jobs.unwrap_or_else(jobs_default).max(1),
+        stop: &|| stop.load(std::sync::atomic::Ordering::Relaxed),
+    };
+    let rounds = (arguments.runs as u64).div_ceil(10) * (candidates.len() as u64 + 1);
+    let mut progress = Progress::new(rounds, "round");
+    let verification = verify(&trial, candidates, &mut |change| progress.advance(1, change));
+    progress.finish();
+    verification
+}
+
+// --- what is printed ---
+
+fn print_head(plan: &Plan, outcome: &RunOutcome, same: bool) {
+    let cell = if plan.cell.is_empty() { String::new() } else { format!("[{}]  ", plan.cell) };
+    outln!(
+        "{}  {}  {}",
+        word(outcome.verdict),
+        paint(Tone::Strong, &escaped(&plan.scenario)),
+        paint(Tone::Muted, &escaped(&format!("{cell}seed {}", plan.seed.0)))
+    );
+    if !same {
+        outln!(
+            "  {}",
+            paint(Tone::Violated, "this is not the recorded run: its digest differs; `hikyaku replay` says where")
+        );
+    }
+}
+
+fn print_nothing(outcome: &RunOutcome) {
+    if outcome.reasons.is_empty() {
+        outln!("  nothing to explain: no event was lost, repeated with harm, overwritten or left behind");
+    } else {
+        outln!("  no event has a bad fate; what the run is judged by is not about one:");
+    }
+    let reasons = outcome.reasons.iter().flat_map(|reason| wrapped(&escaped(reason), WIDTH));
+    reasons.for_each(|line| outln!("  {line}"));
+}
+
+fn print(explained: &Explained, plan: &Plan, files: &[PathBuf]) {
+    let text = story(explained, plan, Length::Abridged);
+    outln!();
+    text.iter().for_each(|(tone, line)| outln!("{}", paint(*tone, &escaped(line))));
+    let names: Vec<String> = files.iter().map(|file| shown(file)).collect();
+    outln!("  {}  {}", paint(Tone::Muted, "files"), names.join("  "));
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Length {
+    Abridged,
+    Whole,
+}
+
+/// The explanation as lines.
+fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, String)> {
+    let Explained { chronicle, evidence, verification } = explained;
+    let words = Words::new(plan);
+    let mut lines: Vec<(Tone, String)> = Vec::new();
+    let paragraph = |lines: &mut Vec<(Tone, String)>, tone: Tone, indent: usize, text: &str| {
+        let broken = wrapped(text, WIDTH - indent);
+        lines.extend(broken.into_iter().map(|line| (tone, format!("{}{line}", " ".repeat(indent)))));
+    };
+    match evidence.first() {
+        Some(found) => paragraph(&mut lines, Tone::Strong, 2, &found.message),
+        None => paragraph(&mut lines, Tone::Strong, 2, &format!("{} has no bad fate", chronicle.event)),
+    }
+    evidence.iter().skip(1).for_each(|other| paragraph(&mut lines, Tone::Plain, 2, &other.message));
+    lines.push((Tone::Plain, String::new()));
+    let mut answers = |question: &str, answers: Vec<String>| {
+        for (number, answer) in answers.iter().enumerate() {
+            let question = if number == 0 { question } else { "" };
+            lines.push((Tone::Plain, format!("  {question:<20}{answer}")));
+        }
+    };
+    answers("in the queue?", words.in_the_queue(chronicle));
+    answers("consumer running?", chronicle.consumers.iter().map(|consumer| words.consumer(consumer)).collect());
+    lines.push((Tone::Plain, String::new()));
+    lines.push((Tone::Strong, format!("  the story of {}", chronicle.event)));
+    let (shown, left_out) = match length {
+        Length::Abridged => abridged(&chronicle.lines),
+        Length::Whole => (chronicle.lines.iter().collect(), None),
+    };
+    let names = shown.iter().map(|line| width(words.node(line.node))).max().unwrap_or(0);
+    for (number, line) in shown.into_iter().enumerate() {
+        if let Some((before, count)) = left_out
+            && before == number
+        {
+            lines.push((Tone::Muted, format!("    {:>12}  … {count} lines left out; story.txt has them", "")));
+        }
+        let tone = if line.what.struck() || is_gone(&line.what) { Tone::Violated } else { Tone::Plain };
+        let node = words.node(line.node);
+        let gap = " ".repeat(names - width(node));
+        lines.push((tone, format!("    {:>12}  {node}{gap}  {}", seconds(line.time), words.sentence(line))));
+    }
+    lines.push((Tone::Plain, String::new()));
+    if let Some(found) = evidence.first()
+        && let Some(blame) = &found.blame
+    {
+        lines.push((Tone::Plain, format!("  {:<9}{}", "promise", promise(blame.boundary))));
+        let broken = match blame.between {
+            Some(between) => {
+                let step = |step: Option<u16>, edge: &str| {
+                    let steps = &plan.services[usize::from(between.service.0)].steps;
+                    step.and_then(|step| steps.get(usize::from(step)))
+                        .map_or(edge.to_string(), |s| format!("`{}`", s.text))
+                };
+                format!(
+                    "between {} and {}: {}",
+                    step(between.done, "the begin"),
+                    step(between.missing, "the end"),
+                    blame.message
+                )
+            }
+            None => blame.message.clone(),
+        };
+        for (number, line) in wrapped(&broken, WIDTH - 11).into_iter().enumerate() {
+            lines.push((Tone::Plain, format!("  {:<9}{line}", if number == 0 { "broken" } else { "" })));
+        }
+        let owner = owner(plan, chronicle, found, blame.boundary);
+        lines.push((Tone::Plain, format!("  {:<9}{owner}", "owner")));
+        lines.push((Tone::Plain, String::new()));
+    }
+    if let Some(verification) = verification {
+        lines.extend(changes(verification, plan));
+    }
+    lines
+}
+
+fn changes(verification: &Verification, plan: &Plan) -> Vec<(Tone, String)> {
+    let words = Words::new(plan);
+    let (broken, of) = verification.before;
+    let helps: Vec<_> = verification.tried.iter().filter(|tried| verification.is_verified(tried)).collect();
+    let column = helps.iter().map(|tried| width(&tried.cure.change)).max().unwrap_or(0).clamp(20, 80);
+    let figures = |(broken, of): (u64, u64)| format!("broken in {broken} of {of}");
+    let pad = |text: &str| format!("{text}{}", " ".repeat(column.saturating_sub(width(text))));
+    let title = "  what one change would do: the same faults, pinned, with latencies alone drawn anew";
+    let mut lines = vec![
+        (Tone::Strong, title.to_string()),
+        (Tone::Plain, format!("      {}  {}", pad("as it is"), figures((broken, of)))),
+    ];
+    if broken < ENOUGH_BEFORE {
+        let least = counted(ENOUGH_BEFORE, "broken rerun");
+        let text = format!("      fewer than {least}: other latencies avoid it, and no change can be shown to help");
+        lines.push((Tone::Plain, text));
+        return lines;
+    }
+    for tried in &helps {
+        lines.push((Tone::Holds, format!("    ✓ {}  {}  verified", pad(&tried.cure.change), figures(tried.after))));
+        if let Some(((place, kind), count)) = tried.instead {
+            let harm =
+                format!("        but then {} is {} in {count} of {}", words.place(place), harm(kind), tried.after.1);
+            lines.push((Tone::Plain, harm));
+        }
+    }
+    if helps.is_empty() && verification.left == 0 {
+        lines.push((Tone::Plain, "    ✗ no single change that is known here keeps the promise".to_string()));
+    }
+    let idle = verification.tried.iter().filter(|tried| !verification.is_verified(tried));
+    let idle: Vec<String> =
+        idle.map(|tried| format!("{} ({} of {})", tried.cure.change, tried.after.0, tried.after.1)).collect();
+    if !idle.is_empty() {
+        let text = format!("still broken with: {}", idle.join("; "));
+        lines.extend(wrapped(&text, WIDTH - 6).into_iter().map(|line| (Tone::Muted, format!("      {line}"))));
+    }
+    if verification.left > 0 {
+        lines.push((
+            Tone::Plain,
+            format!("      interrupted: {} not tried", counted(verification.left as u64, "change")),
+        ));
+    }
+    lines
+}
+
+fn harm(kind: EvidenceKind) -> &'static str {
+    match kind {
+        EvidenceKind::Lost => "without some effects",
+        EvidenceKind::RepeatedHarmful => "given some effects twice",
+        EvidenceKind::Stale => "left with older versions",
+        EvidenceKind::Phantom => "given effects that were refused",
+        EvidenceKind::Reordered => "out of order",
+        EvidenceKind::Pending => "still waiting at the end",
+        EvidenceKind::Parked => "given up to dead letters",
+        EvidenceKind::RepeatedHarmless => "repeated without harm",
+    }
+}
+
+fn promise(boundary: Boundary) -> &'static str {
+    match boundary {
+        Boundary::Caller => "caller: ok is answered only after everything promised is durable",
+        Boundary::Producer => "producer: acknowledged means queued; without it, retry or tell the caller",
+        Boundary::Queue => "queue: an acknowledged record stays, in order, until retention",
+        Boundary::Group => "group: every record at or after the committed offset is delivered",
+        Boundary::Consumer => "consumer: the effect before the commit, and a repetition is harmless",
+        Boundary::Downstream => "downstream: idempotent, or says so",
+    }
+}
+
+/// Who deals with it: the owner of what broke its promise.
+fn owner(plan: &Plan, chronicle: &Chronicle, evidence: &Evidence, boundary: Boundary) -> String {
+    let service = |id: ServiceId| plan.services.get(usize::from(id.0)).map(|service| (&service.name, &service.owner));
+    let seen = |look: &dyn Fn(&Seen) -> Option<ServiceId>| evidence.sightings.iter().rev().find_map(|s| look(&s.what));
+    let first_flow = chronicle.lines.iter().find_map(|line| match line.what {
+        Told::FlowStarted { service, .. } => Some(service),
+        _ => None,
+    });
+    let found = match boundary {
+        Boundary::Caller | Boundary::Producer => first_flow.and_then(service),
+        Boundary::Queue => {
+            let topic = chronicle.copies.first().map(|copy| copy.partition.topic);
+            let topic = topic.and_then(|topic| plan.topics.get(usize::from(topic.0)));
+            topic.map(|topic| (&topic.name, &topic.owner))
+        }
+        Boundary::Group | Boundary::Consumer => {
+            let between = evidence.blame.as_ref().and_then(|blame| blame.between).map(|between| between.service);
+            let by_group = || {
+                seen(&|what| match what {
+                    Seen::PassedOver { group, .. } | Seen::Committed { group, .. } => {
+                        plan.services.iter().find_map(|s| {
+                            let Trigger::Consume(consume) = &s.trigger else { return None };
+                            (consume.group == *group).then_some(s.id)
+                        })
+                    }
+                    Seen::FlowStarted { service }
+                    | Seen::StepDone { service, .. }
+                    | Seen::StepReached { service, .. } => Some(*service),
+                    _ => None,
+                })
+            };
+            let any = || chronicle.consumers.first().map(|consumer| consumer.service);
+            between.or_else(by_group).or_else(any).and_then(service)
+        }
+        Boundary::Downstream => {
+            let name = plan.places.get(usize::from(evidence.place.0)).map_or("", |place| &place.name);
+            let store = plan.stores.iter().find(|store| name.split('.').next() == Some(&store.name));
+            store.map(|store| (&store.name, &store.owner))
+        }
+    };
+    match found {
+        Some((name, Some(owner))) => format!("{owner} ({name})"),
+        Some((name, None)) => format!("of {name}; the scenario names none (`owner = \"…\"`)"),
+        None => "unknown".to_string(),
+    }
+}
+
+// --- what is written ---
+
+fn write_story(explained: &Explained, plan: &Plan, token: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", shown(folder)))?;
+    let text: String =
+        story(explained, plan, Length::Whole).iter().map(|(_, line)| format!("{}\n", escaped(line))).collect();
+    let title = match explained.evidence.first() {
+        Some(found) => found.message.clone(),
+        None => format!("{} has no bad fate", explained.chronicle.event),
+    };
+    let cell = if plan.cell.is_empty() { String::new() } else { format!(", {}", plan.cell) };
+    let subtitle = format!("{}{cell}, seed {}. {}", plan.scenario, plan.seed.0, plan.about);
+    let footer = format!("hikyaku explain {token} --event {}", explained.chronicle.event);
+    let figure =
+        diagram(&explained.chronicle, plan, printable(&title), printable(&subtitle), printable(&footer)).draw();
+    let files = [
+        ("story.txt", text.into_bytes()),
+        ("story.svg", figure.svg.into_bytes()),
+        ("story.png", figure.png),
+        ("story.csv", figure.csv.into_bytes()),
+    ];
+    let mut written = Vec::new();
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        write(&path, &bytes)?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Lines<'a> {
+    scenario: &'a str,
+    cell: &'a str,
+    seed: u64,
+    token: &'a str,
+    /// Whether this is the run that was recorded.
+    same: bool,
+    events: Vec<EventLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct EventLine<'a> {
+    event: String,
+    findings: &'a [Evidence],
+    copies: &'a [CopyAtEnd],
+    consumers: &'a [ConsumerAtEnd],
+    story: Vec<StoryLine>,
+    changes: Option<ChangesLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct StoryLine {
+    seconds: f64,
+    node: String,
+    what: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ChangesLine<'a> {
+    broken_before: u64,
+    of: u64,
+    changes: Vec<ChangeLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ChangeLine<'a> {
+    change: &'a str,
+    broken: u64,
+    of: u64,
+    verified: bool,
+}
+
+impl Explained {
+    fn line<'a>(&'a self, plan: &Plan) -> EventLine<'a> {
+        let words = Words::new(plan);
+        let line = |line: &crate::checks::chronicle::Line| StoryLine {
+            seconds: line.time.0 as f64 / 1e9 - crate::types::Time::LOAD_START.0 as f64 / 1e9,
+            node: words.node(line.node).to_string(),
+            what: words.sentence(line),
+        };
+        let changes = self.verification.as_ref().map(|verification| ChangesLine {
+            broken_before: verification.before.0,
+            of: verification.before.1,
+            changes: verification
+                .tried
+                .iter()
+                .map(|tried| ChangeLine {
+                    change: &tried.cure.change,
+                    broken: tried.after.0,
+                    of: tried.after.1,
+                    verified: verification.is_verified(tried),
+                })
+                .collect(),
+        });
+        EventLine {
+            event: self.chronicle.event.to_string(),
+            findings: &self.evidence,
+            copies: &self.chronicle.copies,
+            consumers: &self.chronicle.consumers,
+            story: self.chronicle.lines.iter().map(line).collect(),
+            changes,
+        }
+    }
+}

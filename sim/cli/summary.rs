@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::checks::{CellExpectation, CellVerdict, Demand, PlaceFates, Subject, Verdict, word as word_of};
 use crate::explore::SeedRun;
+use crate::explore::explain::findings;
 use crate::explore::replay::Token;
 use crate::report::numbers;
 use crate::report::table::{Align, Cell, Table};
@@ -294,11 +295,11 @@ fn replay_lines(summary: &Summary, run: &SeedRun) -> String {
     let token = Token::new(&cell.plan(seed), run.report.digest);
     let elsewhere =
         if summary.family.path.starts_with("scenarios") { String::new() } else { format!(" --scenario {path}") };
-    let mut text = format!(
-        "  {}  hikyaku replay {}{elsewhere}{flags}\n",
-        paint(Tone::Muted, "replay"),
-        escaped(&token.to_string())
-    );
+    let token = escaped(&token.to_string());
+    let mut text = format!("  {}  hikyaku replay {token}{elsewhere}{flags}\n", paint(Tone::Muted, "replay"));
+    if !findings(&run.outcome).is_empty() {
+        text += &format!("  {}  hikyaku explain {token}{elsewhere}{flags}\n", paint(Tone::Muted, "why   "));
+    }
     if run.outcome.verdict == Verdict::Violated {
         let id = if summary.family.cells.len() == 1 { String::new() } else { format!(" --cell {}", escaped(&cell.id)) };
         text += &format!("  {}  hikyaku shrink {path}{id} --seed {}{flags}\n", paint(Tone::Muted, "small "), seed.0);

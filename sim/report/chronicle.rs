@@ -222,10 +222,11 @@ impl<'a> Words<'a> {
 
     /// Is the consumer running? One sentence for each service and partition.
     pub fn consumer(&self, consumer: &ConsumerAtEnd) -> String {
+        let instances = format!("{} of {} of {}", consumer.running, consumer.instances, self.service(consumer.service));
         let running = match (consumer.running, consumer.instances) {
-            (0, of) => format!("NO: none of {of} instances runs"),
-            (running, of) if running == of => format!("yes: {running} of {of}"),
-            (running, of) => format!("partly: {running} of {of}"),
+            (0, _) => format!("NO: {instances} run"),
+            (running, of) if running == of => format!("yes: {instances} run"),
+            _ => format!("in part: {instances} run"),
         };
         let owner = consumer.owner.map_or("nobody", |owner| self.node(owner));
         let partition = self.partition(consumer.partition);
@@ -234,7 +235,7 @@ impl<'a> Words<'a> {
             Some(offset) if consumer.end <= offset => format!("committed {offset}, no lag"),
             Some(offset) => format!("committed {offset}, lag {}", consumer.end.0 - offset.0),
         };
-        format!("{running} of {}; {owner} owns {partition}, {committed}", self.service(consumer.service))
+        format!("{running}; {owner} owns {partition}, {committed}")
     }
 }
 

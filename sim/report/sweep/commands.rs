@@ -1,8 +1,8 @@
-//! The commands that go on from a failure: run it again exactly, and make it small.
+//! The commands that go on from a failure: run it again exactly, explain it, and make it small.
 
 use crate::checks::sweep::{Failure, FailureGroup, SweepVerdict};
 
-/// Of the example of a group: one that replays it, and one that shrinks it when it came to an end.
+/// Of the example of a group: one that replays it, and those that explain and shrink it when it came to an end.
 pub fn of_group(sweep: &SweepVerdict, group: &FailureGroup) -> Vec<String> {
     let ended = !matches!(group.failure, Failure::Run(_));
     let token = ended.then_some(group.example.token.as_str());
@@ -18,7 +18,7 @@ pub fn of_run(path: &str, token: Option<&str>, seed: u64, sets: &[String], guard
         Some(token) => {
             let scenario = if path.starts_with("scenarios/") { "" } else { &scenario };
             let rest = format!("{}{scenario}{flags}", quoted(token));
-            vec![format!("hikyaku replay {rest}"), format!("hikyaku shrink {rest}")]
+            vec![format!("hikyaku replay {rest}"), format!("hikyaku explain {rest}"), format!("hikyaku shrink {rest}")]
         }
         None => vec![format!("hikyaku run {} --seed {seed}{flags}", quoted(path))],
     }
@@ -46,6 +46,6 @@ mod tests {
             commands[0],
             r"hikyaku replay 'a:x=it'\''s:1:s1:00' --scenario 'my sims/a.toml' --set service.a.rate=5/s --without-guard P11"
         );
-        assert_eq!(of_run("scenarios/a.toml", Some("a::1:s1:00"), 1, &[], &[])[1], "hikyaku shrink a::1:s1:00");
+        assert_eq!(of_run("scenarios/a.toml", Some("a::1:s1:00"), 1, &[], &[])[2], "hikyaku shrink a::1:s1:00");
     }
 }

@@ -394,7 +394,10 @@ impl Chronicler {
                 }
             }
             Note::ProduceAnswered { partition, error, base_offset, end_offset, to, .. } => {
-                if self.copies_of(*partition).iter().any(|copy| base_offset <= copy && copy < end_offset) {
+                let has = |copy: &Offset| {
+                    base_offset <= copy && copy < end_offset && self.held.contains(&(node, *partition, *copy))
+                };
+                if self.copies_of(*partition).iter().any(has) {
                     self.tell(time, node, Told::Answered { partition: *partition, error: *error, to: *to });
                 }
             }
@@ -436,6 +439,12 @@ impl Chronicler {
             Note::Sent { .. } | Note::SendSucceeded { .. } | Note::SendFailed { .. } => self.producer(note, time, node),
             _ => self.business(note, time, node),
         }
+    }
+
+    /// Copies that a reader would find: what is said of the offset of another is said of another record.
+    fn readable(&self, partition: TopicPartition) -> Vec<Offset> {
+        let Some((_, leader)) = self.leaders.get(&partition) else { return Vec::new() };
+        self.copies_of(partition).into_iter().filter(|copy| self.held.contains(&(*leader, partition, *copy))).collect()
     }
 
     fn copies_of(&self, partition: TopicPartition) -> Vec<Offset> {
@@ -511,7 +520,7 @@ impl Chronicler {
                 }
             }
             Note::Polled { group, partition, from, to, .. } => {
-                for copy in self.copies_of(*partition) {
+                for copy in self.readable(*partition) {
                     if *from <= copy && copy < *to {
                         self.delivered.insert((*group, *partition, copy));
                         self.tell(time, node, Told::Delivered { group: *group, partition: *partition, offset: copy });
@@ -520,7 +529,7 @@ impl Chronicler {
             }
             Note::PositionSet { group, partition, offset, why } => {
                 let (group, partition, position, why) = (*group, *partition, *offset, *why);
-                for copy in self.copies_of(partition) {
+                for copy in self.readable(partition) {
                     let delivered = self.delivered.contains(&(group, partition, copy));
                     if copy < position && !delivered {
                         self.tell(time, node, Told::PassedOver { group, partition, position, why });
@@ -531,7 +540,7 @@ impl Chronicler {
             }
             Note::OffsetCommitted { group, partition, offset, by, .. } => {
                 let before = self.committed.insert((*group, *partition), *offset).unwrap_or(Offset::ZERO);
-                if self.copies_of(*partition).iter().any(|copy| before <= *copy && copy < offset) {
+                if self.readable(*partition).iter().any(|copy| before <= *copy && copy < offset) {
                     let (group, partition, offset, by) = (*group, *partition, *offset, *by);
                     self.tell(time, node, Told::Committed { group, partition, offset, by });
                 }

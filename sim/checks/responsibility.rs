@@ -193,8 +193,11 @@ impl Trace {
             GapWhy::NotInLog => {
                 let log = self.logs.of(gap.slot.partition);
                 let holders: Vec<NodeId> = log.iter().flat_map(|log| &log.holders).copied().collect();
-                let lost = self.incidents.first_loss_of(&holders, gap.slot.time);
-                lost.or_else(|| self.incidents.first_of(&holders, gap.slot.time))
+                // An acknowledgement may still be under way when the leader that sent it is gone.
+                let written = log.and_then(|log| log.written(gap.event).map(|(_, _, entry)| entry.appended).min());
+                let since = written.unwrap_or(gap.slot.time).min(gap.slot.time);
+                let lost = self.incidents.first_loss_of(&holders, since);
+                lost.or_else(|| self.incidents.first_of(&holders, since))
             }
             GapWhy::BufferDied => self.incidents.first_of(&[gap.slot.node], gap.slot.time),
             GapWhy::SendFailed | GapWhy::NotWaitedFor => {

@@ -17,7 +17,7 @@ use crate::report::chronicle::{Words, abridged, diagram, is_gone, seconds};
 use crate::report::numbers::counted;
 use crate::report::progress::Progress;
 use crate::report::terminal::{Tone, escaped, paint, width, wrapped};
-use crate::scenario::plan::{Boundary, Plan, Trigger};
+use crate::scenario::plan::{Boundary, PlaceKind, Plan, Trigger};
 use crate::scenario::{self, printable};
 use crate::types::{EventId, Guard, ServiceId};
 
@@ -109,7 +109,12 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
         }
         let of_event = outcome.places.iter().flat_map(|place| &place.evidence).filter(|found| found.event == event);
         let mut bad: Vec<Evidence> = of_event.filter(|found| is_bad(found.kind)).cloned().collect();
-        bad.sort_by_key(|found| found.kind);
+        // What is missing in a topic is missing behind it as well.
+        let is_topic = |found: &Evidence| {
+            let place = plan.places.get(usize::from(found.place.0));
+            place.is_some_and(|place| matches!(place.kind, PlaceKind::Topic { .. }))
+        };
+        bad.sort_by_key(|found| (found.kind, !is_topic(found)));
         let verification = match bad.first() {
             Some(evidence) if 0 < arguments.runs => Some(tried(arguments, plan, &outcome, evidence, &stop)),
             Some(_) | None => None,
@@ -338,14 +343,15 @@ fn changes(verification: &Verification, plan: &Plan) -> Vec<(Tone, String)> {
     let column = helps.iter().map(|tried| width(&tried.cure.change)).max().unwrap_or(0).clamp(20, 80);
     let figures = |(broken, of): (u64, u64)| format!("broken in {broken} of {of}");
     let pad = |text: &str| format!("{text}{}", " ".repeat(column.saturating_sub(width(text))));
-    let title = "  what one change would do: the same faults, pinned, with latencies alone drawn anew";
+    let title =
+        "  what one change would do: the same faults, pinned, under other latencies and up to 50 ms sooner or later";
     let mut lines = vec![
         (Tone::Strong, title.to_string()),
         (Tone::Plain, format!("      {}  {}", pad("as it is"), figures((broken, of)))),
     ];
     if broken < ENOUGH_BEFORE {
         let least = counted(ENOUGH_BEFORE, "broken rerun");
-        let text = format!("      fewer than {least}: other latencies avoid it, and no change can be shown to help");
+        let text = format!("      fewer than {least}: the others avoid it, and no change can be shown to help");
         lines.push((Tone::Plain, text));
         return lines;
     }

@@ -6,7 +6,7 @@
 //! Sources: kafka.md 4a-4d, that is the documentation of Kafka's clients and brokers on `acks`, `min.insync.replicas`,
 //! `enable.idempotence`, `auto.offset.reset`; Kleppmann, "Designing Data-Intensive Applications" (2017), for idempotent effects.
 
-use crate::checks::Evidence;
+use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
 use crate::types::request::Present;
@@ -23,7 +23,7 @@ pub struct Cure {
 
 /// Every single change that might help, those at the boundary that broke first.
 pub fn cures(plan: &Plan, evidence: &Evidence) -> Vec<Cure> {
-    let mut proposals = Proposals { plan, cures: Vec::new() };
+    let mut proposals = Proposals { plan, kind: evidence.kind, cures: Vec::new() };
     let boundary = evidence.blame.as_ref().map(|blame| blame.boundary);
     let mut kinds: [(&[Boundary], fn(&mut Proposals)); 4] = [
         (&[Boundary::Producer, Boundary::Caller], |proposals| proposals.producers()),
@@ -38,10 +38,21 @@ pub fn cures(plan: &Plan, evidence: &Evidence) -> Vec<Cure> {
 
 struct Proposals<'a> {
     plan: &'a Plan,
+    /// What is to be cured: some changes are about some harms only.
+    kind: EvidenceKind,
     cures: Vec<Cure>,
 }
 
 impl Proposals<'_> {
+    /// Records that come twice or late.
+    fn is_about_order_or_repetition(&self) -> bool {
+        matches!(self.kind, EvidenceKind::RepeatedHarmful | EvidenceKind::Reordered | EvidenceKind::Stale)
+    }
+
+    fn is_about_order(&self) -> bool {
+        matches!(self.kind, EvidenceKind::Reordered | EvidenceKind::Stale)
+    }
+
     /// Keeps the change if it is one, and if the world can run it.
     fn propose(&mut self, change: impl Into<String>, edit: impl FnOnce(&mut Plan)) {
         let mut plan = self.plan.clone();
@@ -59,19 +70,9 @@ impl Proposals<'_> {
                 self.propose(format!("{name}: acks = \"all\""), |plan| {
                     plan.services[index].producers.iter_mut().for_each(|producer| producer.acks = Acks::All);
                 });
-                self.propose(format!("{name}: enable-idempotence = true, which needs acks = \"all\""), |plan| {
-                    for producer in &mut plan.services[index].producers {
-                        if !producer.enable_idempotence {
-                            (producer.enable_idempotence, producer.acks) = (true, Acks::All);
-                            producer.max_in_flight_requests_per_connection =
-                                producer.max_in_flight_requests_per_connection.min(5);
-                        }
-                    }
-                });
-                self.propose(format!("{name}: max-in-flight-requests-per-connection = 1"), |plan| {
-                    let producers = plan.services[index].producers.iter_mut();
-                    producers.for_each(|producer| producer.max_in_flight_requests_per_connection = 1);
-                });
+                if self.is_about_order_or_repetition() {
+                    self.idempotent(index);
+                }
                 self.propose(format!("{name}: `publish` waits for its acknowledgement"), |plan| {
                     for step in &mut plan.services[index].steps {
                         if let Action::Publish { wait, .. } = &mut step.action {
@@ -106,9 +107,6 @@ impl Proposals<'_> {
                 (settings.retention, settings.retention_bytes) = (None, None);
             });
         }
-        self.propose("cluster: unclean-leader-election-enable = false for every topic", |plan| {
-            plan.topics.iter_mut().for_each(|topic| topic.settings.unclean_leader_election_enable = false);
-        });
     }
 
     fn groups(&mut self) {
@@ -117,6 +115,7 @@ impl Proposals<'_> {
             let Trigger::Consume(consume) = &service.trigger else { continue };
             let name = service.name.clone();
             let auto = consume.consumer.enable_auto_commit;
+            let reads_undecided = self.plan.services.iter().any(|service| service.transactional.is_some());
             let mut consumer = |change: &str, edit: &dyn Fn(&mut ConsumePlan)| {
                 self.propose(format!("{name}: {change}"), |plan| {
                     if let Trigger::Consume(consume) = &mut plan.services[index].trigger {
@@ -129,9 +128,11 @@ impl Proposals<'_> {
             });
             consumer("commit-of = \"contiguous\"", &|consume| consume.commit_of = CommitOf::Contiguous);
             consumer("on-revoke = \"commit\"", &|consume| consume.on_revoke = OnRevoke::Commit);
-            consumer("isolation-level = \"read_committed\"", &|consume| {
-                consume.consumer.isolation_level = IsolationLevel::ReadCommitted;
-            });
+            if reads_undecided {
+                consumer("isolation-level = \"read_committed\"", &|consume| {
+                    consume.consumer.isolation_level = IsolationLevel::ReadCommitted;
+                });
+            }
             self.commit_last(index, auto);
         }
     }
@@ -182,11 +183,30 @@ impl Proposals<'_> {
                     *last = Rung::Block { backoff: Spread::Constant(Duration::from_millis(100)) };
                 }
             });
-            self.propose(format!("{name}: workers = 1"), |plan| plan.services[index].workers = 1);
-            self.propose(format!("{name}: worker-order = \"key\""), |plan| {
-                plan.services[index].worker_order = WorkerOrder::Key;
-            });
+            if self.is_about_order() {
+                self.propose(format!("{name}: workers = 1"), |plan| plan.services[index].workers = 1);
+                self.propose(format!("{name}: worker-order = \"key\""), |plan| {
+                    plan.services[index].worker_order = WorkerOrder::Key;
+                });
+            }
         }
+    }
+
+    fn idempotent(&mut self, index: usize) {
+        let name = &self.plan.services[index].name;
+        self.propose(format!("{name}: enable-idempotence = true, which needs acks = \"all\""), |plan| {
+            for producer in &mut plan.services[index].producers {
+                if !producer.enable_idempotence {
+                    (producer.enable_idempotence, producer.acks) = (true, Acks::All);
+                    let in_flight = &mut producer.max_in_flight_requests_per_connection;
+                    *in_flight = (*in_flight).min(5);
+                }
+            }
+        });
+        self.propose(format!("{name}: max-in-flight-requests-per-connection = 1"), |plan| {
+            let producers = plan.services[index].producers.iter_mut();
+            producers.for_each(|producer| producer.max_in_flight_requests_per_connection = 1);
+        });
     }
 
     /// The caller is told when everything is done.

@@ -1,4 +1,8 @@
-//! Trying cures: the same faults many times, with latencies alone drawn anew, before and after one change.
+//! Trying cures: the same faults many times, with latencies drawn anew, before and after one change.
+//!
+//! A change also changes what happens when: a batch that leaves a millisecond later may miss a crash that would have taken it. In
+//! every second rerun faults with a time therefore come a little earlier or later, so that a change which merely dodges
+//! the fault is found out.
 //!
 //! The one idea: the reruns that break before are tried first after the change, so that a change that does not help is known
 //! soon. Runs are counted in rounds of a fixed size, so that the figures do not depend on how many run at once.
@@ -8,12 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Cure;
 use crate::checks::{EvidenceKind, RunOutcome, WaitOptions};
 use crate::explore::{in_parallel, run_seed};
-use crate::scenario::plan::Plan;
-use crate::types::PlaceId;
+use crate::scenario::plan::{FaultTrigger, Plan};
+use crate::types::random::{Random, combine, hash_text};
+use crate::types::{Duration, PlaceId};
 
 /// Reruns that must break before a change, so that none after it means something.
 pub const ENOUGH_BEFORE: u64 = 5;
 const ROUND: usize = 10;
+/// How far a fault is moved at most.
+pub const JITTER: Duration = Duration::from_millis(50);
 
 /// A kind of harm at a place.
 pub type Harm = (PlaceId, EvidenceKind);
@@ -104,9 +111,24 @@ fn run_round(trial: &Trial, plan: &Plan, sequences: &[u32]) -> Vec<(u32, BTreeSe
     in_parallel(sequences.len(), trial.jobs, |number| {
         let mut plan = plan.clone();
         plan.network.sequence = sequences[number];
+        if sequences[number].is_multiple_of(2) {
+            jitter(&mut plan);
+        }
         let (outcome, _) = run_seed(&plan, WaitOptions::default(), |_| {});
         (sequences[number], harms_of(&outcome))
     })
+}
+
+/// Moves every fault that has a time, by at most [`JITTER`] and never before the begin.
+fn jitter(plan: &mut Plan) {
+    let draws = plan.seed.keyed("jitter of reruns");
+    let sequence = u64::from(plan.network.sequence);
+    for fault in &mut plan.faults {
+        if let FaultTrigger::At(at) = &mut fault.trigger {
+            let shift = draws.at(combine(sequence, hash_text(&fault.name))).below(2 * JITTER.0);
+            *at = Duration((at.0 + shift).saturating_sub(JITTER.0));
+        }
+    }
 }
 
 fn harms_of(outcome: &RunOutcome) -> BTreeSet<Harm> {

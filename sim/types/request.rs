@@ -3,7 +3,7 @@
 //! A client knows only what a response told it; there is no other way to learn anything.
 
 use super::metadata::{BrokerRegistration, MetadataRecord};
-use super::record::{AbortedTransaction, TransactionOutcome};
+use super::record::{AbortedTransaction, ConsumerMember, TransactionOutcome};
 use super::settings::{Acks, IsolationLevel};
 use super::*;
 
@@ -54,6 +54,16 @@ pub enum ErrorCode {
     UnstableOffsetCommit,
     TransactionAbortable,
     InvalidTransactionTimeout,
+    /// The member of a consumer group has been left behind: it owns nothing any more and must join again. KIP-848.
+    FencedMemberEpoch,
+    /// A commit carries another epoch than the member is at now. KIP-848.
+    StaleMemberEpoch,
+    /// Another member of a consumer group still has this instance id. KIP-848.
+    UnreleasedInstanceId,
+    /// Another member has joined with the same instance id. KIP-345.
+    FencedInstanceId,
+    /// The group is managed by the other protocol.
+    InconsistentGroupProtocol,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +86,7 @@ pub enum Request {
         group: GroupId,
         generation: Generation,
         member: MemberId,
+        instance: Option<InstanceId>,
     },
     LeaveGroup {
         group: GroupId,
@@ -113,6 +124,7 @@ pub enum Request {
         markers: Vec<TransactionMarker>,
     },
     TxnOffsetCommit(TxnOffsetCommitRequest),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -184,6 +196,7 @@ pub enum Response {
     TxnOffsetCommit {
         error: ErrorCode,
     },
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
 }
 
 // --- clients and brokers ---
@@ -335,7 +348,18 @@ pub struct JoinGroupRequest {
     pub member: Option<MemberId>,
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
+    pub instance: Option<InstanceId>,
+    pub subscription: Subscription,
+}
+
+/// What a member says to whoever assigns. Kafka: ConsumerProtocolSubscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Subscription {
     pub topics: Vec<TopicId>,
+    /// What it was given last, and would keep; nothing where nobody asks for that.
+    pub owned: Vec<TopicPartition>,
+    /// The round in which it was given that. KIP-792.
+    pub generation: Option<Generation>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -345,7 +369,7 @@ pub struct JoinGroupResponse {
     pub member: MemberId,
     pub leader: MemberId,
     /// All members with their subscriptions, for the leader only.
-    pub members: Vec<(MemberId, Vec<TopicId>)>,
+    pub members: Vec<(MemberId, Subscription)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -353,6 +377,7 @@ pub struct SyncGroupRequest {
     pub group: GroupId,
     pub generation: Generation,
     pub member: MemberId,
+    pub instance: Option<InstanceId>,
     /// From the leader only.
     pub assignments: Vec<(MemberId, Vec<TopicPartition>)>,
 }
@@ -360,9 +385,47 @@ pub struct SyncGroupRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetCommitRequest {
     pub group: GroupId,
-    /// `None` outside group management (a simple consumer).
+    /// `None` outside group management (a simple consumer). Kafka: memberId with generationIdOrMemberEpoch.
     pub membership: Option<(MemberId, Generation)>,
+    /// Of a static member of a classic group; not in a transaction.
+    pub instance: Option<InstanceId>,
     pub offsets: Vec<CommittedOffset>,
+}
+
+/// A member of a consumer group joins, stays, says what it owns, and leaves, all with this one request. KIP-848.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConsumerGroupHeartbeatRequest {
+    pub group: GroupId,
+    /// Chosen by the member itself and kept for as long as its process lives. KIP-1082.
+    pub member: MemberId,
+    pub epoch: MemberEpoch,
+    /// `None`: as said before.
+    pub subscription: Option<ConsumerMember>,
+    /// What the member owns now; `None`: as said before.
+    pub owned: Option<Vec<TopicPartition>>,
+}
+
+/// Where a member stands, as it says itself. Kafka: memberEpoch with its special values 0, -1 and -2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberEpoch {
+    /// 0: it joins, or joins again, and owns nothing.
+    Joining,
+    Joined(Generation),
+    /// -1: it leaves for good.
+    Leaving,
+    /// -2: a static member goes and means to come back.
+    LeavingStatic,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConsumerGroupHeartbeatResponse {
+    pub error: ErrorCode,
+    pub member: MemberId,
+    /// The epoch that the member has reached.
+    pub epoch: Generation,
+    pub heartbeat_interval: Duration,
+    /// All that the member may own; `None`: as told before.
+    pub assignment: Option<Vec<TopicPartition>>,
 }
 
 /// A committed offset: the next record to process.
@@ -637,6 +700,7 @@ impl Request {
             Request::EndTxn(_) => RequestKind::EndTxn,
             Request::WriteTxnMarkers { .. } => RequestKind::WriteTxnMarkers,
             Request::TxnOffsetCommit(_) => RequestKind::TxnOffsetCommit,
+            Request::ConsumerGroupHeartbeat(_) => RequestKind::ConsumerGroupHeartbeat,
         }
     }
 
@@ -733,4 +797,5 @@ pub enum RequestKind {
     EndTxn,
     WriteTxnMarkers,
     TxnOffsetCommit,
+    ConsumerGroupHeartbeat,
 }

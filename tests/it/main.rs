@@ -7,6 +7,7 @@ mod common;
 mod damage;
 mod digests;
 mod full_disk;
+mod groups;
 mod library;
 mod limits;
 mod live;

@@ -311,9 +311,15 @@ impl Consumer {
     }
 
     /// Everything would fail from now on: poll() throws.
-    fn fail(&mut self, error: ErrorCode) {
+    pub(super) fn fail(&mut self, error: ErrorCode) {
         self.is_polling = false;
         self.membership.poll_deadline = Time::NEVER;
+        if error == ErrorCode::FencedInstanceId {
+            // Somebody else is who we were.
+            self.membership.generation = None;
+            self.membership.member = None;
+            self.membership.stage = Stage::Outside;
+        }
         self.events.push_back(ConsumerEvent::Failed(error));
     }
 

@@ -216,7 +216,7 @@ impl Consumer {
             }
             ErrorCode::RebalanceInProgress => self.want_rejoin(),
             ErrorCode::FencedInstanceId if self.membership.identity() == Some(sent_as) => {
-                self.events.push_back(ConsumerEvent::Failed(error));
+                self.fail(error);
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 //! Commands: `topic partitions=2`, `guard-off G1`, `consumer c1 [auto] [reset=earliest] [max-poll=1] [interval=300s]
 //! [manual] [protocol=consumer] [assignor=range]`, [instance=1], `protocol consumer` or
 //! `cooperative` (of all that follow), `poll c1 [ever]`, `finish c1`, `commit c1 0=3 [async]`, `seek c1 0=3`, `close c1`, `append 0 5`,
-//! `advance 10s`, `crash c1`, `freeze c1`, `thaw c1`, `hold fetch`, `release`, `hold-appends`, `fail-appends`,
+//! `advance 10s`, `crash c1`, `freeze c1`, `thaw c1`, `hold fetch`, `lose commit`, `release`, `hold-appends`, `fail-appends`,
 //! `release-appends`, `move n2`, `disconnect c1 n1`, `lead end=5` (t0/0 is cut and led anew), `retain 3`, `expire`, `rebalance`, `log`.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +46,8 @@ pub(in crate::kafka) struct Harness {
     connections: BTreeMap<ConnectionId, Connection>,
     parked: Vec<(ReplyTo, FetchRequest, Time)>,
     held_kind: Option<RequestKind>,
+    /// Answers of this kind are lost on their way.
+    lost_kind: Option<RequestKind>,
     held: Vec<(ReplyTo, NodeId, Response)>,
     /// Questions by connection and correlation, so that an answer can be held by kind.
     kinds: BTreeMap<(ConnectionId, Correlation), RequestKind>,
@@ -98,6 +100,7 @@ impl Harness {
             connections: BTreeMap::new(),
             parked: Vec::new(),
             held_kind: None,
+            lost_kind: None,
             held: Vec::new(),
             kinds: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -209,8 +212,15 @@ impl Harness {
                     _ => return Err("hold what?".into()),
                 });
             }
+            "lose" => {
+                if arguments.next_pos() != Some("commit") {
+                    return Err("lose what?".into());
+                }
+                self.lost_kind = Some(RequestKind::OffsetCommit);
+            }
             "release" => {
                 self.held_kind = None;
+                self.lost_kind = None;
                 for (to, node, response) in std::mem::take(&mut self.held) {
                     self.reply(to, node, response);
                 }
@@ -692,13 +702,15 @@ impl Harness {
         {
             self.lines.push(format!("{:7.3} {node}: offset fetch {error:?}", self.now.as_seconds()));
         }
-        self.queue.push_back(Delivery::Response {
-            client: connection.client.clone(),
-            channel: connection.channel,
-            from: node,
-            correlation: to.correlation,
-            response,
-        });
+        if self.lost_kind != Some(kind) {
+            self.queue.push_back(Delivery::Response {
+                client: connection.client.clone(),
+                channel: connection.channel,
+                from: node,
+                correlation: to.correlation,
+                response,
+            });
+        }
         connection.is_busy = false;
         if let Some((correlation, request)) = connection.waiting.pop_front() {
             connection.is_busy = true;

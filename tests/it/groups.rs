@@ -44,7 +44,7 @@ fn every_partition_has_one_owner_whatever_fails() {
     let rebalances = sum(&runs, |outcome| outcome.counters.rebalances);
     println!("{} runs: {applied} applied, {rebalances} rebalances", runs.len());
     assert!(applied > runs.len() as u64 * 350, "{applied} effects are too few to prove anything");
-    assert!(rebalances >= 8 * runs.len() as u64, "{rebalances} rebalances");
+    assert!(rebalances >= 4 * runs.len() as u64, "{rebalances} rebalances");
 }
 
 #[test]

@@ -175,101 +175,103 @@ impl StatesReached {
             | Happening::NeverReady
             | Happening::Panicked { .. } => return Vec::new(),
         };
-        let one = match note {
-            Note::PartitionChanged { partition, state, unclean } => {
-                return self.of_partition(*partition, state, *unclean);
-            }
-            Note::SendFailed { error, certain, .. } => {
-                let timeout = (*error == ErrorCode::RequestTimedOut).then_some(State::DeliveryTimeout);
-                return timeout.into_iter().chain((!certain).then_some(State::UncertainSend)).collect();
-            }
-            Note::LogTruncated { from, to, .. } if to < from => State::LogTruncated,
-            Note::QuorumTruncated { .. } => State::QuorumLogTruncated,
-            Note::LogStartMoved { .. } => State::RetentionRemovedRecords,
-            Note::BecameController { .. } => State::ControllerChange,
-            Note::DuplicateBatch { .. } => State::DuplicateBatchRecognised,
-            Note::BatchSent { attempt, .. } if 1 < *attempt => State::ProducerRetry,
-            Note::ProduceAnswered { error: ErrorCode::NotEnoughReplicas, .. }
-            | Note::ProduceAnswered { error: ErrorCode::NotEnoughReplicasAfterAppend, .. } => {
-                State::ProduceRefusedUnderMinInSync
-            }
-            Note::GroupChanged { group, state: GroupState::PreparingRebalance, .. } if self.is_working(*group) => {
-                State::RebalanceDuringProcessing
-            }
-            Note::Lost { partitions, .. } if !partitions.is_empty() => State::PartitionsLost,
-            Note::OffsetCommitRefused { error: ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId, .. } => {
-                State::ZombieCommitRefused
-            }
-            Note::OffsetCommitRefused { error: ErrorCode::RebalanceInProgress, .. } => {
-                State::CommitDuringRebalanceRefused
-            }
-            Note::CoordinatorLoaded { groups } if 0 < *groups => State::CoordinatorChange,
-            Note::PositionSet { why: PositionReason::ResetEarliest | PositionReason::ResetLatest, .. } => {
-                State::PositionReset
-            }
-            Note::PositionSet { why: PositionReason::Truncated, .. } => State::PositionTruncated,
-            Note::OffsetExpired { .. } => State::OffsetsExpired,
-            Note::StoreAnswerLost { .. } => State::StoreAnswerLost,
-            Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
-            Note::RungReached { .. } => State::LadderUsed,
-            Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
-            Note::TransactionChanged { record, .. } if record.state == TransactionState::CompleteAbort => {
-                State::TransactionAborted
-            }
-            Note::TransactionCoordinatorLoaded { transactions } if 0 < *transactions => {
-                State::TransactionCoordinatorChange
-            }
-            Note::ProducerFenced { .. } => State::ProducerFenced,
-            // A marker takes one offset.
-            Note::PassedOver { from, to, .. } if from.plus(1) < *to => State::UncommittedRecordsLeftOut,
-            Note::BecameLeader { .. }
-            | Note::BecameFollower { .. }
-            | Note::BatchAppended { .. }
-            | Note::LogTruncated { .. }
-            | Note::HighWatermark { .. }
-            | Note::InSyncProposed { .. }
-            | Note::InSyncCommitted { .. }
-            | Note::ProduceAnswered { .. }
-            | Note::BecameCandidate { .. }
-            | Note::ResignedController { .. }
-            | Note::VoteGranted { .. }
-            | Note::QuorumAppended { .. }
-            | Note::QuorumHighWatermark { .. }
-            | Note::BrokerChanged { .. }
-            | Note::MetadataApplied { .. }
-            | Note::GroupChanged { .. }
-            | Note::OffsetCommitted { .. }
-            | Note::OffsetCommitRefused { .. }
-            | Note::CoordinatorLoaded { .. }
-            | Note::Sent { .. }
-            | Note::BatchSent { .. }
-            | Note::SendSucceeded { .. }
-            | Note::ProducerStarted { .. }
-            | Note::Joined { .. }
-            | Note::Assigned { .. }
-            | Note::Revoked { .. }
-            | Note::Lost { .. }
-            | Note::PositionSet { .. }
-            | Note::Polled { .. }
-            | Note::CommitSent { .. }
-            | Note::CommitAnswered { .. }
-            | Note::Arrived { .. }
-            | Note::Attempted { .. }
-            | Note::CallerSettled { .. }
-            | Note::FlowStarted { .. }
-            | Note::StepReached { .. }
-            | Note::StepDone { .. }
-            | Note::StepExecuted { .. }
-            | Note::FlowDone { .. }
-            | Note::Abandoned { .. }
-            | Note::EffectApplied { .. }
-            | Note::Redelivered { .. }
-            | Note::PassedOver { .. }
-            | Note::TransactionChanged { .. }
-            | Note::TransactionCoordinatorLoaded { .. }
-            | Note::ProducerInitialized { .. }
-            | Note::TransactionEnded { .. } => return Vec::new(),
-        };
+        let one =
+            match note {
+                Note::PartitionChanged { partition, state, unclean } => {
+                    return self.of_partition(*partition, state, *unclean);
+                }
+                Note::SendFailed { error, certain, .. } => {
+                    let timeout = (*error == ErrorCode::RequestTimedOut).then_some(State::DeliveryTimeout);
+                    return timeout.into_iter().chain((!certain).then_some(State::UncertainSend)).collect();
+                }
+                Note::LogTruncated { from, to, .. } if to < from => State::LogTruncated,
+                Note::QuorumTruncated { .. } => State::QuorumLogTruncated,
+                Note::LogStartMoved { .. } => State::RetentionRemovedRecords,
+                Note::BecameController { .. } => State::ControllerChange,
+                Note::DuplicateBatch { .. } => State::DuplicateBatchRecognised,
+                Note::BatchSent { attempt, .. } if 1 < *attempt => State::ProducerRetry,
+                Note::ProduceAnswered { error: ErrorCode::NotEnoughReplicas, .. }
+                | Note::ProduceAnswered { error: ErrorCode::NotEnoughReplicasAfterAppend, .. } => {
+                    State::ProduceRefusedUnderMinInSync
+                }
+                Note::GroupChanged {
+                    group, state: GroupState::PreparingRebalance | GroupState::Reconciling, ..
+                } if self.is_working(*group) => State::RebalanceDuringProcessing,
+                Note::Lost { partitions, .. } if !partitions.is_empty() => State::PartitionsLost,
+                Note::OffsetCommitRefused {
+                    error: ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId, ..
+                } => State::ZombieCommitRefused,
+                Note::OffsetCommitRefused { error: ErrorCode::RebalanceInProgress, .. } => {
+                    State::CommitDuringRebalanceRefused
+                }
+                Note::CoordinatorLoaded { groups } if 0 < *groups => State::CoordinatorChange,
+                Note::PositionSet { why: PositionReason::ResetEarliest | PositionReason::ResetLatest, .. } => {
+                    State::PositionReset
+                }
+                Note::PositionSet { why: PositionReason::Truncated, .. } => State::PositionTruncated,
+                Note::OffsetExpired { .. } => State::OffsetsExpired,
+                Note::StoreAnswerLost { .. } => State::StoreAnswerLost,
+                Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
+                Note::RungReached { .. } => State::LadderUsed,
+                Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
+                Note::TransactionChanged { record, .. } if record.state == TransactionState::CompleteAbort => {
+                    State::TransactionAborted
+                }
+                Note::TransactionCoordinatorLoaded { transactions } if 0 < *transactions => {
+                    State::TransactionCoordinatorChange
+                }
+                Note::ProducerFenced { .. } => State::ProducerFenced,
+                // A marker takes one offset.
+                Note::PassedOver { from, to, .. } if from.plus(1) < *to => State::UncommittedRecordsLeftOut,
+                Note::BecameLeader { .. }
+                | Note::BecameFollower { .. }
+                | Note::BatchAppended { .. }
+                | Note::LogTruncated { .. }
+                | Note::HighWatermark { .. }
+                | Note::InSyncProposed { .. }
+                | Note::InSyncCommitted { .. }
+                | Note::ProduceAnswered { .. }
+                | Note::BecameCandidate { .. }
+                | Note::ResignedController { .. }
+                | Note::VoteGranted { .. }
+                | Note::QuorumAppended { .. }
+                | Note::QuorumHighWatermark { .. }
+                | Note::BrokerChanged { .. }
+                | Note::MetadataApplied { .. }
+                | Note::GroupChanged { .. }
+                | Note::OffsetCommitted { .. }
+                | Note::OffsetCommitRefused { .. }
+                | Note::CoordinatorLoaded { .. }
+                | Note::Sent { .. }
+                | Note::BatchSent { .. }
+                | Note::SendSucceeded { .. }
+                | Note::ProducerStarted { .. }
+                | Note::Joined { .. }
+                | Note::Assigned { .. }
+                | Note::Revoked { .. }
+                | Note::Lost { .. }
+                | Note::PositionSet { .. }
+                | Note::Polled { .. }
+                | Note::CommitSent { .. }
+                | Note::CommitAnswered { .. }
+                | Note::Arrived { .. }
+                | Note::Attempted { .. }
+                | Note::CallerSettled { .. }
+                | Note::FlowStarted { .. }
+                | Note::StepReached { .. }
+                | Note::StepDone { .. }
+                | Note::StepExecuted { .. }
+                | Note::FlowDone { .. }
+                | Note::Abandoned { .. }
+                | Note::EffectApplied { .. }
+                | Note::Redelivered { .. }
+                | Note::PassedOver { .. }
+                | Note::TransactionChanged { .. }
+                | Note::TransactionCoordinatorLoaded { .. }
+                | Note::MemberGone { .. }
+                | Note::ProducerInitialized { .. }
+                | Note::TransactionEnded { .. } => return Vec::new(),
+            };
         vec![one]
     }
 
@@ -408,7 +410,8 @@ impl StatesReached {
             | Note::TransactionCoordinatorLoaded { .. }
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
-            | Note::ProducerFenced { .. } => {}
+            | Note::ProducerFenced { .. }
+            | Note::MemberGone { .. } => {}
         }
     }
 }

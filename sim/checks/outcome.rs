@@ -558,6 +558,12 @@ pub enum Invariant {
     TransactionsAreAtomic,
     /// A producer that has a successor writes nothing, and no identity is given out twice.
     FencedProducersAreSilent,
+    /// No partition is owned by two members of a group.
+    OneOwner,
+    /// A commit was taken from a member.
+    CommitsAreCurrent,
+    /// A group goes on where it committed last.
+    CommittedOffsetsSurvive,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -274,7 +274,9 @@ impl Trace {
                 }
                 self.controllers += 1;
             }
-            Note::GroupChanged { group, state: GroupState::PreparingRebalance, .. } if under_load => {
+            Note::GroupChanged { group, state: GroupState::PreparingRebalance | GroupState::Reconciling, .. }
+                if under_load =>
+            {
                 self.counters.rebalances += 1;
                 *self.rebalances.entry(*group).or_default() += 1;
             }
@@ -328,7 +330,8 @@ impl Trace {
             | Note::TransactionCoordinatorLoaded { .. }
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
-            | Note::ProducerFenced { .. } => {}
+            | Note::ProducerFenced { .. }
+            | Note::MemberGone { .. } => {}
         }
     }
 

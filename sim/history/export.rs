@@ -507,6 +507,7 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .number("transactional-id", transaction.0)
             .number("producer-id", producer.0)
             .number("producer-epoch", epoch.0),
+        Note::MemberGone { group, member } => row("member-gone").group(*group).member(Some(*member)),
     };
     row.fields
 }

@@ -1,5 +1,6 @@
 //! Machines of the queue, to Apache Kafka's rules. No I/O, no clock, no threads, no randomness but `Step::rng`.
 
+mod assignor;
 pub mod broker;
 pub mod client;
 pub mod consumer;

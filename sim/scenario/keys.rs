@@ -4,7 +4,8 @@
 //! Settings of Kafka are read straight into the structs of `types::settings`; their defaults live there.
 
 use crate::types::settings::{
-    Acks, Assignor, BrokerSettings, ConsumerSettings, IsolationLevel, OffsetReset, ProducerSettings, TopicSettings,
+    Acks, Assignor, BrokerSettings, ConsumerSettings, GroupProtocol, IsolationLevel, OffsetReset, ProducerSettings,
+    RemoteAssignor, TopicSettings,
 };
 
 use super::values::{Kind, Scalar};
@@ -62,6 +63,8 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "group-initial-rebalance-delay" group_initial_rebalance_delay duration Kind::Duration, "How long the first round of an empty group waits for more members.";
     "group-min-session-timeout" group_min_session_timeout duration Kind::Duration, "Shortest session timeout that a member may ask for.";
     "group-max-session-timeout" group_max_session_timeout duration Kind::Duration, "Longest session timeout that a member may ask for.";
+    "group-consumer-session-timeout" group_consumer_session_timeout duration Kind::Period, "A member of a consumer group that is silent for longer is taken out (KIP-848).";
+    "group-consumer-heartbeat-interval" group_consumer_heartbeat_interval duration Kind::Period, "Between two heartbeats of a member of a consumer group (KIP-848).";
     "offsets-retention" offsets_retention duration Kind::Duration, "Committed offsets of an empty group live so long.";
     "offsets-retention-check-interval" offsets_retention_check_interval duration Kind::Period, "Between two checks for expired offsets.";
     "offsets-topic-num-partitions" offsets_topic_num_partitions u16 COUNT16, "Partitions of the offsets topic; by default one for each group.";
@@ -137,12 +140,12 @@ settings!(CONSUMER_SETTINGS: ConsumerSettings {
     "reconnect-backoff-max" reconnect_backoff_max duration Kind::Duration, "Longest pause before connecting again.";
     "metadata-max-age" metadata_max_age duration Kind::Duration, "Metadata is refreshed after this long.";
     "isolation-level" isolation_level isolation Kind::Words(&["read_uncommitted", "read_committed"]), "Whether records of aborted and open transactions are read.";
-    "partition-assignment-strategy" partition_assignment_strategy assignor Kind::Words(ASSIGNORS), "How partitions are dealt to members.";
+    "partition-assignment-strategy" partition_assignment_strategy assignor Kind::Words(ASSIGNORS), "How partitions are dealt to members of a classic group.";
+    "group-protocol" group_protocol group_protocol Kind::Words(&["classic", "consumer"]), "Rounds in which a member assigns, or heartbeats by which the coordinator does (KIP-848).";
+    "group-remote-assignor" group_remote_assignor remote_assignor Kind::Words(&["uniform", "range"]), "How the coordinator deals partitions to members of a consumer group (KIP-848).";
 });
 
 const ASSIGNORS: &[&str] = &["range", "roundrobin", "sticky", "cooperative-sticky"];
-/// Those among them that are not built.
-pub const LATER_ASSIGNORS: &[&str] = &["sticky", "cooperative-sticky"];
 
 impl Scalar {
     fn acks(&self) -> Acks {
@@ -168,9 +171,25 @@ impl Scalar {
         }
     }
 
+    fn group_protocol(&self) -> GroupProtocol {
+        match self.text() {
+            "consumer" => GroupProtocol::Consumer,
+            _ => GroupProtocol::Classic,
+        }
+    }
+
+    fn remote_assignor(&self) -> RemoteAssignor {
+        match self.text() {
+            "range" => RemoteAssignor::Range,
+            _ => RemoteAssignor::Uniform,
+        }
+    }
+
     fn assignor(&self) -> Assignor {
         match self.text() {
             "roundrobin" => Assignor::RoundRobin,
+            "sticky" => Assignor::Sticky,
+            "cooperative-sticky" => Assignor::CooperativeSticky,
             _ => Assignor::Range,
         }
     }
@@ -282,9 +301,8 @@ pub const CONSUME: &[Key] = &[
     key("group-id", Kind::Name, "Name of the group; by default that of the service."),
     key("commit-of", Kind::Words(&["contiguous", "highest"]), "What a commit covers when workers finish out of order."),
     key("on-revoke", Kind::Words(&["commit", "abandon"]), "What happens before partitions are given back."),
-    later("static-membership", Kind::Boolean, "Members keep their identity over restarts (KIP-345)."),
+    key("static-membership", Kind::Boolean, "Members keep their identity over restarts (KIP-345)."),
     later("library", Kind::Words(&["java", "librdkafka", "kafkajs"]), "Whose defaults and auto-commit rules."),
-    later("group-protocol", Kind::Words(&["classic", "consumer"]), "Protocol of the group (KIP-848)."),
 ];
 
 /// Keys of triggers that this version does not have.

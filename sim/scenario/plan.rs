@@ -308,9 +308,19 @@ pub struct ConsumePlan {
     pub group: GroupId,
     pub topics: Vec<TopicId>,
     pub consumer: ConsumerSettings,
+    /// Each instance keeps its place in the group over restarts, under a name of its own. KIP-345.
+    pub static_membership: bool,
     /// What a commit covers when several workers finish out of order.
     pub commit_of: CommitOf,
     pub on_revoke: OnRevoke,
+}
+
+impl ConsumePlan {
+    /// The settings of the consumer of one instance.
+    pub fn settings_of(&self, instance: NodeId) -> ConsumerSettings {
+        let group_instance_id = self.static_membership.then_some(InstanceId(instance.0));
+        ConsumerSettings { group_instance_id, ..self.consumer.clone() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

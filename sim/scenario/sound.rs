@@ -102,6 +102,8 @@ fn settings(plan: &Plan) -> Result<(), String> {
         ("controller-quorum-request-timeout", settings.controller_quorum_request_timeout),
         ("leader-imbalance-check-interval", settings.leader_imbalance_check_interval),
         ("offsets-retention-check-interval", settings.offsets_retention_check_interval),
+        ("group-consumer-heartbeat-interval", settings.group_consumer_heartbeat_interval),
+        ("group-consumer-session-timeout", settings.group_consumer_session_timeout),
         ("log-retention-check-interval", settings.log_retention_check_interval),
     ];
     periods.iter().try_for_each(|(name, period)| {

@@ -135,8 +135,9 @@ impl Commits {
         self.partitions.get(&source.partition).is_some_and(|progress| progress.round == source.round)
     }
 
-    pub fn round(&self) -> u32 {
-        self.round
+    /// The assignment under which a record of the partition is handed out now. Whoever keeps a partition over a round keeps it.
+    pub fn round_of(&self, partition: TopicPartition) -> u32 {
+        self.partitions.get(&partition).map_or(self.round, |progress| progress.round)
     }
 
     pub fn since(&self) -> u64 {

@@ -39,7 +39,7 @@ impl Service {
         let consumer = match &own.trigger {
             Trigger::Requests(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
-                consume.consumer.clone(),
+                consume.settings_of(instance),
                 consume.group,
                 consume.topics.clone(),
                 CONSUMER_CHANNEL,

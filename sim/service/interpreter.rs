@@ -211,13 +211,14 @@ impl Interpreter {
             return;
         }
         self.batch += 1;
-        let (batch, round) = (self.batch, self.commits.round());
+        let batch = self.batch;
         let manual = self.commits_by_step();
         let commit_first = manual && self.commits_batch_first();
         if manual {
             self.commits.begin_batch(batch, count);
         }
         for (index, record) in records.enumerate() {
+            let round = self.commits.round_of(record.partition);
             let source = Source { partition: record.partition, offset: record.offset, round, batch };
             let arrival = Arrival { message: record.message, source: Some(source), reply: None, again: false };
             if manual {

@@ -5,11 +5,12 @@
 //! whose commit the coordinator refuses. A clean shutdown is a revocation of everything, then leaving.
 
 use super::commits::CommitToken;
-use super::flow::{Arrival, Flow, FlowId, FlowState};
+use super::flow::{Arrival, Flow, FlowId, FlowState, Source};
 use super::interpreter::{Ask, CommitPurpose, Interpreter};
 use crate::scenario::plan::OnRevoke;
 use crate::types::note::{Note, StepOutcome};
 use crate::types::request::{CallResponse, ErrorCode, Response};
+use crate::types::settings::{Assignor, GroupProtocol};
 use crate::types::*;
 
 /// A shutdown is forced after this long. Kafka: the default of KafkaConsumer.close.
@@ -235,7 +236,11 @@ impl Interpreter {
             self.resolve(id, StepOutcome::Done);
             return;
         };
-        if self.commits.owns(source) && !is_fencing(error) {
+        let keeps = self.keeps(source, error);
+        if keeps && !before_work {
+            return self.resolve(id, StepOutcome::Failed);
+        }
+        if self.commits.owns(source) && (keeps || !is_fencing(error)) {
             let timer = self.set_timer(id, step.time() + COMMIT_BACKOFF);
             self.flows.get(id).state = FlowState::CommitBackoff(timer);
             return;
@@ -272,6 +277,17 @@ impl Interpreter {
 
     fn commits_on_revoke(&self) -> bool {
         self.commits_by_step() && self.consume().is_some_and(|consume| consume.on_revoke == OnRevoke::Commit)
+    }
+
+    /// A round came in between, and the partition is ours as before: its records do not come again. Eager members give
+    /// everything back for a round.
+    pub(super) fn keeps(&self, source: Source, error: ErrorCode) -> bool {
+        let keeps_partitions = self.consume().is_some_and(|consume| {
+            consume.consumer.group_protocol == GroupProtocol::Consumer
+                || consume.consumer.partition_assignment_strategy == Assignor::CooperativeSticky
+        });
+        let is_round = matches!(error, ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration);
+        keeps_partitions && is_round && self.commits.owns(source)
     }
 
     /// A record of a partition that goes away comes again from its next owner, and not here.

@@ -298,7 +298,7 @@ impl Interpreter {
             self.commits.count_down(source.batch);
         }
         // With a new assignment the consumer would sign the commit with its new generation; a pool knows better.
-        if self.commits.round() != source.round {
+        if self.commits.round_of(source.partition) != source.round {
             return Begun::NotDue;
         }
         self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], wait, step)

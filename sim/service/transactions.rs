@@ -33,7 +33,7 @@ impl Interpreter {
         self.transaction = Some(id);
         let offsets = vec![(source.partition, source.offset.plus(1))];
         // A record of an older assignment would be signed with the new generation.
-        if self.commits.round() != source.round {
+        if self.commits.round_of(source.partition) != source.round {
             self.flows.get(id).refused = true;
             return Begun::Finished(StepOutcome::Failed);
         }
@@ -57,9 +57,11 @@ impl Interpreter {
     /// The offsets are part of the transaction, or were refused.
     pub fn handle_offsets_sent(&mut self, result: Result<(), ErrorCode>) {
         let Some(id) = self.transaction else { return };
+        let source = self.flows.get(id).source;
+        let keeps = result.is_err_and(|error| source.is_some_and(|source| self.keeps(source, error)));
         let flow = self.flows.get(id);
         if flow.state == FlowState::SendingOffsets {
-            flow.refused = result.is_err_and(is_fencing);
+            flow.refused = result.is_err_and(is_fencing) && !keeps;
             self.resolve(id, if result.is_ok() { StepOutcome::Done } else { StepOutcome::Failed });
         }
     }

@@ -74,6 +74,24 @@ guards! {
     GenerationFencing = "G1", "GroupCoordinator.validateOffsetCommit";
     /// Offsets are not answered before the coordinator has read its log.
     CoordinatorLoading = "G12", "GroupMetadataManager.loadGroup";
+    /// A commit that is sent again carries the generation of its first attempt: what has changed hands since is refused.
+    CommitGeneration = "G2", "librdkafka issue 2782";
+    /// Of two members that say they own a partition, the one that was given it last does.
+    OwnedGeneration = "G8", "KAFKA-12984, KAFKA-13406, KAFKA-13419";
+    /// A partition that has an owner goes to nobody else in the same round.
+    RevokeBeforeAssign = "G9", "KIP-429, KAFKA-14639";
+    /// Records that were fetched for a partition that is kept over a round are handed out.
+    KeptRecords = "G21", "zio-kafka issue 469";
+    /// What is committed automatically is what the previous poll returned, not what the application still has in hand.
+    AutoCommitInPoll = "G4", "KAFKA-18641, librdkafka auto.offset.store";
+    /// Offsets of a group with members do not expire while their topic is read, nor while members are being moved.
+    RetentionOfEmptyGroups = "G15", "KIP-211, KAFKA-13636";
+    /// A new coordinator gives every member that it finds in its log a session, and takes out who does not come.
+    SessionsAfterLoad = "G23", "GroupMetadataManager.onLoaded";
+    /// A partition that a member was to give back and is given again stays owned. KIP-848.
+    PartitionEpochKept = "G10", "KAFKA-16147";
+    /// A partition is free when its owner no longer says that it owns it, and not before. KIP-848.
+    RevocationAcknowledged = "G11", "KIP-848, CurrentAssignmentBuilder.ownsRevokedPartitions";
     /// A deposed coordinator stops answering.
     CoordinatorUnload = "G13", "GroupMetadataManager.onPartitionUnloaded";
     /// A fetch response for another position is dropped.

@@ -53,10 +53,13 @@ id! {
     Sequence(u32), "";
     /// Who a producer is over its restarts: the number of the node it runs on. Kafka: transactional.id.
     TransactionalId(u16), "x";
-    /// Round of a classic group. Kafka: generation id.
+    /// Round of a classic group; in a consumer group, the epoch of the group, of its target assignment, or of a member.
+    /// Kafka: generation id, group epoch, member epoch; a commit carries either in generationIdOrMemberEpoch.
     Generation(u32), "";
-    /// Member of a group; given by the coordinator, unique in a run.
+    /// Member of a group; given by the coordinator of a classic group, chosen by the member of a consumer group. Unique in a run.
     MemberId(u64), "m";
+    /// Who a static member is over its restarts: the number of its node. Kafka: group.instance.id.
+    InstanceId(u16), "i";
     /// Incarnation of a process: counts its starts.
     Incarnation(u32), "";
 }

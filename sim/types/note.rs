@@ -350,6 +350,13 @@ pub enum Note {
         producer: ProducerId,
         epoch: ProducerEpoch,
     },
+
+    // --- consumer groups (KIP-848) ---
+    /// The coordinator has taken a member out of a consumer group: it left, its session is over, or it did not give back in time.
+    MemberGone {
+        group: GroupId,
+        member: MemberId,
+    },
 }
 
 impl Note {
@@ -401,6 +408,8 @@ pub enum GroupState {
     CompletingRebalance,
     Stable,
     Dead,
+    /// Of a consumer group: a member has not reached the target assignment. Kafka: ConsumerGroupState.RECONCILING.
+    Reconciling,
 }
 
 /// Why a consumer stands where it stands.

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::metadata::MetadataRecord;
+use super::settings::RemoteAssignor;
 use super::*;
 
 /// The business content of a record or a call: one event on its way.
@@ -64,16 +65,93 @@ pub enum Group {
         members: Vec<GroupMember>,
         at: Time,
     },
+    /// A consumer group has changed. KIP-848.
+    Consumer {
+        group: GroupId,
+        change: ConsumerChange,
+    },
+}
+
+/// What the log says of a consumer group; each variant is a kind of record in Kafka. KIP-848.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ConsumerChange {
+    /// The group epoch is counted up: members, subscriptions or topics have changed. `topics`: what is subscribed, with the
+    /// number of partitions. Kafka: ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataValue.
+    Epoch { epoch: Generation, topics: Vec<(TopicId, u16)>, at: Time },
+    /// A member is new, or subscribes to something else. Kafka: ConsumerGroupMemberMetadataValue.
+    Member { member: MemberId, metadata: ConsumerMember },
+    /// Who shall own what, in the end. Kafka: ConsumerGroupTargetAssignmentMetadataValue and -MemberValue.
+    Target { epoch: Generation, assignment: Vec<(MemberId, Vec<TopicPartition>)> },
+    /// How far a member has come on the way there. Kafka: ConsumerGroupCurrentMemberAssignmentValue.
+    Current { member: MemberId, current: CurrentAssignment },
+    /// Tombstones of a member: it left, or was fenced.
+    MemberGone { member: MemberId },
+}
+
+/// A member of a consumer group as it describes itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConsumerMember {
+    /// Kafka: `group.instance.id`.
+    pub instance: Option<InstanceId>,
+    pub topics: Vec<TopicId>,
+    /// Kafka: `group.remote.assignor`.
+    pub assignor: RemoteAssignor,
+    /// How long it may take to give back what it is asked for.
+    pub rebalance_timeout: Duration,
+}
+
+/// What a member of a consumer group owns, and which epoch it has reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CurrentAssignment {
+    pub epoch: Generation,
+    /// The one before: its answer may have been lost.
+    pub previous_epoch: Generation,
+    pub state: MemberState,
+    /// Sorted.
+    pub assigned: Vec<TopicPartition>,
+    /// Not to be owned any more, and not given back yet. Sorted.
+    pub pending_revocation: Vec<TopicPartition>,
+}
+
+/// Kafka: MemberState of a consumer group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MemberState {
+    /// *Meaning:* owns what the target of its epoch says. *Leaves to:* any, when there is a newer target; `Away`.
+    #[default]
+    Stable,
+    /// *Meaning:* was told to give partitions back and stays at its epoch until it says that it has. *Leaves to:* any.
+    UnrevokedPartitions,
+    /// *Meaning:* is at the epoch of the target and waits for partitions that others have not given back. *Leaves to:* any.
+    UnreleasedPartitions,
+    /// *Meaning:* a static member that left for a while (-2); what it owned is kept for its instance id. *Leaves to:* gone,
+    /// when somebody joins with that id, or when its session is over.
+    Away,
 }
 
 /// A member of a classic group as its record keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
     pub member: MemberId,
+    /// Of a static member. KIP-345.
+    pub instance: Option<InstanceId>,
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
     pub topics: Vec<TopicId>,
     pub assignment: Vec<TopicPartition>,
+}
+
+/// A dynamic member has no instance, and says nothing of it.
+impl Hash for GroupMember {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.member.hash(state);
+        self.session_timeout.hash(state);
+        self.rebalance_timeout.hash(state);
+        self.topics.hash(state);
+        self.assignment.hash(state);
+        if let Some(instance) = self.instance {
+            instance.hash(state);
+        }
+    }
 }
 
 /// How a transaction ends.

@@ -2,6 +2,10 @@
 //!
 //! A client knows only what a response told it; there is no other way to learn anything.
 
+mod groups;
+
+pub use groups::*;
+
 use super::metadata::{BrokerRegistration, MetadataRecord};
 use super::record::{AbortedTransaction, TransactionOutcome};
 use super::settings::{Acks, IsolationLevel};
@@ -54,6 +58,16 @@ pub enum ErrorCode {
     UnstableOffsetCommit,
     TransactionAbortable,
     InvalidTransactionTimeout,
+    /// The member of a consumer group has been left behind: it owns nothing any more and must join again. KIP-848.
+    FencedMemberEpoch,
+    /// A commit carries another epoch than the member is at now. KIP-848.
+    StaleMemberEpoch,
+    /// Another member of a consumer group still has this instance id. KIP-848.
+    UnreleasedInstanceId,
+    /// Another member has joined with the same instance id. KIP-345.
+    FencedInstanceId,
+    /// The group is managed by the other protocol.
+    InconsistentGroupProtocol,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +90,7 @@ pub enum Request {
         group: GroupId,
         generation: Generation,
         member: MemberId,
+        instance: Option<InstanceId>,
     },
     LeaveGroup {
         group: GroupId,
@@ -113,6 +128,7 @@ pub enum Request {
         markers: Vec<TransactionMarker>,
     },
     TxnOffsetCommit(TxnOffsetCommitRequest),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -184,6 +200,7 @@ pub enum Response {
     TxnOffsetCommit {
         error: ErrorCode,
     },
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
 }
 
 // --- clients and brokers ---
@@ -324,54 +341,6 @@ pub struct EpochEndOffset {
     pub error: ErrorCode,
     /// `None` when no such epoch is known. KIP-101's undefined offset.
     pub end: Option<DivergingEpoch>,
-}
-
-// --- groups ---
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct JoinGroupRequest {
-    pub group: GroupId,
-    /// `None` on the first join; the answer is then MEMBER_ID_REQUIRED with an id. KIP-394.
-    pub member: Option<MemberId>,
-    pub session_timeout: Duration,
-    pub rebalance_timeout: Duration,
-    pub topics: Vec<TopicId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct JoinGroupResponse {
-    pub error: ErrorCode,
-    pub generation: Generation,
-    pub member: MemberId,
-    pub leader: MemberId,
-    /// All members with their subscriptions, for the leader only.
-    pub members: Vec<(MemberId, Vec<TopicId>)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SyncGroupRequest {
-    pub group: GroupId,
-    pub generation: Generation,
-    pub member: MemberId,
-    /// From the leader only.
-    pub assignments: Vec<(MemberId, Vec<TopicPartition>)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OffsetCommitRequest {
-    pub group: GroupId,
-    /// `None` outside group management (a simple consumer).
-    pub membership: Option<(MemberId, Generation)>,
-    pub offsets: Vec<CommittedOffset>,
-}
-
-/// A committed offset: the next record to process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CommittedOffset {
-    pub partition: TopicPartition,
-    /// `None` in an answer: the group has committed nothing for this partition.
-    pub offset: Option<Offset>,
-    pub leader_epoch: Option<LeaderEpoch>,
 }
 
 // --- transactions ---
@@ -637,6 +606,7 @@ impl Request {
             Request::EndTxn(_) => RequestKind::EndTxn,
             Request::WriteTxnMarkers { .. } => RequestKind::WriteTxnMarkers,
             Request::TxnOffsetCommit(_) => RequestKind::TxnOffsetCommit,
+            Request::ConsumerGroupHeartbeat(_) => RequestKind::ConsumerGroupHeartbeat,
         }
     }
 
@@ -733,4 +703,5 @@ pub enum RequestKind {
     EndTxn,
     WriteTxnMarkers,
     TxnOffsetCommit,
+    ConsumerGroupHeartbeat,
 }

@@ -41,6 +41,10 @@ pub struct BrokerSettings {
     pub group_initial_rebalance_delay: Duration,
     pub group_min_session_timeout: Duration,
     pub group_max_session_timeout: Duration,
+    /// A member of a consumer group that is silent for longer is taken out. KIP-848.
+    pub group_consumer_session_timeout: Duration,
+    /// What the coordinator tells members of consumer groups. KIP-848.
+    pub group_consumer_heartbeat_interval: Duration,
     pub offsets_retention: Duration,
     pub offsets_retention_check_interval: Duration,
     /// Kafka has 50. One for each group is enough here: empty partitions carry nothing but cost.
@@ -81,6 +85,8 @@ impl Default for BrokerSettings {
             group_initial_rebalance_delay: Duration::from_secs(3),
             group_min_session_timeout: Duration::from_secs(6),
             group_max_session_timeout: Duration::from_secs(1800),
+            group_consumer_session_timeout: Duration::from_secs(45),
+            group_consumer_heartbeat_interval: Duration::from_secs(5),
             offsets_retention: Duration::from_secs(7 * 86_400),
             offsets_retention_check_interval: Duration::from_secs(600),
             offsets_topic_num_partitions: 1,
@@ -196,13 +202,37 @@ pub enum IsolationLevel {
     ReadCommitted,
 }
 
-/// Kafka: `partition.assignment.strategy`, the part built so far.
+/// Kafka: `partition.assignment.strategy`, one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Assignor {
     #[default]
     Range,
     RoundRobin,
+    /// As even as round robin; otherwise everybody gets what it had.
+    Sticky,
+    /// The same, and nobody gives back what it will have again. KIP-429.
+    CooperativeSticky,
+}
+
+/// Kafka: `group.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupProtocol {
+    /// Rounds of JoinGroup and SyncGroup; a member assigns.
+    #[default]
+    Classic,
+    /// Heartbeats; the coordinator assigns. KIP-848.
+    Consumer,
+}
+
+/// Kafka: `group.remote.assignor`; the default is the first of `group.consumer.assignors`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteAssignor {
+    #[default]
+    Uniform,
+    Range,
 }
 
 /// Consumer settings.
@@ -228,6 +258,10 @@ pub struct ConsumerSettings {
     pub reconnect_backoff_max: Duration,
     pub metadata_max_age: Duration,
     pub partition_assignment_strategy: Assignor,
+    pub group_protocol: GroupProtocol,
+    pub group_remote_assignor: RemoteAssignor,
+    /// Kafka: `group.instance.id`; `None` for a dynamic member. Given to each instance by its node.
+    pub group_instance_id: Option<InstanceId>,
     pub isolation_level: IsolationLevel,
 }
 
@@ -253,6 +287,9 @@ impl Default for ConsumerSettings {
             reconnect_backoff_max: Duration::from_secs(1),
             metadata_max_age: Duration::from_secs(300),
             partition_assignment_strategy: Assignor::Range,
+            group_protocol: GroupProtocol::Classic,
+            group_remote_assignor: RemoteAssignor::Uniform,
+            group_instance_id: None,
             isolation_level: IsolationLevel::ReadUncommitted,
         }
     }

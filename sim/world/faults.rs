@@ -64,9 +64,11 @@ impl Armed {
         let oneself = match state {
             FaultState::Step { side, service, step } => Some(at_step(*side, *service, *step, node, note, plan)?),
             FaultState::Rebalance(group) => match note {
-                Note::GroupChanged { group: other, state: GroupState::PreparingRebalance, .. } if other == group => {
-                    None
-                }
+                Note::GroupChanged {
+                    group: other,
+                    state: GroupState::PreparingRebalance | GroupState::Reconciling,
+                    ..
+                } if other == group => None,
                 _ => return None,
             },
             FaultState::LeaderChange(selector) => match note {

@@ -173,6 +173,7 @@ fn is_for_controller(kind: RequestKind) -> bool {
         | RequestKind::SyncGroup
         | RequestKind::Heartbeat
         | RequestKind::LeaveGroup
+        | RequestKind::ConsumerGroupHeartbeat
         | RequestKind::OffsetCommit
         | RequestKind::OffsetFetch
         | RequestKind::AddPartitionsToTxn

@@ -1,7 +1,7 @@
 //! Who plays which role right now, and what is still to be done: learnt from the notes, as an operator would learn it
 //! from metrics. Faults resolve their targets here, and the end of a run is found here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::scenario::plan::{PartitionSelector, Plan, Rung, ServicePlan, Target, Trigger};
 use crate::types::metadata::PartitionState;
@@ -24,6 +24,8 @@ pub struct Roles {
     high_watermarks: PartitionTable<Offset>,
     /// Position and owner of each group in each partition.
     owners: BTreeMap<(GroupId, TopicPartition), NodeId>,
+    /// What each instance was assigned and has neither given back nor lost.
+    held: BTreeSet<(NodeId, GroupId, TopicPartition)>,
     positions: BTreeMap<(GroupId, TopicPartition), Offset>,
     /// Topics of each group.
     subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
@@ -69,6 +71,7 @@ impl Roles {
             broker_epochs: BTreeMap::new(),
             high_watermarks: PartitionTable::default(),
             owners: BTreeMap::new(),
+            held: BTreeSet::new(),
             positions: BTreeMap::new(),
             subscriptions: subscriptions.collect(),
             refusing: plan.services.iter().flat_map(refusing_rungs).collect(),
@@ -93,7 +96,15 @@ impl Roles {
             Note::Assigned { group, partitions, .. } => {
                 for partition in partitions {
                     self.owners.insert((*group, *partition), node);
-                    self.positions.remove(&(*group, *partition));
+                    // Whoever kept a partition over a round goes on where it is.
+                    if self.held.insert((node, *group, *partition)) {
+                        self.positions.remove(&(*group, *partition));
+                    }
+                }
+            }
+            Note::Revoked { group, partitions, .. } | Note::Lost { group, partitions, .. } => {
+                for partition in partitions {
+                    self.held.remove(&(node, *group, *partition));
                 }
             }
             Note::PositionSet { group, partition, offset, .. } => {
@@ -127,6 +138,7 @@ impl Roles {
     pub fn process_died(&mut self, node: NodeId) {
         self.open[node.0 as usize] = OpenWork::default();
         self.owners.retain(|_, owner| *owner != node);
+        self.held.retain(|(holder, _, _)| *holder != node);
     }
 
     /// Whether every group owns and stands at every partition of its topics.

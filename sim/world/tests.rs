@@ -131,6 +131,7 @@ pub fn shop() -> Plan {
                         enable_auto_commit: false,
                         ..ConsumerSettings::default()
                     },
+                    static_membership: false,
                     commit_of: CommitOf::Contiguous,
                     on_revoke: OnRevoke::Commit,
                 }),

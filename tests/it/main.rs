@@ -8,6 +8,7 @@ mod damage;
 mod digests;
 mod explain;
 mod full_disk;
+mod groups;
 mod library;
 mod limits;
 mod live;

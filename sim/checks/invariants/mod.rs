@@ -9,11 +9,15 @@
 
 mod acknowledged_is_durable;
 mod candidates_complete;
+mod commits_are_current;
+mod committed_offsets_survive;
 mod fenced_is_out;
 mod fenced_producers_are_silent;
+mod group_log;
 mod logs_match;
 mod offsets_ordered;
 mod one_leader_per_epoch;
+mod one_owner;
 mod premise;
 mod reads_are_committed;
 mod transactions_are_atomic;
@@ -35,9 +39,18 @@ pub struct Invariants {
     candidates_complete: candidates_complete::CandidatesComplete,
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
+    groups: GroupInvariants,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
+}
+
+#[derive(Clone, Debug)]
+struct GroupInvariants {
+    log: group_log::GroupLog,
+    one_owner: one_owner::OneOwner,
+    commits_are_current: commits_are_current::CommitsAreCurrent,
+    committed_offsets_survive: committed_offsets_survive::CommittedOffsetsSurvive,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +91,12 @@ impl Invariants {
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
+            groups: GroupInvariants {
+                log: group_log::GroupLog::new(plan),
+                one_owner: Default::default(),
+                commits_are_current: Default::default(),
+                committed_offsets_survive: committed_offsets_survive::CommittedOffsetsSurvive::new(plan),
+            },
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: Default::default(),
@@ -113,6 +132,11 @@ impl Invariants {
         logs_match::after(event, mismatch, &mut self.found);
         self.one_leader_per_epoch.after(event, &mut self.found);
         self.fenced_is_out.after(event, &mut self.found);
+        let GroupInvariants { log, one_owner, commits_are_current, committed_offsets_survive } = &mut self.groups;
+        committed_offsets_survive.after(event, logs, &mut self.found);
+        commits_are_current.after(event, log, logs, &mut self.found);
+        let records = log.after(event, logs);
+        one_owner.after(event, log, &records, &mut self.found);
     }
 
     /// A word of a client: of interest only where there are transactions. With the logs as the event left them.

@@ -7,6 +7,7 @@
 mod cells;
 mod coverage;
 mod fates;
+mod groups;
 mod invariants;
 mod metrics;
 mod story;

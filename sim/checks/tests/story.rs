@@ -161,6 +161,7 @@ fn billing(operation: StoreStep) -> ServicePlan {
             group: GROUP,
             topics: vec![TopicId(0)],
             consumer: ConsumerSettings::default(),
+            static_membership: false,
             commit_of: CommitOf::Contiguous,
             on_revoke: OnRevoke::Commit,
         }),

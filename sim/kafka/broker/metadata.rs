@@ -12,10 +12,11 @@ use crate::types::note::Note;
 impl Broker {
     pub(super) fn apply_metadata(&mut self, step: &mut Step) {
         let before = self.image.end_offset;
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut is_topic_new) = (BTreeSet::new(), false);
         while let Some(entry) = self.quorum.next_committed() {
             for record in &entry.records {
                 self.image.replay(record);
+                is_topic_new |= matches!(record, MetadataRecord::Partition { .. });
                 match record {
                     MetadataRecord::Partition { partition, .. }
                     | MetadataRecord::PartitionChanged { partition, .. } => {
@@ -32,6 +33,13 @@ impl Broker {
             return;
         }
         step.note(Note::MetadataApplied { end_offset: self.image.end_offset });
+        if is_topic_new {
+            let mut topics = BTreeMap::new();
+            for partition in self.image.partitions.keys() {
+                *topics.entry(partition.topic).or_default() += 1;
+            }
+            self.coordinator.follow_topics(topics);
+        }
         if self.lifecycle.is_caught_up() {
             for partition in changed {
                 self.take_role(partition, step);

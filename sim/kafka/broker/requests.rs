@@ -15,6 +15,7 @@ impl Broker {
             | Request::SyncGroup(_)
             | Request::Heartbeat { .. }
             | Request::LeaveGroup { .. }
+            | Request::ConsumerGroupHeartbeat(_)
             | Request::OffsetCommit(_)
             | Request::OffsetFetch { .. } => {
                 self.connections.park(from.connection, Parked::Coordinator { from }, None);

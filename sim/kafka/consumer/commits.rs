@@ -1,8 +1,9 @@
 //! Commits that are wanted, under way, or answered and not yet reported.
 //!
 //! A commit that waits (commitSync) is repeated until it is definite or its time is over; one that does not
-//! (commitAsync) is sent once. Results are reported in the order in which the application made its commits. Each attempt
-//! carries the generation of the moment it is sent in, as in the Java client.
+//! (commitAsync) is sent once. Results are reported in the order in which the application made its commits. In a classic group
+//! each attempt carries the generation of the first, so that a round in between makes it fail: the Java client holds the
+//! application's thread for as long, and no round can begin.
 //!
 //! Source: ConsumerCoordinator.commitOffsetsSync, commitOffsetsAsync, maybeAutoCommitOffsetsAsync.
 
@@ -34,6 +35,8 @@ struct Commit {
     /// A commit that waits gives up then.
     deadline: Time,
     state: CommitState,
+    /// As whom it was sent first.
+    sent_as: Option<(MemberId, Generation)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +65,7 @@ impl Commits {
         self.next_number += 1;
         let number = CommitNumber(self.next_number);
         let state = CommitState::Waiting { not_before: Time::ZERO };
-        self.queue.push_back(Commit { number, id, waits, offsets, deadline, state });
+        self.queue.push_back(Commit { number, id, waits, offsets, deadline, state, sent_as: None });
     }
 }
 
@@ -190,6 +193,10 @@ impl Consumer {
         let is_automatic = commit.id.is_none();
         commit.state = match error {
             ErrorCode::None => CommitState::Done(Ok(())),
+            // The epoch has moved on since it was sent; what is about to be given back is committed with the next one.
+            ErrorCode::StaleMemberEpoch if is_automatic && commit.waits => {
+                CommitState::Waiting { not_before: retry_at }
+            }
             _ if is_retriable(error) && commit.waits => CommitState::Waiting { not_before: retry_at },
             _ => CommitState::Done(Err(error)),
         };
@@ -200,12 +207,17 @@ impl Consumer {
             ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::RequestTimedOut => {
                 self.forget_coordinator(None, step);
             }
+            // A member of a consumer group learns from its heartbeats that it was thrown out.
+            _ if matches!(self.membership.protocol, Protocol::Consumer(_)) => {}
             ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration
                 if self.membership.identity() == Some(sent_as) =>
             {
                 self.reset_generation(error);
             }
             ErrorCode::RebalanceInProgress => self.want_rejoin(),
+            ErrorCode::FencedInstanceId if self.membership.identity() == Some(sent_as) => {
+                self.fail(error);
+            }
             _ => {}
         }
     }
@@ -222,8 +234,12 @@ impl Consumer {
     /// Why nothing can be committed now. Kafka: generationIfStable() is null.
     fn commit_refusal(&self) -> Option<ErrorCode> {
         match self.membership.stage {
-            Stage::Joining { .. } | Stage::Syncing => Some(ErrorCode::RebalanceInProgress),
-            Stage::Outside => Some(ErrorCode::UnknownMemberId),
+            // The round is over, and has given us our generation.
+            Stage::Syncing if self.is_round_waiting() => None,
+            Stage::Joining { .. } | Stage::Syncing if matches!(self.membership.protocol, Protocol::Classic(_)) => {
+                Some(ErrorCode::RebalanceInProgress)
+            }
+            Stage::Joining { .. } | Stage::Syncing | Stage::Outside => Some(ErrorCode::UnknownMemberId),
             Stage::Committing | Stage::Revoking | Stage::Stable { .. } => {
                 self.membership.identity().is_none().then_some(ErrorCode::UnknownMemberId)
             }
@@ -231,19 +247,29 @@ impl Consumer {
     }
 
     fn send_commit(&mut self, index: usize, step: &mut Step) -> CommitState {
-        let membership = self.membership.identity().expect("checked by the caller");
+        let now_as = self.membership.identity().expect("checked by the caller");
         let not_before = step.time();
         let Some(to) = self.coordinator(step.time()) else {
             return CommitState::Waiting { not_before };
         };
+        // An epoch of a consumer group goes on while partitions are kept; a generation does not. A mutant signs anew each time.
+        let is_round = matches!(self.membership.protocol, Protocol::Classic(_));
+        let keeps = is_round && self.guards.stand(Guard::CommitGeneration);
+        let commit = &mut self.commits.queue[index];
+        let membership = commit.sent_as.filter(|_| keeps).unwrap_or(now_as);
+        commit.sent_as = Some(membership);
         let commit = &self.commits.queue[index];
         for committed in &commit.offsets {
             let offset = committed.offset.unwrap_or_default();
             step.note(Note::CommitSent { group: self.group, partition: committed.partition, offset });
         }
         let offsets = commit.offsets.clone();
-        let request =
-            Request::OffsetCommit(OffsetCommitRequest { group: self.group, membership: Some(membership), offsets });
+        let request = Request::OffsetCommit(OffsetCommitRequest {
+            group: self.group,
+            membership: Some(membership),
+            instance: self.settings.group_instance_id,
+            offsets,
+        });
         let purpose = Purpose::Commit { number: commit.number, membership };
         self.requests.send(to, purpose, request, self.settings.request_timeout, step);
         CommitState::InFlight

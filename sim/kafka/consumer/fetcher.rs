@@ -131,7 +131,21 @@ impl AbortedFilter {
 impl Consumer {
     /// No round comes before the records.
     pub(super) fn may_hand_out(&self) -> bool {
-        self.membership.stage == (Stage::Stable { rejoin: false })
+        match (&self.membership.protocol, self.membership.stage) {
+            // What a member keeps is read all the while; a poll joins, and takes what a round has given, before records.
+            (Protocol::Classic(_), stage) if self.is_cooperative() => match stage {
+                Stage::Stable { rejoin } => !rejoin,
+                Stage::Joining { in_flight } => in_flight,
+                Stage::Syncing => !self.is_round_waiting(),
+                Stage::Committing => true,
+                Stage::Outside | Stage::Revoking => false,
+            },
+            (Protocol::Classic(_), stage) => stage == (Stage::Stable { rejoin: false }),
+            (Protocol::Consumer(_), Stage::Stable { .. }) => self.is_settled(),
+            // What is to be given back is not kept any more; the rest goes on.
+            (Protocol::Consumer(_), Stage::Committing) => true,
+            (Protocol::Consumer(_), Stage::Outside | Stage::Joining { .. } | Stage::Syncing | Stage::Revoking) => false,
+        }
     }
 
     /// Closes the poll with kept records, when there are any, and sends the next fetches.
@@ -164,7 +178,7 @@ impl Consumer {
         let mut retry = Time::NEVER;
         let mut fetches: Vec<(NodeId, Vec<FetchPartition>)> = Vec::new();
         for (partition, position) in &self.positions {
-            if position.standing != Standing::Valid {
+            if position.standing != Standing::Valid || self.membership.leaving.contains(partition) {
                 continue;
             }
             if now < position.not_before {
@@ -201,8 +215,21 @@ impl Consumer {
         }
     }
 
+    /// What G21 does: positions go behind what was fetched, and nobody gets it.
+    pub(super) fn skip_kept(&mut self) {
+        for kept in std::mem::take(&mut self.buffers.kept) {
+            let end = kept.batches.last().map(RecordBatch::end_offset);
+            let Some((end, position)) = end.zip(self.positions.get_mut(&kept.partition)) else { continue };
+            position.offset = position.offset.max(end);
+        }
+        self.buffers.clear();
+    }
+
     fn keep_fetched(&mut self, from: NodeId, fetched: FetchedPartition, step: &mut Step) {
         let partition = fetched.partition;
+        if self.membership.leaving.contains(&partition) {
+            return;
+        }
         let Some(position) = self.positions.get_mut(&partition) else { return };
         let is_expected = position.standing == Standing::Valid && position.offset == fetched.fetch_offset;
         match fetched.error {

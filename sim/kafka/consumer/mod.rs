@@ -1,21 +1,22 @@
-//! The consumer of a classic group with eager rebalancing: it joins, reads, hands out and commits.
+//! The consumer of a group: it joins, reads, hands out and commits.
 //!
 //! The one idea: everything that a Java consumer does inside `poll()` happens here only while a poll is **open**
 //! ([`Consumer::poll`] until records are handed out): rebalances, positions, automatic commits, new fetches. Between
 //! polls only the heartbeat goes on, and an answer that was already asked for is kept. So a slow application pays here
 //! what it pays in Kafka, and a poll that finds kept records hands them out in the same step.
 //!
-//! Not here: cooperative rebalancing, static membership, follower reads (KIP-392), transactions, pause and resume. The
+//! Not here: follower reads (KIP-392), pause and resume. The
 //! Java consumer asks for its coordinator on the connection it fetches on; here the coordinator's channel is used, so
 //! that the question does not wait behind a parked fetch.
 //!
 //! Source: ClassicKafkaConsumer, ConsumerCoordinator, AbstractCoordinator, AbstractFetch, FetchCollector; KIP-62, KIP-320.
 
-mod assignor;
+mod classic;
 mod commits;
 mod fetcher;
 mod membership;
 mod positions;
+mod reconciliation;
 mod requests;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ use crate::types::*;
 
 use commits::Commits;
 use fetcher::Buffers;
-use membership::{Membership, Stage};
+use membership::{Membership, Protocol, Stage};
 use positions::{Position, Standing};
 use requests::{InFlight, Purpose, Requests};
 
@@ -45,9 +46,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum ConsumerEvent {
     /// poll() returns. Never empty, at most `max.poll.records`, positions already advanced.
     Records(Vec<ConsumerRecord>),
-    /// A round begins: commit what is done, then call [`Consumer::finish_revocation`].
+    /// These have to be given back: commit what is done, then call [`Consumer::finish_revocation`].
     Revoking(Vec<TopicPartition>),
-    /// The round is over. All partitions of the member, perhaps none.
+    /// The member owns these beside what it kept; after an eager round that is all it has, perhaps none.
     Assigned(Vec<TopicPartition>),
     /// The membership is over and the partitions may be somebody else's already: nothing can be committed.
     Lost(Vec<TopicPartition>),
@@ -122,7 +123,6 @@ impl Consumer {
         let metadata =
             ClientMetadata::new(bootstrap, topics.clone(), settings.metadata_max_age, settings.retry_backoff);
         Consumer {
-            settings,
             group,
             topics,
             channel,
@@ -130,7 +130,7 @@ impl Consumer {
             guards,
             metadata,
             requests: Requests::new(),
-            membership: Membership::new(),
+            membership: Membership::new(settings.group_protocol),
             commits: Commits::new(),
             positions: BTreeMap::new(),
             unsettled: 0,
@@ -140,6 +140,7 @@ impl Consumer {
             is_polling: false,
             closing: Closing::No,
             wake: (Time::NEVER, ""),
+            settings,
         }
     }
 
@@ -174,8 +175,13 @@ impl Consumer {
     /// The answer to [`ConsumerEvent::Revoking`], after the application's commits.
     pub fn finish_revocation(&mut self, step: &mut Step) {
         if self.membership.stage == Stage::Revoking {
-            self.give_back_partitions(step);
-            self.membership.stage = Stage::Joining { in_flight: false };
+            let leaving = std::mem::take(&mut self.membership.leaving);
+            self.give_back(leaving, step);
+            match self.membership.protocol {
+                Protocol::Classic(_) if self.is_cooperative() => self.complete_round(true, step),
+                Protocol::Classic(_) => self.membership.stage = Stage::Joining { in_flight: false },
+                Protocol::Consumer(_) => self.finish_giving_back(step),
+            }
         }
         self.membership.poll_deadline = Time::NEVER;
         self.advance(step);
@@ -242,6 +248,11 @@ impl Consumer {
         self.membership.identity()
     }
 
+    /// The partition is one of those that this member was given and has not given back.
+    pub fn owns(&self, partition: TopicPartition) -> bool {
+        self.positions.contains_key(&partition)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closing == Closing::Closed
     }
@@ -286,6 +297,10 @@ impl Consumer {
             Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
             Closing::Closed => return,
         }
+        if !self.guards.stand(Guard::AutoCommitInPoll) {
+            // A mutant commits by the clock, whatever the application has in hand.
+            self.commit_automatically_when_due(step);
+        }
         if self.is_polling && self.may_hand_out() {
             self.commit_automatically_when_due(step);
             self.settle_positions(step);
@@ -313,7 +328,7 @@ impl Consumer {
             && (self.commits.is_empty() || deadline <= step.time())
         {
             let is_leaving = self.leave_group(step);
-            self.give_back_partitions(step);
+            self.give_back(self.positions.keys().copied().collect(), step);
             self.closing = if is_leaving { Closing::Leaving { deadline } } else { Closing::Closed };
         }
         match self.closing {
@@ -341,7 +356,12 @@ impl Consumer {
             (Purpose::Heartbeat { member, generation }, Response::Heartbeat(error)) => {
                 self.handle_heartbeat((member, generation), error, step);
             }
-            (Purpose::LeaveGroup, Response::LeaveGroup(_)) => self.finish_leaving(),
+            (Purpose::LeaveGroup, Response::LeaveGroup(_) | Response::ConsumerGroupHeartbeat(_)) => {
+                self.finish_leaving()
+            }
+            (Purpose::ConsumerHeartbeat { epoch }, Response::ConsumerGroupHeartbeat(answer)) => {
+                self.handle_consumer_heartbeat(epoch, answer, step);
+            }
             (Purpose::OffsetFetch, Response::OffsetFetch { error, offsets }) => {
                 self.handle_offset_fetch(error, offsets, step);
             }
@@ -380,6 +400,7 @@ impl Consumer {
             Purpose::FindCoordinator => self.lose_find_coordinator(step),
             Purpose::JoinGroup | Purpose::SyncGroup { .. } => self.rejoin_at(retry),
             Purpose::Heartbeat { .. } => self.membership.heartbeat_in_flight = false,
+            Purpose::ConsumerHeartbeat { .. } => self.heartbeat_lost(retry),
             Purpose::LeaveGroup => self.finish_leaving(),
             Purpose::OffsetFetch => self.offset_fetch = OffsetFetchState::Idle { not_before: retry },
             Purpose::Commit { number, membership } => {
@@ -413,8 +434,10 @@ impl Consumer {
     }
 
     /// The partitions are not ours any more, in order.
-    fn give_back_partitions(&mut self, step: &mut Step) {
-        let partitions = self.drop_partitions();
+    fn give_back(&mut self, mut partitions: Vec<TopicPartition>, step: &mut Step) {
+        partitions.retain(|partition| self.positions.remove(partition).is_some());
+        partitions.iter().for_each(|partition| self.buffers.drop_partition(*partition));
+        self.count_unsettled();
         let (group, member) = (self.group, self.membership.held_by.unwrap_or_default());
         if partitions.is_empty() {
             return;
@@ -431,6 +454,7 @@ impl Consumer {
     fn drop_partitions(&mut self) -> Vec<TopicPartition> {
         let partitions: Vec<TopicPartition> = self.positions.keys().copied().collect();
         self.positions.clear();
+        self.membership.leaving.clear();
         self.unsettled = 0;
         self.buffers.clear();
         partitions

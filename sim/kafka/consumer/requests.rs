@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::kafka::client::exponential_backoff;
-use crate::types::request::Request;
+use crate::types::request::{MemberEpoch, Request};
 use crate::types::settings::ConsumerSettings;
 use crate::types::*;
 
@@ -38,6 +38,7 @@ pub(super) enum Purpose {
     SyncGroup { generation: Generation },
     Heartbeat { member: MemberId, generation: Generation },
     LeaveGroup,
+    ConsumerHeartbeat { epoch: MemberEpoch },
     OffsetFetch,
     Commit { number: CommitNumber, membership: (MemberId, Generation) },
     Fetch,

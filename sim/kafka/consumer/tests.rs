@@ -16,13 +16,31 @@ fn transcripts_of_the_consumer_hold() {
 #[test]
 fn a_group_recovers_from_any_history() {
     for seed in 0..60 {
-        let script = random_script(Seed(seed));
-        let output = goldenscript::generate(&mut Harness::new(), &script).expect("a script");
-        let last = output.rsplit("---").next().expect("a last block");
-        for partition in 0..3 {
-            let polled = last.matches(&format!("polled {partition} ")).count();
-            assert!(polled == 1, "seed {seed}: partition {partition} was polled {polled} times\n{output}");
-        }
+        recovers(seed, "");
+    }
+}
+
+#[test]
+fn a_cooperative_group_recovers_from_any_history() {
+    for seed in 0..60 {
+        recovers(seed, "cooperative\n");
+    }
+}
+
+#[test]
+fn a_consumer_group_recovers_from_any_history() {
+    for seed in 0..60 {
+        recovers(seed, "protocol consumer\n");
+    }
+}
+
+fn recovers(seed: u64, mode: &str) {
+    let script = format!("{mode}{}", random_script(Seed(seed)));
+    let output = goldenscript::generate(&mut Harness::new(), &script).expect("a script");
+    let last = output.rsplit("---").next().expect("a last block");
+    for partition in 0..3 {
+        let polled = last.matches(&format!("polled {partition} ")).count();
+        assert!(polled == 1, "seed {seed}: partition {partition} was polled {polled} times\n{output}");
     }
 }
 

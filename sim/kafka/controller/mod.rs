@@ -161,6 +161,7 @@ impl Controller {
             | Request::SyncGroup(_)
             | Request::Heartbeat { .. }
             | Request::LeaveGroup { .. }
+            | Request::ConsumerGroupHeartbeat(_)
             | Request::OffsetCommit(_)
             | Request::OffsetFetch { .. }
             | Request::Call(_)

@@ -210,6 +210,7 @@ impl Quorum {
             | Response::SyncGroup { .. }
             | Response::Heartbeat(_)
             | Response::LeaveGroup(_)
+            | Response::ConsumerGroupHeartbeat(_)
             | Response::OffsetCommit { .. }
             | Response::OffsetFetch { .. }
             | Response::BrokerRegistration { .. }

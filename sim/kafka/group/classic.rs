@@ -13,8 +13,8 @@ use crate::types::record::GroupMember;
 use crate::types::request::*;
 use crate::types::*;
 
+use super::group::Retention;
 use super::member::Member;
-use super::offsets::Offsets;
 use super::turn::{Then, Turn, Write, reply_join_error, reply_sync};
 
 /// How long a member may be parked in its first join. Kafka: CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS.
@@ -23,7 +23,6 @@ const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub(super) struct ClassicGroup {
     pub id: GroupId,
-    pub offsets: Offsets,
     state: State,
     generation: Generation,
     leader: Option<MemberId>,
@@ -35,8 +34,6 @@ pub(super) struct ClassicGroup {
     sync_deadline: Time,
     /// Wall clock of the last change of state that is in the log. Offset retention counts from it.
     since: Time,
-    /// An operator wants the offsets gone; waits while a round is on.
-    expiration_wanted: bool,
     /// No timer of the group is due before this instant.
     wake: (Time, TimerName),
 }
@@ -75,7 +72,6 @@ impl ClassicGroup {
     pub fn new(id: GroupId) -> ClassicGroup {
         ClassicGroup {
             id,
-            offsets: Offsets::default(),
             state: State::Empty,
             generation: Generation(0),
             leader: None,
@@ -84,7 +80,6 @@ impl ClassicGroup {
             pending_sync: BTreeSet::new(),
             sync_deadline: Time::NEVER,
             since: Time::ZERO,
-            expiration_wanted: false,
             wake: (Time::NEVER, ""),
         }
     }
@@ -107,7 +102,8 @@ impl ClassicGroup {
                 let kept = Member {
                     session_timeout: member.session_timeout,
                     rebalance_timeout: member.rebalance_timeout,
-                    topics: member.topics.clone(),
+                    instance: member.instance,
+                    subscription: Subscription { topics: member.topics.clone(), ..Subscription::default() },
                     assignment: member.assignment.clone(),
                     session_deadline: Time::NEVER,
                     awaiting_join: None,
@@ -135,14 +131,73 @@ impl ClassicGroup {
         reply_join_error(from, ErrorCode::MemberIdRequired, member, turn);
     }
 
+    /// A static member needs no second request to get its id. Whoever had its name before has it no more: that may come back
+    /// with everything as it was, without a round. KIP-345; Kafka: updateStaticMemberThenRebalanceOrCompleteJoin.
+    pub fn join_static(
+        &mut self,
+        from: ReplyTo,
+        member: MemberId,
+        instance: InstanceId,
+        request: JoinGroupRequest,
+        turn: &mut Turn,
+    ) {
+        let Some(holder) = self.holder_of(instance) else {
+            return self.add_member(from, member, request, turn);
+        };
+        let mut known = self.members.remove(&holder).expect("found just now");
+        if let Some(older) = known.awaiting_join.take() {
+            reply_join_error(older, ErrorCode::FencedInstanceId, holder, turn);
+        }
+        if let Some(older) = known.awaiting_sync.take() {
+            reply_sync(older, ErrorCode::FencedInstanceId, Vec::new(), turn);
+        }
+        let is_unchanged = known.subscription.topics == request.subscription.topics;
+        known.rejoin(from, request, turn);
+        self.members.insert(member, known);
+        if self.leader == Some(holder) {
+            self.leader = Some(member);
+        }
+        if self.pending_sync.remove(&holder) {
+            self.pending_sync.insert(member);
+        }
+        self.renew_session(member, turn.step.time());
+        match self.state {
+            State::Stable if is_unchanged => {
+                self.members.get_mut(&member).expect("put there just now").awaiting_join = None;
+                let records = vec![self.metadata_record(self.recorded_members())];
+                let then = Then::Replaced { from, member };
+                turn.writes.push(Write { group: self.id, records, transaction: None, then });
+            }
+            State::Stable | State::CompletingRebalance => self.prepare_rebalance(turn),
+            State::PreparingRebalance { .. } => self.maybe_complete_join(turn),
+            State::Empty | State::Dead => unreachable!("a member of a group without members"),
+        }
+    }
+
+    /// The new id of a static member is in the log: it is told the generation that it is in.
+    pub fn finish_replacement(&mut self, from: ReplyTo, member: MemberId, error: ErrorCode, turn: &mut Turn) {
+        if error != ErrorCode::None || !self.members.contains_key(&member) {
+            let error = if error == ErrorCode::None { ErrorCode::UnknownMemberId } else { error };
+            return reply_join_error(from, error, member, turn);
+        }
+        let generation = self.generation;
+        let leader = self.leader.unwrap_or_default();
+        // Nobody has to assign: what was assigned stands. KIP-814.
+        let response = JoinGroupResponse { error, generation, member, leader, members: Vec::new() };
+        turn.step.reply(from, Response::JoinGroup(response));
+    }
+
     pub fn join(&mut self, from: ReplyTo, member: MemberId, request: JoinGroupRequest, turn: &mut Turn) {
+        if request.instance.is_some_and(|instance| self.holder_of(instance).is_some_and(|holder| holder != member)) {
+            return reply_join_error(from, ErrorCode::FencedInstanceId, member, turn);
+        }
         if self.pending_members.remove(&member).is_some() {
             return self.add_member(from, member, request, turn);
         }
         let Some(known) = self.members.get_mut(&member) else {
             return reply_join_error(from, ErrorCode::UnknownMemberId, member, turn);
         };
-        let is_unchanged = known.topics == request.topics;
+        let is_unchanged = known.subscription == request.subscription;
         match self.state {
             State::PreparingRebalance { .. } => {
                 known.rejoin(from, request, turn);
@@ -161,7 +216,7 @@ impl ClassicGroup {
     }
 
     pub fn sync(&mut self, from: ReplyTo, request: SyncGroupRequest, turn: &mut Turn) {
-        let error = self.validate_membership(request.member, request.generation);
+        let error = self.validate_membership(request.member, request.generation, request.instance);
         if error != ErrorCode::None {
             return reply_sync(from, error, Vec::new(), turn);
         }
@@ -216,8 +271,14 @@ impl ClassicGroup {
         self.answer_parked_syncs(ErrorCode::None, turn);
     }
 
-    pub fn heartbeat(&mut self, member: MemberId, generation: Generation, turn: &mut Turn) -> ErrorCode {
-        let error = self.validate_membership(member, generation);
+    pub fn heartbeat(
+        &mut self,
+        member: MemberId,
+        generation: Generation,
+        instance: Option<InstanceId>,
+        turn: &mut Turn,
+    ) -> ErrorCode {
+        let error = self.validate_membership(member, generation, instance);
         if error != ErrorCode::None {
             return error;
         }
@@ -242,11 +303,15 @@ impl ClassicGroup {
     }
 
     /// Whether a commit with this membership is taken. Kafka: ClassicGroup.validateOffsetCommit.
-    pub fn validate_commit(&self, membership: Option<(MemberId, Generation)>) -> ErrorCode {
+    pub fn validate_commit(
+        &self,
+        membership: Option<(MemberId, Generation)>,
+        instance: Option<InstanceId>,
+    ) -> ErrorCode {
         let Some((member, generation)) = membership else {
             return if self.state == State::Empty { ErrorCode::None } else { ErrorCode::UnknownMemberId };
         };
-        let error = self.validate_membership(member, generation);
+        let error = self.validate_membership(member, generation, instance);
         if error == ErrorCode::None && self.state == State::CompletingRebalance {
             return ErrorCode::RebalanceInProgress;
         }
@@ -256,7 +321,7 @@ impl ClassicGroup {
     /// The same for offsets that are part of a transaction: without a membership anybody may, and a round that is ending
     /// does not matter. KIP-447; Kafka: ClassicGroup.validateOffsetCommit with isTransactional.
     pub fn validate_transactional_commit(&self, membership: Option<(MemberId, Generation)>) -> ErrorCode {
-        membership.map_or(ErrorCode::None, |(member, generation)| self.validate_membership(member, generation))
+        membership.map_or(ErrorCode::None, |(member, generation)| self.validate_membership(member, generation, None))
     }
 
     /// A commit shows life while the group is stable or collects its members.
@@ -317,49 +382,27 @@ impl ClassicGroup {
         }
     }
 
-    pub fn want_expiration(&mut self) {
-        self.expiration_wanted = true;
+    pub fn is_empty(&self) -> bool {
+        self.state == State::Empty && self.pending_members.is_empty()
     }
 
-    /// A round is over that an operator's wish had to wait for.
-    pub fn expire_wanted_offsets(&mut self, turn: &mut Turn) {
-        if self.expiration_wanted {
-            self.expire_offsets(turn);
-        }
-    }
-
-    /// Appends tombstones for what may be forgotten now. Never while a round is on. KIP-211, KAFKA-13636.
-    pub fn expire_offsets(&mut self, turn: &mut Turn) {
-        let now = turn.step.now.wall_clock;
-        let retention = turn.settings.offsets_retention;
-        let limit = Time(now.0.saturating_sub(retention.0));
-        let is_old = retention.0 <= now.0;
-        let partitions: Vec<TopicPartition> = match self.state {
-            State::PreparingRebalance { .. } | State::CompletingRebalance | State::Dead => return,
-            State::Empty | State::Stable if std::mem::take(&mut self.expiration_wanted) => self.offsets.partitions(),
+    /// Which offsets of the group may be forgotten. Kafka: ClassicGroup.offsetExpirationCondition.
+    pub fn retention(&self) -> Retention {
+        match self.state {
+            State::PreparingRebalance { .. } | State::CompletingRebalance | State::Dead => Retention::Nothing,
             // Committed without a group round: each offset ages by itself.
-            State::Empty if self.generation == Generation(0) && is_old => self.offsets.committed_until(limit).collect(),
-            State::Empty if is_old && self.since <= limit => self.offsets.partitions(),
-            State::Stable if is_old => {
-                let is_read = |partition: &TopicPartition| {
-                    self.members.values().any(|member| member.topics.contains(&partition.topic))
-                };
-                self.offsets.committed_until(limit).filter(|partition| !is_read(partition)).collect()
+            State::Empty if self.generation == Generation(0) => Retention::Unread(BTreeSet::new()),
+            State::Empty => Retention::Since(self.since),
+            State::Stable => {
+                let topics = self.members.values().flat_map(|member| member.subscription.topics.iter().copied());
+                Retention::Unread(topics.collect())
             }
-            State::Empty | State::Stable => return,
-        };
-        if partitions.is_empty() {
-            return;
         }
-        let group = self.id;
-        let records =
-            partitions.iter().map(|partition| Group::OffsetExpired { group, partition: *partition }).collect();
-        turn.writes.push(Write { group, records, transaction: None, then: Then::Expired { partitions } });
     }
 
-    /// True when nothing is left to remember; the group is then dead.
+    /// No member, and nothing else to remember: the group is dead then.
     pub fn die_if_unused(&mut self, turn: &mut Turn) -> bool {
-        let is_unused = self.state == State::Empty && self.offsets.is_empty() && self.pending_members.is_empty();
+        let is_unused = self.is_empty();
         if is_unused {
             self.enter(State::Dead, turn);
         }
@@ -387,7 +430,8 @@ impl ClassicGroup {
         let joined = Member {
             session_timeout: request.session_timeout,
             rebalance_timeout: request.rebalance_timeout,
-            topics: request.topics,
+            instance: request.instance,
+            subscription: request.subscription,
             assignment: Vec::new(),
             session_deadline: now + NEW_MEMBER_JOIN_TIMEOUT,
             awaiting_join: Some(from),
@@ -454,10 +498,17 @@ impl ClassicGroup {
     /// Everybody is here or too late: a new generation begins.
     fn complete_join(&mut self, turn: &mut Turn) {
         let now = turn.step.time();
-        self.members.retain(|_, member| member.awaiting_join.is_some());
+        let is_here = |member: &Member| member.awaiting_join.is_some();
+        // A static member may be away for as long as its session lasts.
+        self.members.retain(|_, member| is_here(member) || member.instance.is_some());
+        if !self.members.is_empty() && !self.members.values().any(is_here) {
+            let deadline = now + self.max_rebalance_timeout();
+            self.state = State::PreparingRebalance { deadline, initial: None };
+            return self.arm(deadline, "rebalance timeout");
+        }
         self.generation = Generation(self.generation.0 + 1);
-        if self.leader.is_none_or(|leader| !self.members.contains_key(&leader)) {
-            self.leader = self.members.keys().next().copied();
+        if self.leader.is_none_or(|leader| !self.members.get(&leader).is_some_and(is_here)) {
+            self.leader = self.members.iter().find(|(_, member)| is_here(member)).map(|(id, _)| *id);
         }
         if self.members.is_empty() {
             self.since = turn.step.now.wall_clock;
@@ -477,9 +528,9 @@ impl ClassicGroup {
         let ids: Vec<MemberId> = self.members.keys().copied().collect();
         for id in ids {
             let member = self.members.get_mut(&id).expect("listed just now");
-            let from = member.awaiting_join.take().expect("only joined members are left");
             member.is_new = false;
             member.assignment.clear();
+            let Some(from) = member.awaiting_join.take() else { continue };
             self.renew_session(id, now);
             self.reply_current_generation(from, id, turn);
         }
@@ -487,26 +538,33 @@ impl ClassicGroup {
 
     fn write_assignment(&mut self, assignments: Vec<(MemberId, Vec<TopicPartition>)>, turn: &mut Turn) {
         self.since = turn.step.now.wall_clock;
-        let assignment_of = |id: MemberId| {
-            assignments
-                .iter()
-                .find(|(member, _)| *member == id)
-                .map_or(Vec::new(), |(_, partitions)| partitions.clone())
-        };
-        let members = self
-            .members
+        let mut members = self.recorded_members();
+        for member in &mut members {
+            let given = assignments.iter().find(|(id, _)| *id == member.member);
+            member.assignment = given.map_or(Vec::new(), |(_, partitions)| partitions.clone());
+        }
+        let records = vec![self.metadata_record(members)];
+        let then = Then::Assigned { generation: self.generation, assignments };
+        turn.writes.push(Write { group: self.id, records, transaction: None, then });
+    }
+
+    fn holder_of(&self, instance: InstanceId) -> Option<MemberId> {
+        self.members.iter().find(|(_, member)| member.instance == Some(instance)).map(|(id, _)| *id)
+    }
+
+    /// The members with what they have.
+    fn recorded_members(&self) -> Vec<GroupMember> {
+        self.members
             .iter()
             .map(|(id, member)| GroupMember {
                 member: *id,
                 session_timeout: member.session_timeout,
                 rebalance_timeout: member.rebalance_timeout,
-                topics: member.topics.clone(),
-                assignment: assignment_of(*id),
+                instance: member.instance,
+                topics: member.subscription.topics.clone(),
+                assignment: member.assignment.clone(),
             })
-            .collect();
-        let records = vec![self.metadata_record(members)];
-        let then = Then::Assigned { generation: self.generation, assignments };
-        turn.writes.push(Write { group: self.id, records, transaction: None, then });
+            .collect()
     }
 
     fn remove_members(&mut self, gone: &[MemberId], turn: &mut Turn) {
@@ -546,7 +604,7 @@ impl ClassicGroup {
     fn reply_current_generation(&self, from: ReplyTo, member: MemberId, turn: &mut Turn) {
         let leader = self.leader.expect("a generation has a leader");
         let members = if leader == member {
-            self.members.iter().map(|(id, member)| (*id, member.topics.clone())).collect()
+            self.members.iter().map(|(id, member)| (*id, member.subscription.clone())).collect()
         } else {
             Vec::new()
         };
@@ -555,8 +613,12 @@ impl ClassicGroup {
         turn.step.reply(from, Response::JoinGroup(response));
     }
 
-    fn validate_membership(&self, member: MemberId, generation: Generation) -> ErrorCode {
-        if !self.members.contains_key(&member) {
+    fn validate_membership(&self, member: MemberId, generation: Generation, instance: Option<InstanceId>) -> ErrorCode {
+        if let Some(instance) = instance
+            && self.holder_of(instance).is_some_and(|holder| holder != member)
+        {
+            ErrorCode::FencedInstanceId
+        } else if !self.members.contains_key(&member) {
             ErrorCode::UnknownMemberId
         } else if self.generation != generation {
             ErrorCode::IllegalGeneration

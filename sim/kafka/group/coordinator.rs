@@ -18,6 +18,8 @@ use crate::types::*;
 
 use super::super::shards::{Shards, coordinator_error};
 use super::classic::ClassicGroup;
+use super::consumer::reply_error;
+use super::group::{ManagedGroup, Members};
 use super::transactions::answer_staged;
 use super::turn::{Then, Transaction, Turn, Write, reply_join_error};
 
@@ -50,21 +52,25 @@ pub struct AppendToken(pub u64);
 pub struct Coordinator {
     pub(super) config: CoordinatorConfig,
     pub(super) shards: Shards,
-    pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
+    pub(super) groups: BTreeMap<GroupId, ManagedGroup>,
+    /// Partitions of every topic, as far as this broker has heard.
+    pub(super) topics: BTreeMap<TopicId, u16>,
     /// Appends that are not replicated yet.
-    pending: BTreeMap<AppendToken, Pending>,
+    pub(super) pending: BTreeMap<AppendToken, Pending>,
     next_token: u64,
     members_named: u64,
-    next_expiration_check: Time,
+    pub(super) next_expiration_check: Time,
     /// No timer is due before this instant.
     wake: (Time, TimerName),
     pub(super) writes: Vec<Write>,
 }
 
 #[derive(Clone, Debug)]
-struct Pending {
-    group: GroupId,
-    then: Then,
+pub(super) struct Pending {
+    pub group: GroupId,
+    pub then: Then,
+    /// Heartbeats that changed nothing: what they are told must be replicated first. With what they are told.
+    pub followers: Vec<(ReplyTo, ConsumerGroupHeartbeatResponse)>,
 }
 
 impl Coordinator {
@@ -73,6 +79,7 @@ impl Coordinator {
             shards: Shards::new(config.partitions),
             config,
             groups: BTreeMap::new(),
+            topics: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_token: 0,
             members_named: 0,
@@ -82,44 +89,13 @@ impl Coordinator {
         }
     }
 
-    /// Replays the log of a partition up to its end. Answers begin when the reading would be done.
-    pub fn become_leader(
-        &mut self,
-        partition: TopicPartition,
-        leader_epoch: LeaderEpoch,
-        batches: &[RecordBatch],
-        step: &mut Step,
-    ) {
-        assert!(partition.topic == self.config.offsets_topic, "coordinator of a partition of another topic");
-        self.unload(partition.partition, step);
-        let mut count = 0;
-        for batch in batches {
-            match &*batch.records {
-                Records::Groups(records) => {
-                    count += records.len() as u64;
-                    let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
-                    records.iter().for_each(|record| self.replay(record, transaction));
-                }
-                Records::Marker(marker) => self.replay_marker(partition.partition, batch, marker.outcome),
-                Records::Messages(_) | Records::Metadata(_) | Records::Transactions(_) => {}
-            }
-        }
-        let ready = self.shards.begin(partition.partition, leader_epoch, count, step.time());
-        self.arm(ready, "coordinator load");
-        if self.next_expiration_check == Time::NEVER {
-            self.next_expiration_check = step.time() + self.config.settings.offsets_retention_check_interval;
-        }
-        self.arm(self.next_expiration_check, "offset expiration check");
+    /// What the broker has read in the metadata log. Consumer groups notice it at the next heartbeat.
+    pub fn follow_topics(&mut self, topics: BTreeMap<TopicId, u16>) {
+        self.topics = topics;
     }
 
-    /// The broker does not lead the partition any more: everything of it is forgotten and whoever waits is told.
-    pub fn resign(&mut self, partition: TopicPartition, step: &mut Step) {
-        if self.config.guards.stand(Guard::CoordinatorUnload) {
-            self.unload(partition.partition, step);
-        }
-    }
-
-    /// Replies by `step`, now or later. JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit, OffsetFetch.
+    /// Replies by `step`, now or later. JoinGroup, SyncGroup, Heartbeat, LeaveGroup, ConsumerGroupHeartbeat, OffsetCommit,
+    /// OffsetFetch.
     #[must_use = "the broker appends them"]
     pub fn handle_request(&mut self, from: ReplyTo, request: Request, step: &mut Step) -> Vec<CoordinatorAppend> {
         let group = group_of(&request);
@@ -136,19 +112,20 @@ impl Coordinator {
         };
         match request {
             Request::JoinGroup(join) => self.handle_join(from, join, leader_epoch, step),
-            Request::SyncGroup(sync) => match self.turn(group, step) {
+            Request::ConsumerGroupHeartbeat(heartbeat) => self.handle_consumer_heartbeat(from, heartbeat, step),
+            Request::SyncGroup(sync) => match self.classic(group, step) {
                 Some((group, mut turn)) => group.sync(from, sync, &mut turn),
                 None => step.reply(from, unknown_member_sync()),
             },
-            Request::Heartbeat { generation, member, .. } => {
-                let error = match self.turn(group, step) {
-                    Some((group, mut turn)) => group.heartbeat(member, generation, &mut turn),
+            Request::Heartbeat { generation, member, instance, .. } => {
+                let error = match self.classic(group, step) {
+                    Some((group, mut turn)) => group.heartbeat(member, generation, instance, &mut turn),
                     None => ErrorCode::UnknownMemberId,
                 };
                 step.reply(from, Response::Heartbeat(error));
             }
             Request::LeaveGroup { member, .. } => {
-                let error = match self.turn(group, step) {
+                let error = match self.classic(group, step) {
                     Some((group, mut turn)) => group.leave(member, &mut turn),
                     None => ErrorCode::UnknownMemberId,
                 };
@@ -167,7 +144,7 @@ impl Coordinator {
             }
             other => panic!("{:?} is not a request for a group coordinator", other.kind()),
         }
-        self.finish_turn(group)
+        self.finish_turn(group, step)
     }
 
     /// The append is replicated, or failed. What waited for it is answered.
@@ -178,9 +155,10 @@ impl Coordinator {
         result: Result<Offset, ErrorCode>,
         step: &mut Step,
     ) -> Vec<CoordinatorAppend> {
-        let Some(Pending { group: id, then }) = self.pending.remove(&token) else {
+        let Some(Pending { group: id, then, followers }) = self.pending.remove(&token) else {
             return Vec::new();
         };
+        let refused = result.err().unwrap_or(ErrorCode::None);
         let error = result.err().map_or(ErrorCode::None, coordinator_error);
         let is_busy = matches!(then, Then::Expired { .. }) && self.is_writing(id);
         let Some((group, mut turn)) = self.turn(id, step) else {
@@ -188,9 +166,24 @@ impl Coordinator {
         };
         match then {
             Then::Assigned { generation, assignments } => {
-                group.finish_assignment(generation, assignments, error, &mut turn);
+                if let Some(classic) = group.classic() {
+                    classic.finish_assignment(generation, assignments, error, &mut turn);
+                }
                 group.expire_wanted_offsets(&mut turn);
             }
+            Then::Changed { before, answer } => {
+                if let Members::Consumer(consumer) = &mut group.members {
+                    consumer.finish_change(before, refused, &mut turn);
+                }
+                if let Some((from, answer)) = answer {
+                    answer_heartbeat(from, answer, error, turn.step);
+                }
+                group.expire_wanted_offsets(&mut turn);
+            }
+            Then::Replaced { from, member } => match group.classic() {
+                Some(classic) => classic.finish_replacement(from, member, error, &mut turn),
+                None => reply_join_error(from, ErrorCode::UnknownMemberId, member, &mut turn),
+            },
             Then::Emptied => group.expire_wanted_offsets(&mut turn),
             Then::Committed { from, by, member, offsets, at } => {
                 if error == ErrorCode::None {
@@ -216,7 +209,10 @@ impl Coordinator {
             Then::Expired { .. } => {}
             Then::Staged { from, member } => answer_staged(from, id, member, error, turn.step),
         }
-        self.finish_turn(id)
+        for (from, answer) in followers {
+            answer_heartbeat(from, answer, error, step);
+        }
+        self.finish_turn(id, step)
     }
 
     /// ExpireOffsets waits while a round is on. Everything else is not for a coordinator.
@@ -228,13 +224,13 @@ impl Coordinator {
                     group.want_expiration();
                     group.expire_offsets(&mut turn);
                 }
-                self.finish_turn(id)
+                self.finish_turn(id, step)
             }
             Command::Rebalance(id) => {
                 if let Some((group, mut turn)) = self.turn(id, step) {
                     group.rebalance(&mut turn);
                 }
-                self.finish_turn(id)
+                self.finish_turn(id, step)
             }
             Command::ShutDown
             | Command::HoldMetadata(_)
@@ -271,7 +267,7 @@ impl Coordinator {
                     self.groups.remove(&id);
                 }
             }
-            appends.append(&mut self.finish_turn(id));
+            appends.append(&mut self.finish_turn(id, step));
         }
         self.recompute_wake();
         appends
@@ -282,7 +278,7 @@ impl Coordinator {
     }
 
     pub fn check_invariants(&self) {
-        self.groups.values().for_each(ClassicGroup::check_invariants);
+        self.groups.values().for_each(ManagedGroup::check_invariants);
     }
 
     fn handle_join(&mut self, from: ReplyTo, join: JoinGroupRequest, leader_epoch: LeaderEpoch, step: &mut Step) {
@@ -291,18 +287,47 @@ impl Coordinator {
         let is_allowed = allowed.contains(&join.session_timeout);
         let id = join.group;
         if join.member.is_none() && is_allowed {
-            self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
         }
         let fresh = join.member.is_none().then(|| self.name_member(id, leader_epoch));
-        let mut turn = Turn { step, writes: &mut self.writes, settings: &self.config.settings };
+        let mut turn = Turn {
+            step,
+            writes: &mut self.writes,
+            settings: &self.config.settings,
+            topics: &self.topics,
+            guards: self.config.guards,
+        };
         let member = join.member.or(fresh).expect("named just now");
         if !is_allowed {
             return reply_join_error(from, ErrorCode::InvalidSessionTimeout, member, &mut turn);
         }
-        match self.groups.get_mut(&id) {
+        let group = match self.groups.get_mut(&id).map(ManagedGroup::classic) {
+            Some(None) => return reply_join_error(from, ErrorCode::InconsistentGroupProtocol, member, &mut turn),
+            Some(group) => group,
+            None => None,
+        };
+        match group {
+            Some(group) if fresh.is_some() && join.instance.is_some() => {
+                let instance = join.instance.expect("seen just now");
+                group.join_static(from, member, instance, join, &mut turn);
+            }
             Some(group) if fresh.is_some() => group.give_member_id(from, member, join.session_timeout, &mut turn),
             Some(group) => group.join(from, member, join, &mut turn),
             None => reply_join_error(from, ErrorCode::UnknownMemberId, member, &mut turn),
+        }
+    }
+
+    fn handle_consumer_heartbeat(&mut self, from: ReplyTo, request: ConsumerGroupHeartbeatRequest, step: &mut Step) {
+        let (id, member) = (request.group, request.member);
+        if request.epoch == MemberEpoch::Joining {
+            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+        }
+        let Some((group, mut turn)) = self.turn(id, step) else {
+            return reply_error(from, ErrorCode::UnknownMemberId, member, step);
+        };
+        match group.consumer() {
+            Some(consumer) => consumer.heartbeat(from, request, &mut turn),
+            None => reply_error(from, ErrorCode::InconsistentGroupProtocol, member, turn.step),
         }
     }
 
@@ -315,14 +340,14 @@ impl Coordinator {
             }
             // A mutant forgets who may commit.
             Some(_) | None if !self.config.guards.stand(Guard::GenerationFencing) => ErrorCode::None,
-            Some(group) => group.validate_commit(commit.membership),
+            Some(group) => group.validate_commit(&commit),
             None if commit.membership.is_none() => ErrorCode::None,
             None => ErrorCode::IllegalGeneration,
         };
         if error != ErrorCode::None {
             return answer_commit(from, id, from.peer, member, &commit.offsets, error, step);
         }
-        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
         if let Some(member) = member {
             group.renew_by_commit(member, step.time());
         }
@@ -347,24 +372,6 @@ impl Coordinator {
         }
     }
 
-    /// The log is not read yet, so nothing is known; a heartbeat is answered blindly, as Kafka does.
-    fn answer_while_loading(&self, from: ReplyTo, request: &Request, step: &mut Step) {
-        match request {
-            Request::Heartbeat { .. } => step.reply(from, Response::Heartbeat(ErrorCode::None)),
-            // A mutant takes "not read yet" for "nothing committed".
-            Request::OffsetFetch { partitions, .. } if !self.config.guards.stand(Guard::CoordinatorLoading) => {
-                let nothing = |partition: &TopicPartition| CommittedOffset {
-                    partition: *partition,
-                    offset: None,
-                    leader_epoch: None,
-                };
-                let offsets = partitions.iter().map(nothing).collect();
-                step.reply(from, Response::OffsetFetch { error: ErrorCode::None, offsets });
-            }
-            _ => refuse(from, request, ErrorCode::CoordinatorLoadInProgress, step),
-        }
-    }
-
     fn committed(&self, group: GroupId, partitions: &[TopicPartition]) -> Vec<CommittedOffset> {
         let nothing = |partition| CommittedOffset { partition, offset: None, leader_epoch: None };
         let group = self.groups.get(&group);
@@ -372,69 +379,6 @@ impl Coordinator {
             .iter()
             .map(|partition| group.map_or(nothing(*partition), |group| group.offsets.answer(*partition)))
             .collect()
-    }
-
-    /// The only place where a record changes a group without a request. Kafka: OffsetMetadataManager.replay.
-    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>) {
-        let id = match record {
-            Group::Offset { group, .. } | Group::OffsetExpired { group, .. } | Group::Metadata { group, .. } => *group,
-        };
-        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
-        match record {
-            Group::Offset { partition, offset, leader_epoch, at, .. } => match transaction {
-                Some(producer) => group.offsets.stage(producer, *partition, *offset, *leader_epoch, *at),
-                None => group.offsets.store(*partition, *offset, *leader_epoch, *at),
-            },
-            Group::OffsetExpired { partition, .. } => {
-                group.offsets.forget(*partition);
-            }
-            Group::Metadata { generation, leader, members, at, .. } => {
-                group.replay_metadata(*generation, *leader, members, *at);
-            }
-        }
-    }
-
-    fn finish_loads(&mut self, step: &mut Step) {
-        let now = step.time();
-        for number in self.shards.finish_loads(now) {
-            let mut count = 0;
-            for group in self.groups.values_mut().filter(|group| self.shards.number_of(group.id.0) == number) {
-                group.arm_sessions(now);
-                count += 1;
-            }
-            step.note(Note::CoordinatorLoaded { groups: count });
-        }
-    }
-
-    fn unload(&mut self, number: u16, step: &mut Step) {
-        if !self.shards.give_up(number) {
-            return;
-        }
-        let shards = &self.shards;
-        let is_here = |id: GroupId| shards.number_of(id.0) == number;
-        let orphaned: Vec<AppendToken> =
-            self.pending.iter().filter(|(_, pending)| is_here(pending.group)).map(|(token, _)| *token).collect();
-        for token in orphaned {
-            let Pending { group, then } = self.pending.remove(&token).expect("listed just now");
-            match then {
-                Then::Committed { from: Some(from), by, member, offsets, .. } => {
-                    answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
-                }
-                Then::Staged { from, member } => {
-                    answer_staged(from, group, member, ErrorCode::NotCoordinator, step);
-                }
-                Then::Assigned { .. } | Then::Emptied | Then::Committed { .. } | Then::Expired { .. } => {}
-            }
-        }
-        let gone: Vec<GroupId> = self.groups.keys().copied().filter(|id| is_here(*id)).collect();
-        for id in gone {
-            let mut group = self.groups.remove(&id).expect("listed just now");
-            group.resign(&mut Turn { step, writes: &mut self.writes, settings: &self.config.settings });
-        }
-        if self.shards.is_empty() {
-            self.next_expiration_check = Time::NEVER;
-        }
-        self.recompute_wake();
     }
 
     /// Node, partition, leader epoch and a counter, readable in decimal.
@@ -458,14 +402,31 @@ impl Coordinator {
     }
 
     /// A group of a shard that serves, with what its step may touch.
-    fn turn<'t, 's>(&'t mut self, id: GroupId, step: &'t mut Step<'s>) -> Option<(&'t mut ClassicGroup, Turn<'t, 's>)> {
+    fn turn<'t, 's>(&'t mut self, id: GroupId, step: &'t mut Step<'s>) -> Option<(&'t mut ManagedGroup, Turn<'t, 's>)> {
         self.shards.serving(id.0).ok()?;
         let group = self.groups.get_mut(&id)?;
-        Some((group, Turn { step, writes: &mut self.writes, settings: &self.config.settings }))
+        let turn = Turn {
+            step,
+            writes: &mut self.writes,
+            settings: &self.config.settings,
+            topics: &self.topics,
+            guards: self.config.guards,
+        };
+        Some((group, turn))
+    }
+
+    /// The same for a request of the classic protocol.
+    fn classic<'t, 's>(
+        &'t mut self,
+        id: GroupId,
+        step: &'t mut Step<'s>,
+    ) -> Option<(&'t mut ClassicGroup, Turn<'t, 's>)> {
+        let (group, turn) = self.turn(id, step)?;
+        Some((group.classic()?, turn))
     }
 
     /// Gives the writes of a step their tokens and takes over the group's earliest timer.
-    pub(super) fn finish_turn(&mut self, id: GroupId) -> Vec<CoordinatorAppend> {
+    pub(super) fn finish_turn(&mut self, id: GroupId, step: &mut Step) -> Vec<CoordinatorAppend> {
         if let Some(group) = self.groups.get(&id) {
             group.check_invariants();
             let (wake, name) = group.wake();
@@ -474,35 +435,51 @@ impl Coordinator {
         let topic = self.config.offsets_topic;
         let mut appends = Vec::with_capacity(self.writes.len());
         for write in self.writes.drain(..) {
+            if write.records.is_empty() {
+                let Then::Changed { answer: Some((from, answer)), .. } = write.then else { continue };
+                match self.pending.values_mut().rev().find(|pending| pending.group == write.group) {
+                    Some(pending) => pending.followers.push((from, answer)),
+                    None => answer_heartbeat(from, answer, ErrorCode::None, step),
+                }
+                continue;
+            }
             let token = AppendToken(self.next_token);
             self.next_token += 1;
             let partition = TopicPartition::new(topic, self.shards.number_of(write.group.0));
-            self.pending.insert(token, Pending { group: write.group, then: write.then.clone() });
-            let Write { records, transaction, .. } = write;
+            let Write { group, records, transaction, then } = write;
+            self.pending.insert(token, Pending { group, then, followers: Vec::new() });
             appends.push(CoordinatorAppend { partition, token, records, transaction });
         }
         appends
     }
 
-    fn arm(&mut self, deadline: Time, name: TimerName) {
+    pub(super) fn arm(&mut self, deadline: Time, name: TimerName) {
         if deadline < self.wake.0 {
             self.wake = (deadline, name);
         }
     }
 
-    fn recompute_wake(&mut self) {
+    pub(super) fn recompute_wake(&mut self) {
         self.wake = (Time::NEVER, "");
         self.arm(self.next_expiration_check, "offset expiration check");
         let loading = self.shards.next_load();
         self.arm(loading.unwrap_or(Time::NEVER), "coordinator load");
-        let group = self.groups.values().map(ClassicGroup::wake).min_by_key(|(wake, _)| *wake);
+        let group = self.groups.values().map(ManagedGroup::wake).min_by_key(|(wake, _)| *wake);
         if let Some((wake, name)) = group {
             self.arm(wake, name);
         }
     }
 }
 
-fn answer_commit(
+fn answer_heartbeat(from: ReplyTo, answer: ConsumerGroupHeartbeatResponse, error: ErrorCode, step: &mut Step) {
+    if error == ErrorCode::None {
+        step.reply(from, Response::ConsumerGroupHeartbeat(answer));
+    } else {
+        reply_error(from, error, answer.member, step);
+    }
+}
+
+pub(super) fn answer_commit(
     from: ReplyTo,
     group: GroupId,
     by: NodeId,
@@ -530,6 +507,7 @@ fn group_of(request: &Request) -> GroupId {
     match request {
         Request::JoinGroup(join) => join.group,
         Request::SyncGroup(sync) => sync.group,
+        Request::ConsumerGroupHeartbeat(heartbeat) => heartbeat.group,
         Request::OffsetCommit(commit) => commit.group,
         Request::TxnOffsetCommit(commit) => commit.commit.group,
         Request::Heartbeat { group, .. } | Request::LeaveGroup { group, .. } | Request::OffsetFetch { group, .. } => {
@@ -539,8 +517,9 @@ fn group_of(request: &Request) -> GroupId {
     }
 }
 
-fn refuse(from: ReplyTo, request: &Request, error: ErrorCode, step: &mut Step) {
+pub(super) fn refuse(from: ReplyTo, request: &Request, error: ErrorCode, step: &mut Step) {
     let response = match request {
+        Request::ConsumerGroupHeartbeat(heartbeat) => return reply_error(from, error, heartbeat.member, step),
         Request::JoinGroup(join) => Response::JoinGroup(JoinGroupResponse {
             error,
             generation: Generation(0),

@@ -2,8 +2,9 @@
 //! holds topic `t0` (`n3`), and a network without latency. Time moves only by `advance`.
 //!
 //! Commands: `topic partitions=2`, `guard-off G1`, `consumer c1 [auto] [reset=earliest] [max-poll=1] [interval=300s]
-//! [manual]`, `poll c1 [ever]`, `finish c1`, `commit c1 0=3 [async]`, `seek c1 0=3`, `close c1`, `append 0 5`,
-//! `advance 10s`, `crash c1`, `freeze c1`, `thaw c1`, `hold fetch`, `release`, `hold-appends`, `fail-appends`,
+//! [manual] [protocol=consumer] [assignor=range]`, [instance=1], `protocol consumer` or
+//! `cooperative` (of all that follow), `poll c1 [ever]`, `finish c1`, `commit c1 0=3 [async]`, `seek c1 0=3`, `close c1`, `append 0 5`,
+//! `advance 10s`, `crash c1`, `freeze c1`, `thaw c1`, `hold fetch`, `lose commit`, `release`, `hold-appends`, `fail-appends`,
 //! `release-appends`, `move n2`, `disconnect c1 n1`, `lead end=5` (t0/0 is cut and led anew), `retain 3`, `expire`, `rebalance`, `log`.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use crate::kafka::consumer::{Consumer, ConsumerEvent};
 use crate::types::note::Note;
+use crate::types::record::{ConsumerChange, CurrentAssignment};
 use crate::types::request::*;
 use crate::types::settings::*;
 use crate::types::*;
@@ -36,11 +38,16 @@ pub(in crate::kafka) struct Harness {
     held_appends: VecDeque<(NodeId, CoordinatorAppend)>,
     logs: Vec<Vec<RecordBatch>>,
     log_start: Offset,
+    /// Of consumers that do not say.
+    protocol: GroupProtocol,
+    is_cooperative: bool,
     data_epoch: LeaderEpoch,
     clients: BTreeMap<String, Client>,
     connections: BTreeMap<ConnectionId, Connection>,
     parked: Vec<(ReplyTo, FetchRequest, Time)>,
     held_kind: Option<RequestKind>,
+    /// Answers of this kind are lost on their way.
+    lost_kind: Option<RequestKind>,
     held: Vec<(ReplyTo, NodeId, Response)>,
     /// Questions by connection and correlation, so that an answer can be held by kind.
     kinds: BTreeMap<(ConnectionId, Correlation), RequestKind>,
@@ -86,11 +93,14 @@ impl Harness {
             held_appends: VecDeque::new(),
             logs: vec![Vec::new(); 2],
             log_start: Offset::ZERO,
+            protocol: GroupProtocol::Classic,
+            is_cooperative: false,
             data_epoch: LeaderEpoch(0),
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             parked: Vec::new(),
             held_kind: None,
+            lost_kind: None,
             held: Vec::new(),
             kinds: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -104,7 +114,10 @@ impl Harness {
     pub fn execute(&mut self, command: &goldenscript::Command) -> Result<String, Box<dyn Error>> {
         let mut arguments = command.consume_args();
         match command.name.as_str() {
-            "topic" => self.logs = vec![Vec::new(); arguments.take_key("partitions").ok_or("partitions")?.parse()?],
+            "topic" => {
+                self.logs = vec![Vec::new(); arguments.take_key("partitions").ok_or("partitions")?.parse()?];
+                self.tell_topics();
+            }
             "guard-off" => {
                 let id = arguments.next_pos().ok_or("guard")?;
                 let guard = *Guard::ALL.iter().find(|guard| guard.id() == id).ok_or("no such guard")?;
@@ -120,6 +133,19 @@ impl Harness {
                     Some(_) => OffsetReset::None,
                 };
                 settings.max_poll_records = arguments.take_key("max-poll").unwrap_or("500").parse()?;
+                settings.group_protocol = match arguments.take_key("protocol") {
+                    Some("consumer") => GroupProtocol::Consumer,
+                    Some(_) => return Err("no such protocol".into()),
+                    None => self.protocol,
+                };
+                settings.group_instance_id =
+                    arguments.take_key("instance").map(str::parse).transpose()?.map(InstanceId);
+                if self.is_cooperative {
+                    settings.partition_assignment_strategy = Assignor::CooperativeSticky;
+                }
+                if arguments.take_key("assignor") == Some("range") {
+                    settings.group_remote_assignor = RemoteAssignor::Range;
+                }
                 settings.max_poll_interval = arguments.take_key("interval").unwrap_or("300s").parse()?;
                 let mut finishes_by_itself = true;
                 while let Some(flag) = arguments.next_pos() {
@@ -131,6 +157,13 @@ impl Harness {
                 }
                 self.start_consumer(name, settings, finishes_by_itself);
             }
+            "protocol" => {
+                self.protocol = match arguments.next_pos() {
+                    Some("consumer") => GroupProtocol::Consumer,
+                    _ => return Err("no such protocol".into()),
+                };
+            }
+            "cooperative" => self.is_cooperative = true,
             "poll" => {
                 let name = arguments.next_pos().ok_or("name")?;
                 let client = self.clients.get_mut(name).ok_or("no such consumer")?;
@@ -173,19 +206,27 @@ impl Harness {
             "hold" => {
                 self.held_kind = Some(match arguments.next_pos() {
                     Some("fetch") => RequestKind::Fetch,
+                    Some("heartbeat") => RequestKind::ConsumerGroupHeartbeat,
                     Some("commit") => RequestKind::OffsetCommit,
                     Some("offset-fetch") => RequestKind::OffsetFetch,
                     _ => return Err("hold what?".into()),
                 });
             }
+            "lose" => {
+                if arguments.next_pos() != Some("commit") {
+                    return Err("lose what?".into());
+                }
+                self.lost_kind = Some(RequestKind::OffsetCommit);
+            }
             "release" => {
                 self.held_kind = None;
+                self.lost_kind = None;
                 for (to, node, response) in std::mem::take(&mut self.held) {
                     self.reply(to, node, response);
                 }
             }
             "hold-appends" => self.holds_appends = Some(Ok(())),
-            "fail-appends" => self.holds_appends = Some(Err(ErrorCode::NotEnoughReplicasAfterAppend)),
+            "fail-appends" => self.holds_appends = Some(Err(ErrorCode::NotEnoughReplicas)),
             "release-appends" => self.release_appends(),
             "move" => {
                 let old = self.leader;
@@ -228,9 +269,15 @@ impl Harness {
             (node, Coordinator::new(config))
         };
         self.coordinators = [NodeId(1), NodeId(2)].map(coordinator).into();
+        self.tell_topics();
         self.elect(NodeId(1));
         self.advance(Duration::from_millis(1));
         self.lines.clear();
+    }
+
+    fn tell_topics(&mut self) {
+        let topics = BTreeMap::from([(TopicId(0), self.logs.len() as u16)]);
+        self.coordinators.values_mut().for_each(|coordinator| coordinator.follow_topics(topics.clone()));
     }
 
     fn start_consumer(&mut self, name: String, settings: ConsumerSettings, finishes_by_itself: bool) {
@@ -316,7 +363,12 @@ impl Harness {
 
     fn release_appends(&mut self) {
         let result = self.holds_appends.take().unwrap_or(Ok(()));
-        for (node, append) in std::mem::take(&mut self.held_appends) {
+        let mut held = Vec::from(std::mem::take(&mut self.held_appends));
+        if result.is_err() {
+            // Refused, which a real log does at once: what was decided last is taken back first.
+            held.reverse();
+        }
+        for (node, append) in held {
             self.finish_append(node, append, result);
         }
     }
@@ -336,9 +388,33 @@ impl Harness {
                             .collect();
                         format!("generation {generation} {}", members.join(", "))
                     }
+                    Group::Consumer { change, .. } => self.describe_change(change),
                 };
                 self.lines.push(line.trim_end().to_string());
             }
+        }
+    }
+
+    fn describe_change(&mut self, change: &ConsumerChange) -> String {
+        match change {
+            ConsumerChange::Epoch { epoch, .. } => format!("group epoch {epoch}"),
+            ConsumerChange::Member { member, .. } => format!("{} subscribes", self.member(*member)),
+            ConsumerChange::Target { epoch, assignment } => {
+                let shares: Vec<String> = assignment
+                    .iter()
+                    .map(|(member, share)| format!("{} {}", self.member(*member), partitions(share)))
+                    .collect();
+                format!("target of epoch {epoch}: {}", shares.join(", "))
+            }
+            ConsumerChange::Current { member, current } => {
+                let CurrentAssignment { epoch, state, assigned, pending_revocation, .. } = current;
+                let pending = match pending_revocation.is_empty() {
+                    true => String::new(),
+                    false => format!(", has to give back {}", partitions(pending_revocation)),
+                };
+                format!("{} at epoch {epoch} {state:?} {}{pending}", self.member(*member), partitions(assigned))
+            }
+            ConsumerChange::MemberGone { member } => format!("{} is gone", self.member(*member)),
         }
     }
 
@@ -626,13 +702,15 @@ impl Harness {
         {
             self.lines.push(format!("{:7.3} {node}: offset fetch {error:?}", self.now.as_seconds()));
         }
-        self.queue.push_back(Delivery::Response {
-            client: connection.client.clone(),
-            channel: connection.channel,
-            from: node,
-            correlation: to.correlation,
-            response,
-        });
+        if self.lost_kind != Some(kind) {
+            self.queue.push_back(Delivery::Response {
+                client: connection.client.clone(),
+                channel: connection.channel,
+                from: node,
+                correlation: to.correlation,
+                response,
+            });
+        }
         connection.is_busy = false;
         if let Some((correlation, request)) = connection.waiting.pop_front() {
             connection.is_busy = true;
@@ -667,12 +745,16 @@ impl Harness {
             Note::Assigned { member, generation, partitions: owned, .. } => {
                 format!("assigned {} to {} generation {generation}", partitions(owned), self.member(*member))
             }
+            Note::MemberGone { member, .. } => format!("{} is gone", self.member(*member)),
             Note::Revoked { partitions: owned, .. } => format!("revoked {}", partitions(owned)),
             Note::Lost { partitions: owned, .. } => format!("lost {}", partitions(owned)),
             Note::PositionSet { partition, offset, why, .. } => {
                 format!("position {}={offset} {why:?}", partition.partition)
             }
             Note::Polled { partition, from, to, .. } => format!("polled {} [{from}, {to})", partition.partition),
+            Note::PassedOver { partition, from, to, .. } => {
+                format!("passes over {} [{from}, {to})", partition.partition)
+            }
             Note::CommitSent { partition, offset, .. } => format!("sends commit {}={offset}", partition.partition),
             Note::CommitAnswered { partition, offset, error, .. } => {
                 format!("commit {}={offset} {error:?}", partition.partition)

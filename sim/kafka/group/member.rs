@@ -2,7 +2,7 @@
 //!
 //! Source: ClassicGroupMember.
 
-use crate::types::request::{ErrorCode, JoinGroupRequest};
+use crate::types::request::{ErrorCode, JoinGroupRequest, Subscription};
 use crate::types::*;
 
 use super::turn::{Turn, reply_join_error};
@@ -11,7 +11,9 @@ use super::turn::{Turn, reply_join_error};
 pub(super) struct Member {
     pub session_timeout: Duration,
     pub rebalance_timeout: Duration,
-    pub topics: Vec<TopicId>,
+    /// Of a static member. KIP-345.
+    pub instance: Option<InstanceId>,
+    pub subscription: Subscription,
     pub assignment: Vec<TopicPartition>,
     pub session_deadline: Time,
     pub awaiting_join: Option<ReplyTo>,
@@ -30,7 +32,7 @@ impl Member {
     pub fn rejoin(&mut self, from: ReplyTo, request: JoinGroupRequest, turn: &mut Turn) {
         self.session_timeout = request.session_timeout;
         self.rebalance_timeout = request.rebalance_timeout;
-        self.topics = request.topics;
+        self.subscription = request.subscription;
         if let Some(older) = self.awaiting_join.replace(from) {
             let member = request.member.unwrap_or_default();
             reply_join_error(older, ErrorCode::RebalanceInProgress, member, turn);

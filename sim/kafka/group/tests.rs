@@ -9,9 +9,16 @@ pub(in crate::kafka) fn run_transcripts(directory: &str) {
         .collect();
     paths.sort();
     assert!(!paths.is_empty(), "no transcripts in {directory}");
+    let mut failed = Vec::new();
     for path in paths {
-        goldenscript::run(&mut Harness::new(), &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let run = || goldenscript::run(&mut Harness::new(), &path).map_err(|error| error.to_string());
+        match std::panic::catch_unwind(run) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => failed.push(format!("{}: {error}", path.display())),
+            Err(_) => failed.push(format!("{}: panicked", path.display())),
+        }
     }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::types::record::TransactionOutcome;
 use crate::types::request::*;
 use crate::types::*;
 
-use super::classic::ClassicGroup;
 use super::coordinator::{Coordinator, CoordinatorAppend};
+use super::group::ManagedGroup;
 use super::turn::{Then, Transaction, Write};
 
 impl Coordinator {
@@ -39,7 +39,7 @@ impl Coordinator {
             answer_staged(from, id, member, error, step);
             return Vec::new();
         }
-        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
         if let Some(member) = member {
             group.renew_by_commit(member, step.time());
         }
@@ -54,7 +54,7 @@ impl Coordinator {
         }
         let then = Then::Staged { from, member };
         self.writes.push(Write { group: id, records, transaction: Some(transaction), then });
-        self.finish_turn(id)
+        self.finish_turn(id, step)
     }
 
     /// The marker of a transaction is replicated in this partition: its offsets are committed, or forgotten.

@@ -1,15 +1,22 @@
 //! What a group may touch in a step, and what it wants written; the two answers that can be parked.
 
+use std::collections::BTreeMap;
+
 use crate::kafka::partition::VerificationToken;
 use crate::types::request::*;
 use crate::types::settings::BrokerSettings;
 use crate::types::*;
+
+use super::consumer::State;
 
 /// What a step of a group may touch.
 pub(super) struct Turn<'t, 's> {
     pub step: &'t mut Step<'s>,
     pub writes: &'t mut Vec<Write>,
     pub settings: &'t BrokerSettings,
+    /// Partitions of every topic, as far as this broker has heard.
+    pub topics: &'t BTreeMap<TopicId, u16>,
+    pub guards: Guards,
 }
 
 /// Records for the offsets topic, and what follows when they are replicated.
@@ -37,6 +44,11 @@ pub(super) enum Then {
         generation: Generation,
         assignments: Vec<(MemberId, Vec<TopicPartition>)>,
     },
+    /// The new id of a static member is durable.
+    Replaced {
+        from: ReplyTo,
+        member: MemberId,
+    },
     /// The group is known to be empty.
     Emptied,
     /// `from` is gone when the commit was answered before it was durable.
@@ -49,6 +61,13 @@ pub(super) enum Then {
     },
     Expired {
         partitions: Vec<TopicPartition>,
+    },
+    /// A consumer group has changed as it was decided, and whoever asked is told. Without records: nothing has changed, and
+    /// the answer waits for what was decided before.
+    Changed {
+        /// The group before that; `None` without records.
+        before: Option<Box<State>>,
+        answer: Option<(ReplyTo, ConsumerGroupHeartbeatResponse)>,
     },
     /// Offsets of a transaction are durable; its marker will commit them.
     Staged {

@@ -76,6 +76,11 @@ impl Refusal {
             | ErrorCode::UnstableOffsetCommit
             | ErrorCode::TransactionAbortable
             | ErrorCode::InvalidTransactionTimeout
+            | ErrorCode::FencedMemberEpoch
+            | ErrorCode::StaleMemberEpoch
+            | ErrorCode::UnreleasedInstanceId
+            | ErrorCode::FencedInstanceId
+            | ErrorCode::InconsistentGroupProtocol
             | ErrorCode::FencedQuorumEpoch => (Cure::GiveUp, false),
         };
         Refusal { cure, maybe_appended }

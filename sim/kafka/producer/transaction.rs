@@ -225,7 +225,7 @@ impl Producer {
             (Stage::Open | Stage::Ending(_), Some(offsets)) => {
                 let Identity::Known(producer, epoch) = self.identity else { return };
                 let Offsets { group, membership, offsets } = offsets.clone();
-                let commit = OffsetCommitRequest { group, membership, offsets };
+                let commit = OffsetCommitRequest { group, membership, instance: None, offsets };
                 let request =
                     Request::TxnOffsetCommit(TxnOffsetCommitRequest { id: transaction.id, producer, epoch, commit });
                 match transaction.group_coordinator {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::types::settings::{Acks, ConsumerSettings, OffsetReset, ProducerSettings};
+use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings};
 use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
@@ -94,6 +94,7 @@ impl Builder<'_> {
                     group,
                     topics,
                     consumer: ConsumerSettings { enable_auto_commit: false, ..ConsumerSettings::default() },
+                    static_membership: false,
                     commit_of: CommitOf::Contiguous,
                     on_revoke: OnRevoke::Commit,
                 })
@@ -216,6 +217,7 @@ impl Builder<'_> {
                 }
                 Trigger::Consume(consume) => {
                     let consume = self.read_consume(&client, &fields, consume);
+                    self.refuse_mixed_protocols(number, &consume, &fields);
                     self.plan.services[number].trigger = Trigger::Consume(consume);
                     let keys: Vec<&str> = REQUESTS.iter().map(|key| key.name).collect();
                     self.refuse_keys(&fields, &keys, "requests");
@@ -343,7 +345,6 @@ impl Builder<'_> {
         let mut consumer = consume.consumer.clone();
         let mut given = BTreeSet::new();
         for source in [client, fields] {
-            self.report_later_assignor(source);
             given.extend(source.settings(CONSUMER_SETTINGS, &mut consumer));
         }
         if !given.contains("auto-offset-reset") && client.item("auto-offset-reset").is_none() {
@@ -351,6 +352,25 @@ impl Builder<'_> {
             consumer.auto_offset_reset = OffsetReset::Earliest;
         }
         let place = |key: &str| fields.item(key).or_else(|| client.item(key)).map_or(fields.place, |item| item.place);
+        let (protocol, others) = match consumer.group_protocol {
+            GroupProtocol::Classic => ("consumer", &["group-remote-assignor"][..]),
+            GroupProtocol::Consumer => {
+                ("classic", &["session-timeout", "heartbeat-interval", "partition-assignment-strategy"][..])
+            }
+        };
+        for key in others.iter().filter(|key| given.contains(**key)) {
+            let title = format!("`{key}` is a setting of the {protocol} group protocol");
+            let cure = match *key {
+                "session-timeout" => "remove it; in a consumer group `cluster.group-consumer-session-timeout` decides",
+                "heartbeat-interval" => {
+                    "remove it; in a consumer group `cluster.group-consumer-heartbeat-interval` decides"
+                }
+                "partition-assignment-strategy" => "remove it; in a consumer group `group-remote-assignor` decides",
+                _ => "remove it, or write `group-protocol = \"consumer\"`",
+            };
+            self.problems
+                .add(Diagnostic::error("S059", place(key), title).label("means nothing to this group").help(cure));
+        }
         if consumer.session_timeout < self.plan.cluster.settings.group_min_session_timeout {
             let minimum = self.plan.cluster.settings.group_min_session_timeout;
             self.problems.add(
@@ -373,6 +393,7 @@ impl Builder<'_> {
         }
         ConsumePlan {
             consumer,
+            static_membership: fields.scalar("static-membership").is_some_and(|scalar| scalar.boolean()),
             commit_of: match fields.text("commit-of").as_deref() {
                 Some("highest") => CommitOf::Highest,
                 _ => CommitOf::Contiguous,
@@ -385,11 +406,29 @@ impl Builder<'_> {
         }
     }
 
-    fn report_later_assignor(&self, fields: &Fields) {
-        if let Some(text) = fields.item("partition-assignment-strategy").and_then(|item| item.text())
-            && LATER_ASSIGNORS.contains(&text.text)
-        {
-            report_not_built(text.text, text.place, self.problems);
+    /// All members of a group speak one protocol.
+    fn refuse_mixed_protocols(&self, number: usize, consume: &ConsumePlan, fields: &Fields) {
+        let others = self.plan.services[..number].iter().filter_map(|service| match &service.trigger {
+            Trigger::Consume(other) if other.group == consume.group => Some((&service.name, other)),
+            Trigger::Consume(_) | Trigger::Requests(_) => None,
+        });
+        for (name, other) in others {
+            let of = |consume: &ConsumePlan| {
+                (consume.consumer.group_protocol, consume.consumer.partition_assignment_strategy)
+            };
+            if of(other) != of(consume) {
+                let key = match other.consumer.group_protocol == consume.consumer.group_protocol {
+                    true => "partition-assignment-strategy",
+                    false => "group-protocol",
+                };
+                let place = fields.item(key).map_or(fields.place, |item| item.place);
+                let title = format!("the group of this service and of `{name}` would have two of `{key}`");
+                self.problems.add(
+                    Diagnostic::error("S059", place, title)
+                        .label("all members of a group have the same")
+                        .help("write the same in both, or in [client]"),
+                );
+            }
         }
     }
 

@@ -144,24 +144,19 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (with("on = \"requests\"", "on = \"called\""), "S009", "`called` is not built yet"),
         (with("on = \"requests\"", "on = \"poll db.rows\""), "S009", "`poll` is not built yet"),
         (
-            with("auto-offset", "auto-offset-reset = \"latest\"\ngroup-protocol = \"consumer\""),
-            "S009",
-            "`group-protocol`",
-        ),
-        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
-        (
-            with("auto-offset", "auto-offset-reset = \"latest\"\nstatic-membership = true"),
-            "S009",
-            "`static-membership`",
-        ),
-        (
             with(
                 "auto-offset",
-                "auto-offset-reset = \"latest\"\npartition-assignment-strategy = \"cooperative-sticky\"",
+                "auto-offset-reset = \"latest\"\ngroup-protocol = \"consumer\"\nsession-timeout = \"10s\"",
             ),
-            "S009",
-            "`cooperative-sticky` is not built yet",
+            "S059",
+            "`session-timeout` is a setting of the classic group protocol",
         ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\ngroup-remote-assignor = \"range\""),
+            "S059",
+            "`group-remote-assignor` is a setting of the consumer group protocol",
+        ),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
         (
             with(
                 "auto-offset",

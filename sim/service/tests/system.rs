@@ -102,6 +102,7 @@ pub fn consume() -> ConsumePlan {
         group: GroupId(1),
         topics: vec![TopicId(1)],
         consumer: ConsumerSettings { enable_auto_commit: false, ..ConsumerSettings::default() },
+        static_membership: false,
         commit_of: CommitOf::Contiguous,
         on_revoke: OnRevoke::Commit,
     }

@@ -111,7 +111,7 @@ impl HandlerProcess {
         let consumer = match &own.trigger {
             Trigger::Requests(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
-                consume.consumer.clone(),
+                consume.settings_of(node),
                 consume.group,
                 consume.topics.clone(),
                 CONSUMER_CHANNEL,
@@ -483,7 +483,10 @@ impl HandlerProcess {
                 self.positions.retain(|partition, _| !partitions.contains(partition));
                 self.expect_consumer().finish_revocation(step);
             }
-            ConsumerEvent::Assigned(_) => self.positions.clear(),
+            ConsumerEvent::Assigned(added) => {
+                let consumer = self.consumer.as_ref().expect("whoever is assigned has a consumer");
+                self.positions.retain(|partition, _| consumer.owns(*partition) && !added.contains(partition));
+            }
             // A commit of what is somebody else's by now is refused by the coordinator, and the handler learns of it.
             ConsumerEvent::Lost(_) => {}
             ConsumerEvent::CommitDone { commit, result } => self.end_commit(commit, result, step),

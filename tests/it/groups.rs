@@ -1,0 +1,226 @@
+//! Groups keep their promises while members come, go and freeze and coordinators move, by either protocol; and each guard that
+//! keeps them is needed: without it the invariant that it stands for is broken, on the same seeds.
+
+use hikyaku::checks::{Invariant, RunOutcome, Verdict};
+use hikyaku::explore::SeedRun;
+use hikyaku::scenario::Family;
+use hikyaku::types::Guard;
+
+use crate::common::{load, parse, run_all};
+
+const SEEDS: u64 = 6;
+
+fn family() -> Family {
+    load("tests/data/groups_hold.toml", &[])
+}
+
+/// One protocol without a guard.
+fn without(guard: Guard, protocol: &str) -> Vec<SeedRun> {
+    let mut family = family();
+    family.cells.retain(|cell| cell.id == format!("protocol={protocol}"));
+    assert_eq!(family.cells.len(), 1, "a protocol of the scenario");
+    family.switch_off(&[guard]);
+    run_all(&family, 0..SEEDS)
+}
+
+fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
+    runs.iter().map(|run| count(&run.outcome)).sum()
+}
+
+fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
+    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
+    runs.iter().filter(breaks).count()
+}
+
+#[test]
+fn every_partition_has_one_owner_whatever_fails() {
+    let runs = run_all(&family(), 0..SEEDS);
+    for run in &runs {
+        let outcome = &run.outcome;
+        assert_eq!(outcome.invariant_violations, [], "{} seed {}", outcome.cell, run.seed.0);
+        assert_eq!(outcome.verdict, Verdict::Holds, "{} seed {}: {:?}", outcome.cell, run.seed.0, outcome.reasons);
+    }
+    let applied = sum(&runs, |outcome| outcome.counters.applied);
+    let rebalances = sum(&runs, |outcome| outcome.counters.rebalances);
+    println!("{} runs: {applied} applied, {rebalances} rebalances", runs.len());
+    assert!(applied > runs.len() as u64 * 350, "{applied} effects are too few to prove anything");
+    assert!(rebalances >= 4 * runs.len() as u64, "{rebalances} rebalances");
+}
+
+#[test]
+fn without_fencing_the_commit_of_a_zombie_is_taken() {
+    for protocol in ["eager", "consumer"] {
+        let runs = without(Guard::GenerationFencing, protocol);
+        assert!(broken(&runs, Invariant::CommitsAreCurrent) > 0, "G1 is not seen by {protocol}");
+    }
+}
+
+/// KAFKA-14639: what is asked for and what is given cross each other.
+#[test]
+fn what_moves_within_a_round_gets_a_second_owner() {
+    assert!(broken(&without(Guard::RevokeBeforeAssign, "cooperative"), Invariant::OneOwner) > 0, "G9 is not seen");
+}
+
+/// KAFKA-16147.
+#[test]
+fn a_partition_whose_epoch_is_lost_gets_a_second_owner() {
+    assert!(broken(&without(Guard::PartitionEpochKept, "consumer"), Invariant::OneOwner) > 0, "G10 is not seen");
+}
+
+#[test]
+fn a_partition_that_was_only_asked_for_gets_a_second_owner() {
+    assert!(broken(&without(Guard::RevocationAcknowledged, "consumer"), Invariant::OneOwner) > 0, "G11 is not seen");
+}
+
+/// zio-kafka #469: the application's buffer is thrown away in a round, and the position stays behind it.
+#[test]
+fn records_that_are_thrown_away_in_a_round_are_lost() {
+    let runs = without(Guard::KeptRecords, "cooperative");
+    assert!(sum(&runs, lost) > 0, "G21 is not seen");
+}
+
+fn lost(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.lost).sum()
+}
+
+fn pending(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.pending).sum()
+}
+
+/// With the guard nothing of the kind happens, without it something does.
+fn harm(name: &str, text: &str, guard: Guard, count: impl Fn(&RunOutcome) -> u64) {
+    let family = parse(name, text);
+    let runs = run_all(&family, 0..4);
+    for run in &runs {
+        assert_eq!(run.outcome.invariant_violations, [], "{name} seed {}", run.seed.0);
+    }
+    assert_eq!(sum(&runs, &count), 0, "{name}: harm though {guard} stands");
+    let mut mutant = family;
+    mutant.switch_off(&[guard]);
+    assert!(sum(&run_all(&mutant, 0..4), &count) > 0, "{name}: {guard} is not seen");
+}
+
+const AUTO_COMMIT: &str = r#"
+format   = 1
+about    = "A consumer that commits automatically dies in the middle of a batch: is anything lost?"
+duration = "30s"
+
+[cluster]
+brokers = 1
+
+[topic.orders]
+partitions = 2
+
+[store.db]
+tables = ["bookings"]
+
+[service.shop]
+on    = "requests"
+rate  = "10/s"
+steps = ["publish orders", "respond ok"]
+
+[service.billing]
+on                   = "consume orders"
+auto-offset-reset    = "earliest"
+enable-auto-commit   = true
+auto-commit-interval = "200ms"
+session-timeout      = "6s"
+steps                = ["work 60ms..100ms", "insert-if-absent db.bookings"]
+
+[fault]
+first  = "at 5s for 1s crash billing"
+second = "at 15s for 1s crash billing"
+
+[expect]
+db.bookings = "may-lose"
+"#;
+
+/// KAFKA-18641, and librdkafka's default: the clock commits what the application still has in hand.
+#[test]
+fn auto_commit_by_the_clock_loses_what_is_in_hand() {
+    harm("auto_commit", AUTO_COMMIT, Guard::AutoCommitInPoll, lost);
+}
+
+const RETENTION: &str = r#"
+format   = 1
+about    = "A quiet topic and offsets that are kept for five seconds: is a record skipped?"
+duration = "60s"
+
+[cluster]
+brokers                          = 1
+offsets-retention                = "5s"
+offsets-retention-check-interval = "1s"
+
+[topic.orders]
+partitions = 1
+
+[store.db]
+tables = ["bookings"]
+
+[service.shop]
+on       = "requests"
+rate     = "6/min"
+arrivals = "constant"
+steps    = ["publish orders", "respond ok"]
+
+[service.billing]
+on                = "consume orders"
+auto-offset-reset = "latest"
+session-timeout   = "6s"
+steps             = ["insert-if-absent db.bookings", "commit"]
+
+[fault]
+away = "at 29s for 3s restart billing"
+
+[expect]
+db.bookings = "may-lose"
+"#;
+
+/// KAFKA-13636.
+#[test]
+fn offsets_of_a_group_that_reads_do_not_expire() {
+    harm("retention", RETENTION, Guard::RetentionOfEmptyGroups, lost);
+}
+
+const SESSIONS: &str = r#"
+format   = 1
+about    = "A member and its coordinator die together: who reads its partitions?"
+duration = "60s"
+drain    = "60s"
+
+[cluster]
+brokers                        = 3
+default-replication-factor     = 3
+min-insync-replicas            = 2
+group-consumer-session-timeout = "6s"
+
+[topic.orders]
+partitions = 4
+
+[store.db]
+tables = ["bookings"]
+
+[service.shop]
+on    = "requests"
+rate  = "10/s"
+steps = ["publish orders", "respond ok"]
+
+[service.billing]
+on                = "consume orders"
+instances         = 2
+auto-offset-reset = "earliest"
+group-protocol    = "consumer"
+steps             = ["insert-if-absent db.bookings", "commit"]
+
+[fault]
+coordinator = "at 10s for 5s crash coordinator(billing)"
+member      = "at 10s for 45s crash instance(billing, 1)"
+
+[expect]
+db.bookings = { delivery = "exactly-once", pending = "any" }
+"#;
+
+#[test]
+fn a_new_coordinator_waits_for_nobody_for_ever() {
+    harm("sessions", SESSIONS, Guard::SessionsAfterLoad, pending);
+}

@@ -4,6 +4,7 @@
 //! [`ClusterImage::replay`] only. Kafka: MetadataImage, RegisterBrokerRecord, PartitionChangeRecord.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use super::settings::TopicSettings;
 use super::*;
@@ -56,10 +57,12 @@ pub struct BrokerState {
 }
 
 /// A partition as the controller knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionState {
-    /// In order of preference.
+    /// In order of preference. While they move, those that come and those that go are among them.
     pub replicas: Vec<NodeId>,
+    /// Replicas are moving. KIP-455.
+    pub reassignment: Option<Reassignment>,
     pub in_sync_replicas: Vec<NodeId>,
     /// Replicas outside the in-sync set that hold everything committed. KIP-966; empty when that is off.
     pub eligible_leader_replicas: Vec<NodeId>,
@@ -69,6 +72,30 @@ pub struct PartitionState {
     pub partition_epoch: PartitionEpoch,
     /// Set after an unclean election until the leader has recovered. Kafka: LeaderRecoveryState.
     pub recovering: bool,
+}
+
+/// Which replicas of a partition come and which go. It is done when all that come are in sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reassignment {
+    pub adding: Vec<NodeId>,
+    pub removing: Vec<NodeId>,
+}
+
+/// A state says something of a reassignment only when there is one.
+impl Hash for PartitionState {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.replicas.hash(state);
+        self.in_sync_replicas.hash(state);
+        self.eligible_leader_replicas.hash(state);
+        self.last_known_leader.hash(state);
+        self.leader.hash(state);
+        self.leader_epoch.hash(state);
+        self.partition_epoch.hash(state);
+        self.recovering.hash(state);
+        if let Some(reassignment) = &self.reassignment {
+            reassignment.hash(state);
+        }
+    }
 }
 
 /// The cluster as far as some node has replayed the metadata log.

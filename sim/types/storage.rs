@@ -25,6 +25,10 @@ pub enum StorageOperation {
         partition: TopicPartition,
         to: Offset,
     },
+    /// Removes a partition's log and what is known of it. Durable at once.
+    Delete {
+        partition: TopicPartition,
+    },
     /// Writes the high watermark checkpoint of all partitions given.
     Checkpoint {
         high_watermarks: Vec<(TopicPartition, Offset)>,

@@ -12,10 +12,13 @@ mod candidates_complete;
 mod fenced_is_out;
 mod fenced_producers_are_silent;
 mod logs_match;
+mod lossy_is_out;
 mod offsets_ordered;
 mod one_leader_per_epoch;
 mod premise;
+mod promised;
 mod reads_are_committed;
+mod reads_are_consistent;
 mod transactions_are_atomic;
 
 use std::collections::BTreeMap;
@@ -35,6 +38,8 @@ pub struct Invariants {
     candidates_complete: candidates_complete::CandidatesComplete,
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
+    lossy_is_out: lossy_is_out::LossyIsOut,
+    reads_are_consistent: reads_are_consistent::ReadsAreConsistent,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -75,9 +80,11 @@ impl Invariants {
             premise: premise::Premise::new(plan),
             offsets_ordered: Default::default(),
             acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable::new(durability.clone()),
-            candidates_complete: candidates_complete::CandidatesComplete::new(durability),
+            candidates_complete: candidates_complete::CandidatesComplete::new(durability.clone()),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
+            lossy_is_out: lossy_is_out::LossyIsOut::new(durability.clone()),
+            reads_are_consistent: reads_are_consistent::ReadsAreConsistent::new(durability),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: Default::default(),
@@ -92,6 +99,7 @@ impl Invariants {
         self.premise.observe(event);
         if self.premise.stands() {
             self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+            self.reads_are_consistent.before(event, logs, incidents, &mut self.found);
         }
     }
 
@@ -113,11 +121,13 @@ impl Invariants {
         logs_match::after(event, mismatch, &mut self.found);
         self.one_leader_per_epoch.after(event, &mut self.found);
         self.fenced_is_out.after(event, &mut self.found);
+        self.lossy_is_out.after(event, incidents, &mut self.found);
     }
 
-    /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
+    /// A word of a client. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
+            self.reads_are_consistent.of_client(event, logs, incidents);
             self.of_transactions(event, logs, incidents);
         }
     }
@@ -174,10 +184,14 @@ impl Where {
 impl Durability {
     /// Lossy failures that what was acknowledged must survive. Without eligible leader replicas the last replica
     /// standing is elected again after it lost its pages, so that one is too many (KIP-966, motivation).
-    fn survives(&self, topic: TopicId) -> usize {
+    fn survives(&self, topic: TopicId, replicas: usize) -> usize {
         if !self.eligible_leader_replicas {
             return 0;
         }
-        self.min_in_sync.get(&topic).copied().unwrap_or(1).saturating_sub(1)
+        self.min_in_sync(topic).min(replicas).saturating_sub(1)
+    }
+
+    fn min_in_sync(&self, topic: TopicId) -> usize {
+        self.min_in_sync.get(&topic).copied().unwrap_or(1)
     }
 }

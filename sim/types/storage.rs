@@ -25,10 +25,6 @@ pub enum StorageOperation {
         partition: TopicPartition,
         to: Offset,
     },
-    /// Removes a partition's log and what is known of it. Durable at once.
-    Delete {
-        partition: TopicPartition,
-    },
     /// Writes the high watermark checkpoint of all partitions given.
     Checkpoint {
         high_watermarks: Vec<(TopicPartition, Offset)>,
@@ -48,6 +44,10 @@ pub enum StorageOperation {
     /// The marker of a clean shutdown; read and removed at the next start. Kafka: CleanShutdownFileHandler.
     WriteCleanShutdown {
         broker_epoch: BrokerEpoch,
+    },
+    /// Removes a partition's log and what is known of it. Durable at once.
+    Delete {
+        partition: TopicPartition,
     },
 }
 

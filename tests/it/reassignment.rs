@@ -51,10 +51,12 @@ fn acknowledged_records_survive_moving_replicas() {
         let topic = plan.topics[0].id;
         let (mut replicas, mut deleted) = (Vec::new(), BTreeMap::<NodeId, u32>::new());
         let (outcome, report) = run_seed(&plan, Default::default(), |event| match &event.what {
-            Happening::Note(Note::PartitionChanged { partition, state, .. }) if partition.topic == topic => {
-                if state.reassignment.is_none() && replicas.last() != Some(&state.replicas) {
-                    replicas.push(state.replicas.clone());
-                }
+            Happening::Note(Note::PartitionChanged { partition, state, .. })
+                if partition.topic == topic
+                    && state.reassignment.is_none()
+                    && replicas.last() != Some(&state.replicas) =>
+            {
+                replicas.push(state.replicas.clone());
             }
             Happening::Note(Note::LogTruncated { partition, to: Offset(0), .. }) if partition.topic == topic => {
                 *deleted.entry(event.node).or_default() += 1;

@@ -224,7 +224,8 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Poison { .. }
         | FaultAction::Repair(_)
         | FaultAction::HoldMetadata(_)
-        | FaultAction::ElectPreferred(_)
+        | FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
@@ -252,7 +253,8 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::Reset(_)
         | FaultAction::Skew { .. }
         | FaultAction::HoldMetadata(_)
-        | FaultAction::ElectPreferred(_)
+        | FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)

@@ -552,6 +552,11 @@ pub enum Invariant {
     OneLeaderPerEpoch,
     /// A fenced or stopping broker is not in the in-sync set and is not elected; epochs only go up.
     FencedIsOut,
+    /// With eligible leader replicas: a replica that may have lost records is no candidate until it has caught up, and no
+    /// other is given up while too few are in sync.
+    LossyIsOut,
+    /// What a consumer was given at an offset stays there.
+    ReadsAreConsistent,
     /// `read_committed` returns all of what is committed and nothing else.
     ReadsAreCommitted,
     /// All partitions and the producer are told the same end of a transaction.

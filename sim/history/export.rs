@@ -373,6 +373,10 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
                 .nodes("in-sync-replicas", &state.in_sync_replicas)
                 .nodes("eligible-leader-replicas", &state.eligible_leader_replicas)
                 .flag("unclean", *unclean);
+            let row = match &state.reassignment {
+                Some(moving) => row.nodes("adding", &moving.adding).nodes("removing", &moving.removing),
+                None => row,
+            };
             match state.leader {
                 Some(leader) => row.peer(leader),
                 None => row,

@@ -256,7 +256,8 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Reset(_) => FaultKind::Network,
         FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultKind::Clock,
         FaultAction::HoldMetadata(_)
-        | FaultAction::ElectPreferred(_)
+        | FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_) => FaultKind::Cluster,

@@ -361,7 +361,7 @@ impl<'a> Incidents<'a> {
                 if !self.has_topics() || random.below(2) == 0 {
                     lasting(FaultAction::HoldMetadata(self.broker(random)))
                 } else {
-                    instant(FaultAction::ElectPreferred(self.topic(random)))
+                    instant(FaultAction::ElectPreferred { topic: self.topic(random), partition: None })
                 }
             }
             FaultFamily::Group => self.group_change(random),

@@ -5,7 +5,7 @@
 
 use crate::types::settings::{
     Acks, Assignor, BrokerSettings, ConsumerSettings, GroupProtocol, IsolationLevel, OffsetReset, ProducerSettings,
-    RemoteAssignor, TopicSettings,
+    RemoteAssignor, ReplicaSelector, TopicSettings,
 };
 
 use super::values::{Kind, Scalar};
@@ -78,6 +78,7 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "producer-id-expiration" producer_id_expiration duration Kind::Duration, "An idle producer is forgotten after this long.";
     "producer-batches-retained" producer_batches_retained u16 COUNT16, "Batches remembered for each idempotent producer and partition.";
     "eligible-leader-replicas-version" eligible_leader_replicas_version u16 Kind::Integer(0, 1), "1: replicas that left the in-sync set at its minimum stay eligible (KIP-966); 0: off.";
+    "replica-selector-class" replica_selector_class replica_selector Kind::Words(&["LeaderSelector", "RackAwareReplicaSelector"]), "Consumers read from the leader, or from a replica in sync of their own rack (KIP-392).";
 });
 
 settings!(TOPIC_SETTINGS: TopicSettings {
@@ -161,6 +162,13 @@ impl Scalar {
             "earliest" => OffsetReset::Earliest,
             "latest" => OffsetReset::Latest,
             _ => OffsetReset::None,
+        }
+    }
+
+    fn replica_selector(&self) -> ReplicaSelector {
+        match self.text() {
+            "RackAwareReplicaSelector" => ReplicaSelector::RackAwareReplicaSelector,
+            _ => ReplicaSelector::LeaderSelector,
         }
     }
 
@@ -297,7 +305,12 @@ pub const REQUESTS: &[Key] = &[
     key("caller-id", Kind::Words(&["fixed", "per-attempt"]), "Whether a retry looks like a new event."),
 ];
 
+/// A setting of consumers that names a rack of the cluster.
+pub const CLIENT_RACK: Key =
+    key("client-rack", Kind::Name, "Rack that the consumer stands in: it may read from a replica there (KIP-392).");
+
 pub const CONSUME: &[Key] = &[
+    CLIENT_RACK,
     key("group-id", Kind::Name, "Name of the group; by default that of the service."),
     key("commit-of", Kind::Words(&["contiguous", "highest"]), "What a commit covers when workers finish out of order."),
     key("on-revoke", Kind::Words(&["commit", "abandon"]), "What happens before partitions are given back."),

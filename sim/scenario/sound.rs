@@ -253,7 +253,11 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::Drop { link, .. }
         | FaultAction::Throttle { link, .. }
         | FaultAction::Reset(link) => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
-        FaultAction::ElectPreferred(id) | FaultAction::EnforceRetention(id) => topic(*id, plan),
+        FaultAction::ElectPreferred { topic: id, .. } | FaultAction::EnforceRetention(id) => topic(*id, plan),
+        FaultAction::Reassign { partition, to } => {
+            need(!to.is_empty(), || "it has no replicas".into())?;
+            topic(partition.topic, plan).and_then(|()| to.iter().try_for_each(|replica| node(*replica, plan)))
+        }
         FaultAction::Rebalance(id) | FaultAction::ExpireOffsets(id) => group(*id, plan),
         FaultAction::Set(value) => live_value(value, plan),
         FaultAction::Fail { service: id, .. } | FaultAction::Repair(id) => {

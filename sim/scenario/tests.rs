@@ -143,6 +143,7 @@ seeds = "10..40"
 [cluster]
 brokers = 3
 racks = ["a", "b", "c"]
+replica-selector-class = "RackAwareReplicaSelector"
 controller-nodes = "separate"
 default-replication-factor = 3
 min-insync-replicas = 2
@@ -182,6 +183,7 @@ partition-assignment-strategy = "roundrobin"
 worker-order = "any"
 commit-of = "highest"
 on-revoke = "abandon"
+client-rack = "b"
 instances = 3
 headroom = "1.5x"
 steps = ["check db.seen present continue", "work exp errors 1% poison 0.1%", "upsert db.rows version-guard", "insert-if-absent db.seen key offset", { publish = "done", async = true }, "commit-async every 5s"]
@@ -204,6 +206,8 @@ i = "at 1s for 4s skew broker(any) by -3s"
 j = "at 9s restart brokers rolling"
 k = "at 9s for 4s slow coordinator(till) by 10x"
 l = "at 9s elect orders"
+s = "at 9s elect orders/1"
+t = "at 9s reassign orders/1 to 3,1"
 m = "at 9s enforce-retention orders"
 n = "when any after(last.commit) crash instance(last, 1)"
 o = "at 9s for 2s hold-metadata broker(2)"

@@ -165,6 +165,12 @@ pub const FAULTS: Grammar = Grammar {
         verb("jump", TARGET, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps, and stays there."),
         verb("hold-metadata", TARGET, &[], "One broker's view of the metadata stands still."),
         verb("elect", TOPIC_PARTITION, &[], "Preferred replicas become leaders."),
+        verb(
+            "reassign",
+            Argument::Required(Kind::Argument("`topic/partition`")),
+            &[key("to", Kind::Argument("numbers of brokers: `2,3,1`"), "Brokers, the preferred leader first.")],
+            "Replicas move to other brokers.",
+        ),
         verb("rebalance", NAME, &[], "A new round of the group."),
         verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
         verb("enforce-retention", NAME, &[], "Retention is applied at once."),
@@ -186,7 +192,6 @@ pub const FAULTS: Grammar = Grammar {
         later_verb("redrive", ANY, &[], "Dead letters go back."),
         later_verb("fill-disk", ANY, &[], "No space left."),
         later_verb("rot", ANY, &[], "Bits change on disk."),
-        later_verb("reassign", ANY, &[TO], "Replicas move."),
         later_verb("compact", ANY, &[], "Compaction at once."),
     ],
 };

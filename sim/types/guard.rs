@@ -52,6 +52,20 @@ guards! {
     EligibleReplicas = "R10", "KIP-841";
     /// A change of the in-sync set based on an older partition epoch is refused.
     PartitionEpochCheck = "R11", "KIP-497";
+    /// The last replica leaves the in-sync set like any other, and stays eligible only as long as it has lost nothing.
+    EligibleLeaderReplicas = "R15", "KIP-966";
+    /// A broker that did not stop cleanly may have lost what it held, and is not eligible any more.
+    UncleanShutdownDetection = "R16", "KIP-966, KAFKA-18635, KAFKA-18106";
+    /// The last known leader is elected only when it is alive.
+    LastKnownLeaderServes = "R17", "KAFKA-19522";
+    /// A leader counts by the same `min.insync.replicas` as the controller.
+    SameMinInSyncReplicas = "R18", "KAFKA-16540";
+    /// The high watermark stands still while too few replicas are in sync.
+    StrictMinInSyncReplicas = "R19", "KIP-966, KAFKA-15583";
+    /// A log that begins further on takes its high watermark along.
+    HighWatermarkInLog = "R22", "KAFKA-9491, KAFKA-16452";
+    /// A follower hands out no record above its high watermark.
+    FollowerReadsToHighWatermark = "R24", "KIP-392, Redpanda issue 16146";
     /// Latest offset is not answered before the high watermark reaches the start of the leader's epoch.
     OffsetNotAvailable = "R25", "KIP-207";
     /// A broker that is not the leader refuses produce and fetch.

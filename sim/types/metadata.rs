@@ -4,6 +4,7 @@
 //! [`ClusterImage::replay`] only. Kafka: MetadataImage, RegisterBrokerRecord, PartitionChangeRecord.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use super::settings::TopicSettings;
 use super::*;
@@ -56,10 +57,12 @@ pub struct BrokerState {
 }
 
 /// A partition as the controller knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionState {
-    /// In order of preference.
+    /// In order of preference. While they move, those that come and those that go are among them.
     pub replicas: Vec<NodeId>,
+    /// Replicas are moving. KIP-455.
+    pub reassignment: Option<Reassignment>,
     pub in_sync_replicas: Vec<NodeId>,
     /// Replicas outside the in-sync set that hold everything committed. KIP-966; empty when that is off.
     pub eligible_leader_replicas: Vec<NodeId>,
@@ -69,6 +72,30 @@ pub struct PartitionState {
     pub partition_epoch: PartitionEpoch,
     /// Set after an unclean election until the leader has recovered. Kafka: LeaderRecoveryState.
     pub recovering: bool,
+}
+
+/// Which replicas of a partition come and which go. It is done when all that come are in sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reassignment {
+    pub adding: Vec<NodeId>,
+    pub removing: Vec<NodeId>,
+}
+
+/// A state says something of a reassignment only when there is one.
+impl Hash for PartitionState {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.replicas.hash(state);
+        self.in_sync_replicas.hash(state);
+        self.eligible_leader_replicas.hash(state);
+        self.last_known_leader.hash(state);
+        self.leader.hash(state);
+        self.leader_epoch.hash(state);
+        self.partition_epoch.hash(state);
+        self.recovering.hash(state);
+        if let Some(reassignment) = &self.reassignment {
+            reassignment.hash(state);
+        }
+    }
 }
 
 /// The cluster as far as some node has replayed the metadata log.
@@ -84,12 +111,30 @@ pub struct ClusterImage {
 }
 
 impl ClusterImage {
+    /// Whether a record can come next. A log that was committed always continues; one of a quorum that has forgotten what
+    /// it committed may not.
+    pub fn is_continued_by(&self, record: &MetadataRecord) -> bool {
+        match record {
+            MetadataRecord::RegisterBroker { registration, broker_epoch, .. } => {
+                self.brokers.get(&registration.broker).is_none_or(|known| known.broker_epoch < *broker_epoch)
+            }
+            MetadataRecord::BrokerChanged { broker, broker_epoch, .. } => {
+                self.brokers.get(broker).is_some_and(|known| known.broker_epoch == *broker_epoch)
+            }
+            MetadataRecord::PartitionChanged { partition, state } => {
+                self.partitions.get(partition).is_some_and(|old| {
+                    old.partition_epoch < state.partition_epoch && old.leader_epoch <= state.leader_epoch
+                })
+            }
+            MetadataRecord::Partition { .. } | MetadataRecord::ProducerIds { .. } => true,
+        }
+    }
+
     /// The only place where an image changes.
     pub fn replay(&mut self, record: &MetadataRecord) {
+        assert!(self.is_continued_by(record), "the metadata log does not go on with {record:?}");
         match record {
             MetadataRecord::RegisterBroker { registration, broker_epoch, fenced } => {
-                let known = self.brokers.get(&registration.broker).map(|state| state.broker_epoch);
-                assert!(known < Some(*broker_epoch) || known.is_none(), "broker epoch went back");
                 self.brokers.insert(
                     registration.broker,
                     BrokerState {
@@ -100,19 +145,12 @@ impl ClusterImage {
                     },
                 );
             }
-            MetadataRecord::BrokerChanged { broker, broker_epoch, fenced, shutting_down } => {
+            MetadataRecord::BrokerChanged { broker, broker_epoch: _, fenced, shutting_down } => {
                 let state = self.brokers.get_mut(broker).expect("a change of a registered broker");
-                assert!(state.broker_epoch == *broker_epoch, "change of another registration of {broker}");
                 state.fenced = *fenced;
                 state.shutting_down = *shutting_down;
             }
-            MetadataRecord::Partition { partition, state } => {
-                self.partitions.insert(*partition, state.clone());
-            }
-            MetadataRecord::PartitionChanged { partition, state } => {
-                let old = self.partitions.get(partition).expect("a change of a known partition");
-                assert!(old.partition_epoch < state.partition_epoch, "partition epoch of {partition} went back");
-                assert!(old.leader_epoch <= state.leader_epoch, "leader epoch of {partition} went back");
+            MetadataRecord::Partition { partition, state } | MetadataRecord::PartitionChanged { partition, state } => {
                 self.partitions.insert(*partition, state.clone());
             }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,

@@ -263,6 +263,8 @@ pub struct FetchRequest {
     pub session_epoch: u32,
     /// How far a consumer may read; followers read everything.
     pub isolation_level: IsolationLevel,
+    /// Rack of a consumer that would rather read from a follower there. KIP-392.
+    pub rack: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -298,6 +300,8 @@ pub struct FetchedPartition {
     pub diverging: Option<DivergingEpoch>,
     /// With `read_committed`: which of the batches belong to aborted transactions, by first offset.
     pub aborted: Vec<AbortedTransaction>,
+    /// Nothing was read: this replica is nearer to the consumer. KIP-392.
+    pub preferred_read_replica: Option<NodeId>,
     pub batches: Vec<RecordBatch>,
 }
 

@@ -19,6 +19,16 @@ pub enum Acks {
     All,
 }
 
+/// From which replica a consumer is told to read. Kafka: `replica.selector.class`, KIP-392.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReplicaSelector {
+    /// Always the leader.
+    #[default]
+    LeaderSelector,
+    /// The most caught-up replica in sync of the consumer's rack, if there is one.
+    RackAwareReplicaSelector,
+}
+
 /// Broker and cluster settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -55,6 +65,7 @@ pub struct BrokerSettings {
     /// Batches remembered per idempotent producer and partition. Kafka: ProducerStateEntry.NUM_BATCHES_TO_RETAIN.
     pub producer_batches_retained: u16,
     pub eligible_leader_replicas_version: u16,
+    pub replica_selector_class: ReplicaSelector,
     /// Kafka has 50. One for each service with transactions is enough here.
     pub transaction_state_log_num_partitions: u16,
     pub transaction_state_log_replication_factor: u16,
@@ -95,6 +106,7 @@ impl Default for BrokerSettings {
             producer_id_expiration: Duration::from_secs(86_400),
             producer_batches_retained: 5,
             eligible_leader_replicas_version: 1,
+            replica_selector_class: ReplicaSelector::LeaderSelector,
             transaction_state_log_num_partitions: 1,
             transaction_state_log_replication_factor: 3,
             transaction_state_log_min_isr: 2,
@@ -263,6 +275,8 @@ pub struct ConsumerSettings {
     /// Kafka: `group.instance.id`; `None` for a dynamic member. Given to each instance by its node.
     pub group_instance_id: Option<InstanceId>,
     pub isolation_level: IsolationLevel,
+    /// Number of the rack among those of the cluster.
+    pub client_rack: Option<u16>,
 }
 
 impl Default for ConsumerSettings {
@@ -291,6 +305,7 @@ impl Default for ConsumerSettings {
             group_remote_assignor: RemoteAssignor::Uniform,
             group_instance_id: None,
             isolation_level: IsolationLevel::ReadUncommitted,
+            client_rack: None,
         }
     }
 }

@@ -106,7 +106,7 @@ pub enum Input {
 }
 
 /// What an operator or the outside world tells a process to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Stop cleanly: controlled shutdown of a broker, leaving the group and closing for a service; ends in [`Effect::Exit`].
     ShutDown,
@@ -118,8 +118,10 @@ pub enum Command {
     HoldMetadata(bool),
     /// Run the retention check of a topic now.
     EnforceRetention(TopicId),
-    /// Give every partition of the topic back to its preferred leader.
-    ElectPreferred(TopicId),
+    /// Give a partition of the topic, or every one, back to its preferred leader.
+    ElectPreferred { topic: TopicId, partition: Option<u16> },
+    /// Move the replicas of a partition to these brokers, the preferred leader first.
+    Reassign { partition: TopicPartition, to: Vec<NodeId> },
     /// Take the message that was taken last once more, as from a queue that repeats.
     Redeliver,
     /// The next so many events that arrive are poison: they fail in every `work`.

@@ -45,6 +45,10 @@ pub enum StorageOperation {
     WriteCleanShutdown {
         broker_epoch: BrokerEpoch,
     },
+    /// Removes a partition's log and what is known of it. Durable at once.
+    Delete {
+        partition: TopicPartition,
+    },
 }
 
 /// Raft's durable term and vote.

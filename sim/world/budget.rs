@@ -140,7 +140,8 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::Delay { .. }
         | FaultAction::Reset(_)
         | FaultAction::Skew { .. }
-        | FaultAction::ElectPreferred(_)
+        | FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)

@@ -89,6 +89,7 @@ impl Disk {
             StorageOperation::Append { .. } | StorageOperation::AppendQuorum { .. } => &self.settings.write,
             StorageOperation::Truncate { .. }
             | StorageOperation::StartAt { .. }
+            | StorageOperation::Delete { .. }
             | StorageOperation::Checkpoint { .. }
             | StorageOperation::TruncateQuorum { .. }
             | StorageOperation::WriteQuorumState(_)
@@ -121,6 +122,7 @@ impl Disk {
             StorageOperation::StartAt { partition, to } => {
                 self.partitions.or_insert_with(partition, LogFile::default).start_at(to)
             }
+            StorageOperation::Delete { partition } => self.partitions.insert(partition, LogFile::default()),
             StorageOperation::Checkpoint { high_watermarks } => {
                 for (partition, offset) in high_watermarks {
                     let file = self.partitions.or_insert_with(partition, LogFile::default);
@@ -224,8 +226,6 @@ impl LogFile {
             self.written.pop_front();
         }
         self.image.start_offset = to;
-        self.image.high_watermark = self.image.high_watermark.max(to);
-        self.durable_high_watermark = self.durable_high_watermark.max(to);
     }
 }
 

@@ -153,7 +153,9 @@ impl<O: FnMut(&Event)> World<O> {
                 }
                 (from, to)
             }
-            FaultAction::ElectPreferred(_) => (self.roles.controller.into_iter().collect(), Vec::new()),
+            FaultAction::ElectPreferred { .. } | FaultAction::Reassign { .. } => {
+                (self.roles.controller.into_iter().collect(), Vec::new())
+            }
             FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
                 (self.roles.resolve(&Target::Coordinator(*group), oneself, &all, &mut draw), Vec::new())
             }
@@ -256,8 +258,11 @@ impl<O: FnMut(&Event)> World<O> {
                     self.command(&[node], Command::HoldMetadata(held));
                 }
             }
-            FaultAction::ElectPreferred(topic) if turn == Turn::Begin => {
-                self.command(&nodes, Command::ElectPreferred(*topic))
+            FaultAction::ElectPreferred { topic, partition } if turn == Turn::Begin => {
+                self.command(&nodes, Command::ElectPreferred { topic: *topic, partition: *partition });
+            }
+            FaultAction::Reassign { partition, to } if turn == Turn::Begin => {
+                self.command(&nodes, Command::Reassign { partition: *partition, to: to.clone() });
             }
             FaultAction::Rebalance(group) if turn == Turn::Begin => self.command(&nodes, Command::Rebalance(*group)),
             FaultAction::ExpireOffsets(group) if turn == Turn::Begin => {
@@ -283,7 +288,8 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::Jump { .. }
             | FaultAction::Poison { .. }
             | FaultAction::Repair(_)
-            | FaultAction::ElectPreferred(_)
+            | FaultAction::ElectPreferred { .. }
+            | FaultAction::Reassign { .. }
             | FaultAction::Rebalance(_)
             | FaultAction::ExpireOffsets(_)
             | FaultAction::EnforceRetention(_)
@@ -410,7 +416,7 @@ impl<O: FnMut(&Event)> World<O> {
 
     fn command(&mut self, nodes: &[NodeId], command: Command) {
         for node in nodes {
-            self.schedule(self.now, Scheduled::Command { node: *node, command });
+            self.schedule(self.now, Scheduled::Command { node: *node, command: command.clone() });
         }
     }
 }

@@ -27,6 +27,7 @@ const SHORTER: &[(&str, &[&str])] = &[
     ("commit_before_loses", &["duration=15s"]),
     ("earliest_repeats", &["duration=32s", "service.site.rate=20/s"]),
     ("latest_skips", &["duration=32s", "service.site.rate=20/s"]),
+    ("eligible_replicas_outlive_the_last_one_standing", &["service.shop.rate=50/s"]),
     ("marker_and_work_in_one_transaction_holds", &["duration=15s"]),
     ("marker_before_work_loses", &["duration=15s"]),
     ("quickstart", &["duration=15s"]),

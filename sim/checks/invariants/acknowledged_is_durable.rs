@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use super::promised::{NewLeader, Promised};
 use super::{Durability, Found, Where};
 use crate::checks::incidents::Incidents;
 use crate::checks::logs::Logs;
@@ -28,15 +29,7 @@ use crate::types::*;
 #[derive(Clone, Debug)]
 pub struct AcknowledgedIsDurable {
     durability: Durability,
-    partitions: BTreeMap<TopicPartition, Acknowledged>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Acknowledged {
-    /// Ends of what was acknowledged, with the number of lossy failures of the run until then. Both ascend.
-    ends: Vec<(usize, Offset)>,
-    replicas: Vec<NodeId>,
-    unclean: bool,
+    partitions: BTreeMap<TopicPartition, Promised>,
 }
 
 impl AcknowledgedIsDurable {
@@ -47,12 +40,23 @@ impl AcknowledgedIsDurable {
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
         match &event.what {
             Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) => {
-                self.leads(event, *partition, *leader_epoch, *log_end_offset, logs, incidents, found);
+                let (Some(log), Some(acknowledged)) = (logs.of(*partition), self.partitions.get_mut(partition)) else {
+                    return;
+                };
+                let leader = NewLeader { node: event.node, epoch: *leader_epoch, log_end_offset: *log_end_offset };
+                let lost = acknowledged.lead(leader, log, incidents, &self.durability, partition.topic);
+                let Some(lost) = lost else { return };
+                let place = Where {
+                    other: log.leader.map(|(_, leader)| leader),
+                    leader_epoch: Some(*leader_epoch),
+                    offset: Some(lost.start),
+                    ..Where::at(*partition)
+                };
+                let message = format!("the new leader lacks acknowledged offsets {}..{}", lost.start, lost.end);
+                found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             }
             Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
-                let acknowledged = self.partitions.entry(*partition).or_default();
-                acknowledged.replicas.clone_from(&state.replicas);
-                acknowledged.unclean |= unclean;
+                self.partitions.entry(*partition).or_default().change(state, *unclean);
             }
             _ => {}
         }
@@ -87,57 +91,6 @@ impl AcknowledgedIsDurable {
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             return;
         }
-        let lossy = incidents.lossy.len();
-        let ends = &mut self.partitions.entry(*partition).or_default().ends;
-        match ends.last_mut() {
-            Some((_, end)) if *end_offset <= *end => {}
-            Some((known, end)) if *known == lossy => *end = *end_offset,
-            Some(_) | None => ends.push((lossy, *end_offset)),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn leads(
-        &mut self,
-        event: &Event,
-        partition: TopicPartition,
-        leader_epoch: LeaderEpoch,
-        log_end_offset: Offset,
-        logs: &Logs,
-        incidents: &Incidents,
-        found: &mut Found,
-    ) {
-        let Some(log) = logs.of(partition) else { return };
-        let acknowledged = self.partitions.entry(partition).or_default();
-        if log.leader.is_some_and(|(known, _)| leader_epoch < known) || acknowledged.ends.is_empty() {
-            return;
-        }
-        let empty = Default::default();
-        let replica = log.replicas.get(&event.node).unwrap_or(&empty);
-        let common = replica.common_end(&log.counting).min(log_end_offset.max(log.counting.start));
-        let survives = self.durability.survives(partition.topic);
-        let lost = acknowledged.ends.iter().find(|(lossy, end)| {
-            let since = incidents.lossy[*lossy..].iter();
-            let here =
-                since.filter(|(_, node)| acknowledged.replicas.is_empty() || acknowledged.replicas.contains(node));
-            common < *end && here.count() <= survives
-        });
-        if let Some((_, end)) = lost
-            && !acknowledged.unclean
-        {
-            let place = Where {
-                other: log.leader.map(|(_, leader)| leader),
-                leader_epoch: Some(leader_epoch),
-                offset: Some(common),
-                ..Where::at(partition)
-            };
-            let message = format!("the new leader lacks acknowledged offsets {common}..{end}");
-            found.report(Invariant::AcknowledgedIsDurable, event, place, message);
-        }
-        acknowledged.unclean = false;
-        for (_, end) in &mut acknowledged.ends {
-            *end = (*end).min(common);
-        }
-        acknowledged.ends.dedup_by_key(|(_, end)| *end);
+        self.partitions.entry(*partition).or_default().give(*end_offset, incidents);
     }
 }

@@ -4,9 +4,9 @@
 //! Why it matters: these are the replicas the controller may elect. A member that lacks a committed record is a loss that
 //! waits for the next election.
 //!
-//! How it is decided: whenever the controller commits a state of a partition, the log end of each member that runs and
-//! has registered since it started is compared with the highest high watermark that any leader of the log that counts
-//! has shown.
+//! How it is decided: whenever the controller commits a state of a partition, and whenever the leader raises its high
+//! watermark, the log end of each member that runs and has registered since it started is compared with the highest high
+//! watermark that any leader of the log that counts has shown.
 //!
 //! When it does not judge: members that are down, or up but not yet registered (the controller learns from the
 //! registration what they lost); partitions of which more replicas lost unflushed data than `min.insync.replicas - 1`;
@@ -32,6 +32,7 @@ pub struct CandidatesComplete {
     registered: BTreeSet<NodeId>,
     epochs: BTreeMap<NodeId, BrokerEpoch>,
     unclean: BTreeSet<TopicPartition>,
+    states: PartitionTable<PartitionState>,
 }
 
 impl CandidatesComplete {
@@ -41,6 +42,7 @@ impl CandidatesComplete {
             registered: BTreeSet::new(),
             epochs: BTreeMap::new(),
             unclean: BTreeSet::new(),
+            states: PartitionTable::default(),
         }
     }
 
@@ -60,7 +62,13 @@ impl CandidatesComplete {
                 if *unclean {
                     self.unclean.insert(*partition);
                 }
+                self.states.insert(*partition, (**state).clone());
                 self.judge(event, *partition, state, logs, incidents, found);
+            }
+            Happening::Note(Note::HighWatermark { partition, as_leader: true, .. }) => {
+                if let Some(state) = self.states.get(*partition) {
+                    self.judge(event, *partition, state, logs, incidents, found);
+                }
             }
             _ => {}
         }
@@ -77,7 +85,8 @@ impl CandidatesComplete {
     ) {
         let Some(log) = logs.of(partition) else { return };
         let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();
-        if self.durability.survives(partition.topic) < lossy || self.unclean.contains(&partition) {
+        if self.durability.survives(partition.topic, state.replicas.len()) < lossy || self.unclean.contains(&partition)
+        {
             return;
         }
         let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);

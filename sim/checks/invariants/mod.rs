@@ -15,11 +15,14 @@ mod fenced_is_out;
 mod fenced_producers_are_silent;
 mod group_log;
 mod logs_match;
+mod lossy_is_out;
 mod offsets_ordered;
 mod one_leader_per_epoch;
 mod one_owner;
 mod premise;
+mod promised;
 mod reads_are_committed;
+mod reads_are_consistent;
 mod transactions_are_atomic;
 
 use std::collections::BTreeMap;
@@ -40,6 +43,8 @@ pub struct Invariants {
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
     groups: GroupInvariants,
+    lossy_is_out: lossy_is_out::LossyIsOut,
+    reads_are_consistent: reads_are_consistent::ReadsAreConsistent,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -88,7 +93,7 @@ impl Invariants {
             premise: premise::Premise::new(plan),
             offsets_ordered: Default::default(),
             acknowledged_is_durable: acknowledged_is_durable::AcknowledgedIsDurable::new(durability.clone()),
-            candidates_complete: candidates_complete::CandidatesComplete::new(durability),
+            candidates_complete: candidates_complete::CandidatesComplete::new(durability.clone()),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
             groups: GroupInvariants {
@@ -97,6 +102,8 @@ impl Invariants {
                 commits_are_current: Default::default(),
                 committed_offsets_survive: committed_offsets_survive::CommittedOffsetsSurvive::new(plan),
             },
+            lossy_is_out: lossy_is_out::LossyIsOut::new(durability.clone()),
+            reads_are_consistent: reads_are_consistent::ReadsAreConsistent::new(durability),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: Default::default(),
@@ -111,6 +118,7 @@ impl Invariants {
         self.premise.observe(event);
         if self.premise.stands() {
             self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+            self.reads_are_consistent.before(event, logs, incidents, &mut self.found);
         }
     }
 
@@ -137,11 +145,13 @@ impl Invariants {
         commits_are_current.after(event, log, logs, &mut self.found);
         let records = log.after(event, logs);
         one_owner.after(event, log, &records, &mut self.found);
+        self.lossy_is_out.after(event, incidents, &mut self.found);
     }
 
-    /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
+    /// A word of a client. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
+            self.reads_are_consistent.of_client(event, logs, incidents);
             self.of_transactions(event, logs, incidents);
         }
     }
@@ -198,10 +208,14 @@ impl Where {
 impl Durability {
     /// Lossy failures that what was acknowledged must survive. Without eligible leader replicas the last replica
     /// standing is elected again after it lost its pages, so that one is too many (KIP-966, motivation).
-    fn survives(&self, topic: TopicId) -> usize {
+    fn survives(&self, topic: TopicId, replicas: usize) -> usize {
         if !self.eligible_leader_replicas {
             return 0;
         }
-        self.min_in_sync.get(&topic).copied().unwrap_or(1).saturating_sub(1)
+        self.min_in_sync(topic).min(replicas).saturating_sub(1)
+    }
+
+    fn min_in_sync(&self, topic: TopicId) -> usize {
+        self.min_in_sync.get(&topic).copied().unwrap_or(1)
     }
 }

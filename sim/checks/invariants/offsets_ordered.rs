@@ -5,7 +5,8 @@
 //! there, and one that goes back takes records away that were read.
 //!
 //! How it is decided: at each note of a high watermark, against the end of that replica's log as its appends and
-//! truncations tell. Log start is compared on leaders only: a follower hears of it on its own time.
+//! truncations tell; and when a replica begins to lead, with what it knows then. Log start is compared on leaders only: a
+//! follower hears of it on its own time.
 //!
 //! Never unknown. Kafka: Partition.maybeIncrementLeaderHW, UnifiedLog.updateHighWatermark.
 
@@ -25,12 +26,20 @@ pub struct OffsetsOrdered {
 
 impl OffsetsOrdered {
     pub fn after(&mut self, event: &Event, logs: &Logs, found: &mut Found) {
-        let Happening::Note(Note::HighWatermark { partition, leader_epoch, offset, as_leader }) = &event.what else {
-            return;
+        // A log that is empty but for its start says nothing of itself when it is recovered.
+        let (partition, leader_epoch, offset, as_leader, said_end) = match &event.what {
+            Happening::Note(Note::HighWatermark { partition, leader_epoch, offset, as_leader }) => {
+                (partition, leader_epoch, offset, *as_leader, Offset::ZERO)
+            }
+            Happening::Note(Note::BecameLeader { partition, leader_epoch, high_watermark, log_end_offset }) => {
+                (partition, leader_epoch, high_watermark, true, *log_end_offset)
+            }
+            _ => return,
         };
         let place = Where { leader_epoch: Some(*leader_epoch), offset: Some(*offset), ..Where::at(*partition) };
         let replica = logs.of(*partition).and_then(|log| log.replicas.get(&event.node));
         let (start, end) = replica.map_or((Offset::ZERO, Offset::ZERO), |replica| (replica.start, replica.end()));
+        let end = end.max(said_end);
         if end < *offset {
             let message = format!("high watermark {offset} lies beyond the log, which ends at {end}");
             found.report(Invariant::OffsetsOrdered, event, place, message);

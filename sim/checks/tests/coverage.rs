@@ -26,6 +26,7 @@ fn led_by(leader: u16, epoch: u32, in_sync: &[u16]) -> (NodeId, Happening) {
         replicas: nodes(&[1, 2, 3]),
         in_sync_replicas: nodes(in_sync),
         eligible_leader_replicas: Vec::new(),
+        reassignment: None,
         last_known_leader: None,
         leader: Some(NodeId(leader)),
         leader_epoch: LeaderEpoch(epoch),

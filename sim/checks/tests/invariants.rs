@@ -193,3 +193,145 @@ fn the_late_word_of_a_deposed_controller_counts_no_more() {
     assert_eq!(told(B2), 0);
     assert_eq!(told(B1), 1, "the controller's own word counts");
 }
+
+/// Both replicas in sync, then the second one silent and eligible.
+fn one_left() -> Story {
+    let mut story = Story::new(&plan(Billing::Insert));
+    story.registered(B1, 1, false).registered(B2, 2, false);
+    story.candidates(&[B1, B2], &[], false).at(1000).candidates(&[B1], &[B2], false);
+    story
+}
+
+fn loses_power(story: &mut Story, node: NodeId) {
+    story.stopped(node, StopReason::PowerLoss).happen(node, Happening::PowerLost { lost: 1 });
+}
+
+#[test]
+fn a_replica_that_lost_something_leaves_and_comes_back_by_catching_up() {
+    let mut story = one_left();
+    story.at(1100);
+    loses_power(&mut story, B1);
+    story.at(2000).candidates(&[], &[B2, B1], false);
+    story.at(3000).registered(B1, 7, true).candidates(&[], &[B2], false).registered(B1, 7, false);
+    story.at(4000).candidates(&[B2], &[], false).at(5000).candidates(&[B2, B1], &[], false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn a_replica_that_lost_something_and_stays_eligible_is_caught() {
+    let mut story = one_left();
+    story.at(1100);
+    loses_power(&mut story, B2);
+    story.at(3000).registered(B2, 7, true).registered(B2, 7, false);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::LossyIsOut, Some(B2)));
+    // The same when the next state still has it.
+    let mut story = one_left();
+    loses_power(&mut story, B1);
+    story.at(3000).registered(B1, 7, true).candidates(&[], &[B2, B1], false);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::LossyIsOut, Some(B1)));
+}
+
+#[test]
+fn a_replica_that_lost_nothing_may_stay_eligible() {
+    let mut story = one_left();
+    story.at(1100).stopped(B2, StopReason::Clean);
+    story.at(3000).registered(B2, 7, true).registered(B2, 7, false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn an_eligible_replica_that_is_forgotten_is_caught() {
+    let mut story = one_left();
+    story.at(2000).candidates(&[B1], &[], false);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.node), (Invariant::LossyIsOut, B1));
+    // An unclean election gives it up on purpose, and with a registration it goes by itself.
+    let mut story = one_left();
+    story.at(2000).candidates(&[B1], &[], true);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    let mut story = one_left();
+    story.at(2000).registered(B2, 7, true).candidates(&[B1], &[], false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn nobody_is_eligible_beside_enough_replicas_or_in_both_lists() {
+    let mut story = one_left();
+    story.at(2000).candidates(&[B1], &[B1, B2], false);
+    assert_eq!((one(&story).invariant, one(&story).other), (Invariant::LossyIsOut, Some(B1)));
+    let mut story = one_left();
+    story.at(2000).candidates(&[B1, B2], &[NodeId(3)], false);
+    assert_eq!(one(&story).invariant, Invariant::LossyIsOut);
+}
+
+#[test]
+fn without_eligible_leader_replicas_the_last_replica_may_stay() {
+    let mut plan = plan(Billing::Insert);
+    plan.cluster.settings.eligible_leader_replicas_version = 0;
+    let mut story = Story::new(&plan);
+    story.registered(B1, 1, false).candidates(&[B1, B2], &[], false).at(1000).candidates(&[B1], &[], false);
+    loses_power(&mut story, B1);
+    story.at(3000).registered(B1, 7, true).registered(B1, 7, false).candidates(&[B1], &[], false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+#[test]
+fn a_high_watermark_that_an_eligible_replica_lacks_is_caught() {
+    let mut story = one_left();
+    story.leads(B1, 0, 0);
+    story.at(1500);
+    let offset = story.appended(0, message(0, 0, 1), false);
+    assert_eq!(offset, 0);
+    story.high_watermark(1);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
+}
+
+#[test]
+fn a_leader_begins_with_a_high_watermark_in_its_log() {
+    let begins = |high_watermark: u64, log_end_offset: u64| {
+        let mut story = acknowledged();
+        story.note(B2, Note::LogStartMoved { partition: P0, to: Offset(1) });
+        let (high_watermark, log_end_offset) = (Offset(high_watermark), Offset(log_end_offset));
+        let leader_epoch = LeaderEpoch(1);
+        story.note(B2, Note::BecameLeader { partition: P0, leader_epoch, log_end_offset, high_watermark });
+        story.violations().iter().filter(|found| found.invariant == Invariant::OffsetsOrdered).count()
+    };
+    assert_eq!(begins(1, 1), 0);
+    assert_eq!(begins(0, 1), 1);
+    assert_eq!(begins(2, 1), 1);
+    assert_eq!(begins(4, 4), 0);
+}
+
+#[test]
+fn what_was_read_and_is_gone_with_the_next_leader_is_caught() {
+    // Nothing was acknowledged: only the reader can tell.
+    let read = |losses: usize, unclean: bool| {
+        let mut story = Story::new(&plan(Billing::Insert));
+        story.partition_changed(Some(B1), 0, &[B1, B2], false);
+        story.at(1000);
+        let record = message(0, 0, 1);
+        let offset = story.appended(0, record, false);
+        story.flow(BILLING_1, record, offset);
+        for node in [B1, B2].into_iter().take(losses) {
+            story.at(1100);
+            loses_power(&mut story, node);
+        }
+        story.at(2000).partition_changed(Some(B2), 1, &[B2], unclean).leads(B2, 1, 0);
+        story.violations().into_iter().filter(|found| found.invariant == Invariant::ReadsAreConsistent).count()
+    };
+    assert_eq!(read(0, false), 1);
+    assert_eq!(read(1, false), 1, "one loss must be survived");
+    assert_eq!(read(2, false), 0);
+    assert_eq!(read(0, true), 0);
+}
+
+#[test]
+fn what_nobody_read_may_vanish() {
+    let mut story = Story::new(&plan(Billing::Insert));
+    story.at(1000).appended(0, message(0, 0, 1), false);
+    story.at(2000).leads(B2, 1, 0);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}

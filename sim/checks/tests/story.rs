@@ -346,10 +346,13 @@ impl Story {
         isr: &[NodeId],
         unclean: bool,
     ) -> &mut Story {
+        // One in sync is too few here: the other stays eligible (KIP-966).
+        let eligible = [B1, B2].into_iter().filter(|node| isr.len() < 2 && !unclean && !isr.contains(node));
         let state = PartitionState {
             replicas: vec![B1, B2],
             in_sync_replicas: isr.to_vec(),
-            eligible_leader_replicas: Vec::new(),
+            eligible_leader_replicas: eligible.collect(),
+            reassignment: None,
             last_known_leader: None,
             leader,
             leader_epoch: LeaderEpoch(epoch),
@@ -357,6 +360,27 @@ impl Story {
             recovering: false,
         };
         self.note(B1, Note::PartitionChanged { partition: P0, state: Box::new(state), unclean })
+    }
+
+    /// The controller has committed these two lists.
+    pub fn candidates(&mut self, isr: &[NodeId], elr: &[NodeId], unclean: bool) -> &mut Story {
+        let state = PartitionState {
+            replicas: vec![B1, B2],
+            in_sync_replicas: isr.to_vec(),
+            eligible_leader_replicas: elr.to_vec(),
+            reassignment: None,
+            last_known_leader: None,
+            leader: isr.first().copied(),
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(self.number as u32),
+            recovering: false,
+        };
+        self.note(B1, Note::PartitionChanged { partition: P0, state: Box::new(state), unclean })
+    }
+
+    pub fn registered(&mut self, broker: NodeId, epoch: u64, fenced: bool) -> &mut Story {
+        let broker_epoch = BrokerEpoch(epoch);
+        self.note(B1, Note::BrokerChanged { broker, broker_epoch, fenced, shutting_down: false })
     }
 
     // --- callers and producer ---

@@ -196,7 +196,8 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::Jump { .. }
         | FaultAction::HoldMetadata(_)
         | FaultAction::Redeliver(_) => nodes().map(|node| aimed(action, &node, &Target::Rest)).collect(),
-        FaultAction::ElectPreferred(_)
+        FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
@@ -230,7 +231,8 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::Drop { link, .. }
         | FaultAction::Throttle { link, .. }
         | FaultAction::Reset(link) => (link.from, link.to) = (at.clone(), to.clone()),
-        FaultAction::ElectPreferred(_)
+        FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)

@@ -15,6 +15,9 @@ impl Broker {
         let (mut changed, mut is_topic_new) = (BTreeSet::new(), false);
         while let Some(entry) = self.quorum.next_committed() {
             for record in &entry.records {
+                if !self.image.is_continued_by(record) {
+                    return self.give_up_image(step);
+                }
                 self.image.replay(record);
                 is_topic_new |= matches!(record, MetadataRecord::Partition { .. });
                 match record {
@@ -49,6 +52,15 @@ impl Broker {
         self.notice_catch_up(step);
         // Markers may have found their leaders.
         self.advance_transactions(step);
+    }
+
+    /// The quorum has forgotten what it had committed, after a disk was wiped, and has gone another way. What this broker
+    /// believes cannot be put right: it ends and reads everything anew.
+    ///
+    /// Kafka differs: MetadataLoader says so and goes on with an image that is wrong.
+    fn give_up_image(&mut self, step: &mut Step) {
+        self.phase = Phase::Ended;
+        step.effect(Effect::Exit { clean: false });
     }
 
     /// The first roles are taken when the log has been read up to the registration.

@@ -4,8 +4,8 @@
 //! answers for whoever waited. Requests of one connection are executed one at a time and in order. Everything a broker
 //! believes about the cluster comes from the metadata log it pulls; it may lag, and then it is wrong in Kafka's way.
 //!
-//! It never flushes what it appends (Kafka's default), serves consumers from leaders only, and keeps nothing about idle
-//! connections. Kafka: KafkaApis, ReplicaManager, BrokerServer, BrokerMetadataPublisher.
+//! It never flushes what it appends (Kafka's default), and keeps nothing about idle connections. Kafka: KafkaApis,
+//! ReplicaManager, BrokerServer, BrokerMetadataPublisher.
 
 mod connections;
 mod controller_link;
@@ -23,11 +23,13 @@ mod transactions;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::kafka::group::{AppendToken, Coordinator, CoordinatorConfig};
-use crate::kafka::partition::{AckTicket, FinishedAck, FollowerReader, Partition, PartitionSettings, Produced};
+use crate::kafka::partition::{
+    AckTicket, FinishedAck, FollowerReader, Partition, PartitionSettings, Produced, ReadFrom,
+};
 use crate::kafka::transaction::{TransactionConfig, TransactionCoordinator, TransactionToken};
 use crate::types::metadata::{BrokerRegistration, ClusterImage};
 use crate::types::request::*;
-use crate::types::settings::{Acks, BrokerSettings, TopicSettings};
+use crate::types::settings::{Acks, BrokerSettings, ReplicaSelector, TopicSettings};
 use crate::types::storage::{LogImage, StorageImage, StorageOperation};
 use crate::types::*;
 
@@ -314,7 +316,8 @@ impl Broker {
             }
             Command::EnforceRetention(topic) => self.enforce_retention(Some(topic), step),
             // For the controller, for services and for callers.
-            Command::ElectPreferred(_)
+            Command::ElectPreferred { .. }
+            | Command::Reassign { .. }
             | Command::Redeliver
             | Command::Poison(_)
             | Command::Repair

@@ -30,6 +30,7 @@ impl Broker {
             partitions,
             session_epoch: fetcher.session_epoch,
             isolation_level: IsolationLevel::ReadUncommitted,
+            rack: None,
         };
         step.send(FETCH_CHANNEL, leader, ask.correlation, Request::Fetch(request));
     }

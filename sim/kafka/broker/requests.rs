@@ -211,9 +211,7 @@ impl Broker {
                 (Some(place), Some(follower)) => {
                     self.slots[place].partition.read_as_follower(question, follower, budget)
                 }
-                (Some(place), None) => {
-                    self.slots[place].partition.read_as_consumer(question, fetch.isolation_level, budget)
-                }
+                (Some(place), None) => self.read_as_consumer(place, question, fetch, budget),
                 (None, _) => self.refuse_absent(question),
             };
             answered.count(&fetched);
@@ -222,16 +220,46 @@ impl Broker {
         (!waits || answered.is_enough(fetch)).then_some(partitions)
     }
 
+    /// A consumer that has told its rack may read from a follower, and is told of one that is nearer. KIP-392.
+    fn read_as_consumer(
+        &self,
+        place: usize,
+        question: &FetchPartition,
+        fetch: &FetchRequest,
+        budget: ByteCount,
+    ) -> FetchedPartition {
+        let partition = &self.slots[place].partition;
+        let from = if fetch.rack.is_some() { ReadFrom::AnyReplica } else { ReadFrom::Leader };
+        match fetch.rack.and_then(|rack| self.preferred_read_replica(partition, question, rack)) {
+            Some(replica) => partition.redirect(question, replica),
+            None => partition.read_as_consumer(question, from, fetch.isolation_level, budget),
+        }
+    }
+
+    /// A leader in the reader's rack is never left. Kafka: RackAwareReplicaSelector, ReplicaManager.findPreferredReadReplica.
+    fn preferred_read_replica(&self, partition: &Partition, question: &FetchPartition, rack: u16) -> Option<NodeId> {
+        let in_rack = |node: NodeId| {
+            let broker = self.image.brokers.get(&node).filter(|broker| !broker.fenced);
+            broker.is_some_and(|broker| broker.registration.rack == Some(rack))
+        };
+        let leads = self.config.settings.replica_selector_class == ReplicaSelector::LeaderSelector;
+        if leads || in_rack(self.config.id) {
+            return None;
+        }
+        partition.most_caught_up(question.fetch_offset, in_rack)
+    }
+
     /// Whether no partition has anything to say to a fetch. Most fetches begin so, and it is cheaper to know than to
     /// read.
     fn finds_nothing(&self, fetch: &FetchRequest) -> bool {
         let follower = fetch.replica.map(|replica| FollowerReader::new(replica, &self.image));
-        fetch.partitions.iter().all(|question| {
-            let place = self.places.get(question.partition).copied();
-            place.is_some_and(|place| {
-                self.slots[place].partition.has_nothing_for(question, follower, fetch.isolation_level)
+        fetch.rack.is_none()
+            && fetch.partitions.iter().all(|question| {
+                let place = self.places.get(question.partition).copied();
+                place.is_some_and(|place| {
+                    self.slots[place].partition.has_nothing_for(question, follower, fetch.isolation_level)
+                })
             })
-        })
     }
 
     fn describe_cluster(&self, request: &MetadataRequest) -> MetadataResponse {
@@ -338,6 +366,7 @@ impl Broker {
             log_start_offset: Offset::ZERO,
             diverging: None,
             aborted: Vec::new(),
+            preferred_read_replica: None,
             batches: Vec::new(),
         }
     }
@@ -354,14 +383,14 @@ enum Patience {
 #[derive(Default)]
 struct Answered {
     bytes: u64,
-    /// An error or a divergence is answered at once.
+    /// An error, a divergence or a nearer replica is answered at once.
     urgent: bool,
 }
 
 impl Answered {
     fn count(&mut self, fetched: &FetchedPartition) {
         self.bytes += fetched.batches.iter().map(|batch| batch.records.size().0.max(1)).sum::<u64>();
-        self.urgent |= !fetched.is_read();
+        self.urgent |= !fetched.is_read() || fetched.preferred_read_replica.is_some();
     }
 
     fn rest(&self, max_bytes: ByteCount) -> ByteCount {

@@ -166,6 +166,7 @@ fn state(leader: NodeId, epoch: u32) -> MetadataRecord {
         replicas: vec![NodeId(1), NodeId(2)],
         in_sync_replicas: vec![NodeId(1), NodeId(2)],
         eligible_leader_replicas: Vec::new(),
+        reassignment: None,
         last_known_leader: None,
         leader: Some(leader),
         leader_epoch: LeaderEpoch(epoch),
@@ -209,6 +210,7 @@ fn fetch(offset: u64, replica: bool) -> Request {
         }],
         session_epoch: 1,
         isolation_level: IsolationLevel::ReadUncommitted,
+        rack: None,
     })
 }
 
@@ -395,6 +397,7 @@ fn a_follower_copies_and_asks_again_at_once() {
         log_start_offset: Offset(0),
         diverging: None,
         aborted: Vec::new(),
+        preferred_read_replica: None,
         batches: vec![request.batches[0].1.clone()],
     };
     let response = Response::Fetch(FetchResponse { partitions: vec![fetched] });

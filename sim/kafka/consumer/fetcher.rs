@@ -169,7 +169,8 @@ impl Consumer {
         true
     }
 
-    /// Sends a fetch to every broker that is idle, drained, and leads a partition with a position.
+    /// Sends a fetch to every broker that is idle, drained, and leads a partition with a position, or is nearer than its
+    /// leader.
     pub(super) fn fetch(&mut self, step: &mut Step) {
         if !std::mem::take(&mut self.buffers.is_fetch_wanted) {
             return;
@@ -196,15 +197,16 @@ impl Consumer {
                 last_fetched_epoch: None,
                 max_bytes: self.settings.max_partition_fetch_bytes,
             };
-            match fetches.iter_mut().find(|(broker, _)| *broker == leader) {
+            let from = position.preferred.filter(|(_, until)| now < *until).map_or(leader, |(replica, _)| replica);
+            match fetches.iter_mut().find(|(broker, _)| *broker == from) {
                 Some((_, partitions)) => partitions.push(wanted),
-                None if self.buffers.is_fetchable(leader) => fetches.push((leader, vec![wanted])),
+                None if self.buffers.is_fetchable(from) => fetches.push((from, vec![wanted])),
                 None => {}
             }
         }
         self.arm(retry, "fetch retry");
-        for (leader, partitions) in fetches {
-            self.send_fetch(leader, partitions, step);
+        for (from, partitions) in fetches {
+            self.send_fetch(from, partitions, step);
         }
     }
 
@@ -225,6 +227,14 @@ impl Consumer {
         self.buffers.clear();
     }
 
+    /// The broker may be gone: its partitions are read from their leaders until one of them says otherwise.
+    pub(super) fn lose_fetch(&mut self, from: NodeId) {
+        self.buffers.fetch_lost(from);
+        let nearer =
+            self.positions.values_mut().filter(|position| position.preferred.is_some_and(|(node, _)| node == from));
+        nearer.for_each(|position| position.preferred = None);
+    }
+
     fn keep_fetched(&mut self, from: NodeId, fetched: FetchedPartition, step: &mut Step) {
         let partition = fetched.partition;
         if self.membership.leaving.contains(&partition) {
@@ -233,6 +243,10 @@ impl Consumer {
         let Some(position) = self.positions.get_mut(&partition) else { return };
         let is_expected = position.standing == Standing::Valid && position.offset == fetched.fetch_offset;
         match fetched.error {
+            ErrorCode::None if fetched.preferred_read_replica.is_some() => {
+                let until = step.time() + self.settings.metadata_max_age;
+                position.preferred = fetched.preferred_read_replica.map(|replica| (replica, until));
+            }
             ErrorCode::None => {
                 if fetched.batches.is_empty() || is_expected {
                     // Nothing to decide.
@@ -249,9 +263,12 @@ impl Consumer {
                     self.buffers.keep(from, fetched);
                 }
             }
+            // A follower may not have the record yet, or not any more: the leader is asked. Kafka: FetchCollector.
+            ErrorCode::OffsetOutOfRange if position.preferred.take().is_some() => {}
             ErrorCode::OffsetOutOfRange if is_expected => self.reset_position(partition),
             ErrorCode::OffsetOutOfRange => {}
             _ => {
+                position.preferred = None;
                 position.not_before = step.time() + self.settings.retry_backoff;
                 self.metadata.want_refresh();
             }
@@ -308,9 +325,9 @@ impl Consumer {
         }
     }
 
-    fn send_fetch(&mut self, leader: NodeId, partitions: Vec<FetchPartition>, step: &mut Step) {
-        let Some(to) = self.usable(self.channel, leader, step.time()) else { return };
-        let source = self.buffers.sources.entry(leader).or_default();
+    fn send_fetch(&mut self, from: NodeId, partitions: Vec<FetchPartition>, step: &mut Step) {
+        let Some(to) = self.usable(self.channel, from, step.time()) else { return };
+        let source = self.buffers.sources.entry(from).or_default();
         source.is_in_flight = true;
         source.session_epoch += 1;
         let request = Request::Fetch(FetchRequest {
@@ -321,6 +338,7 @@ impl Consumer {
             partitions,
             session_epoch: source.session_epoch,
             isolation_level: self.settings.isolation_level,
+            rack: self.settings.client_rack,
         });
         self.requests.send(to, Purpose::Fetch, request, self.settings.request_timeout, step);
     }

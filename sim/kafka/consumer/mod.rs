@@ -406,7 +406,7 @@ impl Consumer {
             Purpose::Commit { number, membership } => {
                 self.handle_commit(number, membership, ErrorCode::RequestTimedOut, step);
             }
-            Purpose::Fetch => self.buffers.fetch_lost(asked),
+            Purpose::Fetch => self.lose_fetch(asked),
             Purpose::ListOffsets { partitions, .. } | Purpose::ValidateOffsets { partitions } => {
                 self.retry_positions(&partitions, retry);
             }

@@ -16,6 +16,8 @@ pub(super) struct Position {
     checked_epoch: LeaderEpoch,
     /// Nothing is asked about the partition before.
     pub not_before: Time,
+    /// A replica that is nearer than the leader, as the leader has said, and until when that is believed. KIP-392.
+    pub preferred: Option<(NodeId, Time)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +42,7 @@ impl Position {
             offset_epoch: None,
             checked_epoch: LeaderEpoch(0),
             not_before: Time::ZERO,
+            preferred: None,
         }
     }
 
@@ -186,7 +189,9 @@ impl Consumer {
         let checked_epoch = self.metadata.leader(partition).map_or(LeaderEpoch(0), |(_, epoch)| epoch);
         let position = self.positions.get_mut(&partition).expect("the position of an assigned partition");
         let standing = Standing::Valid;
-        *position = Position { standing, offset, offset_epoch, checked_epoch, not_before: Time::ZERO };
+        // The leader is asked first, and says again who is nearer.
+        let (not_before, preferred) = (Time::ZERO, None);
+        *position = Position { standing, offset, offset_epoch, checked_epoch, not_before, preferred };
         self.count_unsettled();
         self.buffers.want_fetch();
         step.note(Note::PositionSet { group: self.group, partition, offset, why });

@@ -52,8 +52,9 @@ pub(super) fn decide_registration(
     let registration = request.registration.clone();
     let mut records = vec![MetadataRecord::RegisterBroker { registration, broker_epoch, fenced: true }];
     if let Some(known) = known {
-        let clean = request.previous_broker_epoch == Some(known.broker_epoch);
-        records.extend(remove_broker(image, rules, broker, !clean));
+        let unclean = request.previous_broker_epoch != Some(known.broker_epoch)
+            && rules.guards.stand(Guard::UncleanShutdownDetection);
+        records.extend(remove_broker(image, rules, broker, unclean));
     }
     Decision { records, response: response(ErrorCode::None, broker_epoch) }
 }
@@ -165,6 +166,7 @@ pub(super) fn decide_topics(image: &ClusterImage, brokers: &[NodeId]) -> Vec<Met
                 in_sync_replicas: replicas.clone(),
                 replicas,
                 eligible_leader_replicas: Vec::new(),
+                reassignment: None,
                 last_known_leader: None,
                 leader_epoch: LeaderEpoch(0),
                 partition_epoch: PartitionEpoch(0),

@@ -5,7 +5,7 @@
 //! Source: PartitionChangeBuilder, ReplicationControlManager.validateAlterPartitionData (KIP-497, KIP-841, KIP-903).
 
 use super::decide::{Decision, check_broker};
-use crate::types::metadata::{ClusterImage, MetadataRecord, PartitionState};
+use crate::types::metadata::{ClusterImage, MetadataRecord, PartitionState, Reassignment};
 use crate::types::request::*;
 use crate::types::settings::{BrokerSettings, TopicSettings};
 use crate::types::*;
@@ -32,7 +32,10 @@ pub(super) fn decide_alter_partition(image: &ClusterImage, rules: Rules, request
     // The asking leader stays: it is in the new set, and it was checked.
     change.election = Election::Keep;
     let state = change.build();
-    let response = alter_partition_response(ErrorCode::None, request.partition, Some(state.as_ref().unwrap_or(old)));
+    let now = state.as_ref().unwrap_or(old);
+    // The set may have completed a reassignment that takes the leadership away.
+    let error = if now.leader == old.leader { ErrorCode::None } else { ErrorCode::NewLeaderElected };
+    let response = alter_partition_response(error, request.partition, Some(now));
     let records = state.map(|state| MetadataRecord::PartitionChanged { partition: request.partition, state });
     Decision { records: records.into_iter().collect(), response }
 }
@@ -100,14 +103,39 @@ pub(super) fn admit_broker(image: &ClusterImage, rules: Rules, broker: NodeId) -
     change_partitions(image, rules, concerned, |change| change.arriving = Some(broker))
 }
 
-/// Gives leaderships back to preferred replicas, of one topic or of all. Kafka: maybeBalancePartitionLeaders.
-pub(super) fn decide_preferred(image: &ClusterImage, rules: Rules, topic: Option<TopicId>) -> Vec<MetadataRecord> {
+/// Gives leaderships of these partitions back to preferred replicas. Kafka: maybeBalancePartitionLeaders.
+pub(super) fn decide_preferred(
+    image: &ClusterImage,
+    rules: Rules,
+    wanted: impl Fn(TopicPartition) -> bool,
+) -> Vec<MetadataRecord> {
     let concerned = |partition: TopicPartition, state: &PartitionState| {
-        topic.is_none_or(|topic| partition.topic == topic)
-            && state.leader.is_some()
-            && state.leader != state.replicas.first().copied()
+        wanted(partition) && state.leader.is_some() && state.leader != state.replicas.first().copied()
     };
     change_partitions(image, rules, concerned, |change| change.election = Election::Preferred)
+}
+
+/// Moves a partition's replicas: those that come are replicas at once, and those that go stay until the new ones are in
+/// sync. Kafka: ReplicationControlManager.changePartitionReassignment, PartitionReassignmentReplicas.
+pub(super) fn decide_reassignment(
+    image: &ClusterImage,
+    rules: Rules,
+    partition: TopicPartition,
+    to: &[NodeId],
+) -> Vec<MetadataRecord> {
+    let known = !to.is_empty() && to.iter().all(|replica| image.brokers.contains_key(replica));
+    change_partitions(
+        image,
+        rules,
+        |of, _| of == partition && known,
+        |change| {
+            let adding = to.iter().filter(|replica| !change.old.replicas.contains(replica)).copied().collect();
+            let removing: Vec<NodeId> =
+                change.old.replicas.iter().filter(|replica| !to.contains(replica)).copied().collect();
+            change.replicas = to.iter().chain(&removing).copied().collect();
+            change.reassignment = Some(Reassignment { adding, removing });
+        },
+    )
 }
 
 fn change_partitions(
@@ -133,6 +161,8 @@ struct PartitionChange<'a> {
     rules: Rules<'a>,
     topic: &'a TopicSettings,
     old: &'a PartitionState,
+    replicas: Vec<NodeId>,
+    reassignment: Option<Reassignment>,
     /// As wanted. Kafka: targetIsr.
     in_sync_replicas: Vec<NodeId>,
     recovering: bool,
@@ -176,6 +206,8 @@ impl<'a> PartitionChange<'a> {
             rules,
             topic: image.topics.get(&partition.topic).expect("a partition of a configured topic"),
             old,
+            replicas: old.replicas.clone(),
+            reassignment: old.reassignment.clone(),
             in_sync_replicas: old.in_sync_replicas.clone(),
             recovering: old.recovering,
             election: Election::Online,
@@ -191,6 +223,7 @@ impl<'a> PartitionChange<'a> {
             // Somebody must know what was committed: the last member stays, leading or not.
             self.in_sync_replicas = self.old.in_sync_replicas.clone();
         }
+        self.complete_reassignment();
         let mut eligible_leader_replicas = self.eligible_leader_replicas();
         let mut new = self.old.clone();
         match self.elect(&eligible_leader_replicas) {
@@ -208,9 +241,13 @@ impl<'a> PartitionChange<'a> {
             }
             Elected::Nobody => new.leader = None,
         }
-        if new.leader != self.old.leader {
+        // Whoever goes must not be counted any more: followers are known anew in a new term.
+        let is_leaving = self.old.replicas.iter().any(|replica| !self.replicas.contains(replica));
+        if new.leader != self.old.leader || is_leaving {
             new.leader_epoch = self.old.leader_epoch.next();
         }
+        new.replicas = self.replicas;
+        new.reassignment = self.reassignment;
         new.in_sync_replicas = self.in_sync_replicas;
         new.eligible_leader_replicas = eligible_leader_replicas;
         new.recovering = self.recovering;
@@ -226,10 +263,27 @@ impl<'a> PartitionChange<'a> {
         Some(new)
     }
 
+    /// All that come are in sync: those that go are gone. Kafka: PartitionReassignmentReplicas.maybeCompleteReassignment.
+    fn complete_reassignment(&mut self) {
+        let Some(Reassignment { adding, removing }) = &self.reassignment else { return };
+        let stays = |replica: &NodeId| !removing.contains(replica);
+        let remaining: Vec<NodeId> = self.in_sync_replicas.iter().copied().filter(stays).collect();
+        if remaining.is_empty() || !adding.iter().all(|replica| remaining.contains(replica)) {
+            return;
+        }
+        // A leader that goes does not keep its place.
+        if self.old.leader.is_some_and(|leader| !stays(&leader)) {
+            self.election = Election::Online;
+        }
+        self.replicas = self.replicas.iter().copied().filter(stays).collect();
+        self.in_sync_replicas = remaining;
+        self.reassignment = None;
+    }
+
     /// Replicas outside the wanted in-sync set that hold everything committed. They are kept only while the set is
     /// too small to commit anything: nothing can be added behind their backs. Kafka: maybePopulateTargetElr.
     fn eligible_leader_replicas(&self) -> Vec<NodeId> {
-        let enough = usize::from(self.topic.min_insync_replicas).min(self.old.replicas.len());
+        let enough = usize::from(self.topic.min_insync_replicas).min(self.replicas.len());
         if !self.keeps_eligible_replicas() || self.in_sync_replicas.len() >= enough {
             return Vec::new();
         }
@@ -239,7 +293,10 @@ impl<'a> PartitionChange<'a> {
                 eligible.push(*replica);
             }
         }
-        eligible.retain(|replica| !self.in_sync_replicas.contains(replica) && self.unclean_shutdown != Some(*replica));
+        eligible.retain(|replica| {
+            let is_out = !self.in_sync_replicas.contains(replica) && self.unclean_shutdown != Some(*replica);
+            is_out && self.replicas.contains(replica)
+        });
         eligible
     }
 
@@ -260,9 +317,9 @@ impl<'a> PartitionChange<'a> {
         let current = self.old.leader.as_slice();
         let clean = match self.election {
             Election::Keep => return self.old.leader.map_or(Elected::Nobody, Elected::Clean),
-            Election::Online => first_of(current).or_else(|| first_of(&self.old.replicas)),
+            Election::Online => first_of(current).or_else(|| first_of(&self.replicas)),
             Election::Preferred => {
-                first_of(&self.old.replicas[..1]).or_else(|| first_of(current)).or_else(|| first_of(&self.old.replicas))
+                first_of(&self.replicas[..1]).or_else(|| first_of(current)).or_else(|| first_of(&self.replicas))
             }
         };
         clean.unwrap_or_else(|| self.elect_incomplete(eligible))
@@ -274,12 +331,12 @@ impl<'a> PartitionChange<'a> {
         if self.keeps_eligible_replicas()
             && nobody_complete
             && let Some(last) = self.old.last_known_leader
-            && self.serves(last)
+            && (self.serves(last) || !self.rules.guards.stand(Guard::LastKnownLeaderServes))
         {
             return Elected::Unclean(last);
         }
         let unclean = self.rules.settings.unclean_leader_election_enable || self.topic.unclean_leader_election_enable;
-        let live = self.old.replicas.iter().copied().find(|replica| unclean && self.serves(*replica));
+        let live = self.replicas.iter().copied().find(|replica| unclean && self.serves(*replica));
         live.map_or(Elected::Nobody, Elected::Unclean)
     }
 
@@ -294,6 +351,7 @@ impl<'a> PartitionChange<'a> {
 
     fn keeps_eligible_replicas(&self) -> bool {
         self.rules.settings.eligible_leader_replicas_version >= 1
+            && self.rules.guards.stand(Guard::EligibleLeaderReplicas)
     }
 }
 

@@ -20,7 +20,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use decide::{Decision, decide_fencing, decide_heartbeat, decide_producer_ids, decide_registration, decide_topics};
-use decide_partition::{Rules, alter_partition_response, decide_alter_partition, decide_preferred};
+use decide_partition::{
+    Rules, alter_partition_response, decide_alter_partition, decide_preferred, decide_reassignment,
+};
 use quorum::Quorum;
 use sessions::Sessions;
 
@@ -224,14 +226,19 @@ impl Controller {
             self.propose(step, |image, rules| decide_fencing(image, rules, broker));
         }
         if balance {
-            self.propose(step, |image, rules| decide_preferred(image, rules, None));
+            self.propose(step, |image, rules| decide_preferred(image, rules, |_| true));
         }
     }
 
     fn handle_command(&mut self, command: Command, step: &mut Step) {
         match command {
-            Command::ElectPreferred(topic) => {
-                self.propose(step, |image, rules| decide_preferred(image, rules, Some(topic)));
+            Command::ElectPreferred { topic, partition } => {
+                let wanted =
+                    |of: TopicPartition| of.topic == topic && partition.is_none_or(|only| of.partition == only);
+                self.propose(step, |image, rules| decide_preferred(image, rules, wanted));
+            }
+            Command::Reassign { partition, to } => {
+                self.propose(step, |image, rules| decide_reassignment(image, rules, partition, &to));
             }
             Command::ShutDown => {
                 // In one process with a broker it is the broker that ends it, when the controller has let it go.

@@ -235,7 +235,8 @@ impl Coordinator {
             Command::ShutDown
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
-            | Command::ElectPreferred(_)
+            | Command::ElectPreferred { .. }
+            | Command::Reassign { .. }
             | Command::Redeliver
             | Command::Poison(_)
             | Command::Repair

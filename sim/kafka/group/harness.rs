@@ -572,6 +572,7 @@ impl Harness {
                     log_start_offset: Offset::ZERO,
                     diverging: None,
                     aborted: Vec::new(),
+                    preferred_read_replica: None,
                     batches: batches.cloned().collect(),
                 }
             })

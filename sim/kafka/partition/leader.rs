@@ -80,7 +80,7 @@ impl Leader {
             leader_epoch: state.leader_epoch,
             partition_epoch: state.partition_epoch,
             epoch_start_offset: replica.log.end_offset(),
-            min_in_sync_replicas: replica.settings.min_in_sync_replicas.min(state.replicas.len()),
+            min_in_sync_replicas: replica.settings.enough_in_sync(state.replicas.len()),
             in_sync: InSyncReplicas::Committed(state.in_sync_replicas.clone()),
             remotes,
             parked,
@@ -250,7 +250,20 @@ impl Leader {
         if state.partition_epoch <= self.partition_epoch {
             return;
         }
+        self.follow_assignment(replica, state, step);
         self.commit(replica, state.in_sync_replicas.clone(), state.partition_epoch, image, step);
+    }
+
+    /// Replicas that come in the same term are unknown until they fetch; what is known of the others stays. Kafka:
+    /// Partition.updateAssignmentAndIsr.
+    fn follow_assignment(&mut self, replica: &Replica, state: &PartitionState, step: &Step) {
+        let node = replica.settings.node;
+        let known = |broker: &NodeId| {
+            let old = self.remotes.iter().find(|remote| remote.broker == *broker).copied();
+            old.unwrap_or_else(|| RemoteReplica::unknown(*broker, state.in_sync_replicas.contains(broker), step.time()))
+        };
+        self.remotes = state.replicas.iter().filter(|id| **id != node).map(known).collect();
+        self.min_in_sync_replicas = replica.settings.enough_in_sync(state.replicas.len());
     }
 
     /// Kafka: Partition.handleAlterPartitionUpdate, handleAlterPartitionError.
@@ -337,14 +350,16 @@ impl Leader {
         self.pending.as_ref().is_some_and(|pending| pending.number == number)
     }
 
-    /// KIP-320: a reader of another term is told so.
     pub fn check_epoch(&self, current: Option<LeaderEpoch>, guards: Guards) -> Result<(), ErrorCode> {
-        match current {
-            Some(epoch) if !guards.stand(Guard::FetchEpochFencing) || epoch == self.leader_epoch => Ok(()),
-            Some(epoch) if epoch < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
-            Some(_) => Err(ErrorCode::UnknownLeaderEpoch),
-            None => Ok(()),
-        }
+        check_epoch(self.leader_epoch, current, guards)
+    }
+
+    /// Kafka: RackAwareReplicaSelector.mostCaughtUpReplica, among the replicas that are in sync and have the offset.
+    pub fn most_caught_up(&self, offset: Offset, guards: Guards, counts: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let in_sync = self.in_sync.committed(guards);
+        let remotes = self.remotes.iter().filter(|remote| in_sync.contains(&remote.broker) && counts(remote.broker));
+        let reached = remotes.filter(|remote| Some(offset) <= remote.log_end_offset);
+        reached.max_by_key(|remote| remote.caught_up()).map(|remote| remote.broker)
     }
 
     /// Whether the follower may read, and where its log leaves this one. Kafka: Partition.readRecords.
@@ -449,7 +464,7 @@ impl Leader {
     /// Kafka: Partition.maybeIncrementLeaderHW.
     fn maybe_advance(&mut self, replica: &mut Replica, image: &ClusterImage, step: &mut Step) {
         let guards = replica.settings.guards;
-        if self.is_under_min_in_sync(guards) {
+        if guards.stand(Guard::StrictMinInSyncReplicas) && self.is_under_min_in_sync(guards) {
             return;
         }
         let leader_end = replica.log.end_offset();

@@ -108,6 +108,14 @@ pub struct FollowerReader {
     is_stale: bool,
 }
 
+/// Which replica may answer a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    Leader,
+    /// Followers too, as far as they know what is committed. KIP-392.
+    AnyReplica,
+}
+
 /// A change of the in-sync set to ask the controller for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -145,7 +153,10 @@ impl Partition {
             let batch = batch.clone();
             step.note(Note::BatchAppended { partition: id, role: AppendRole::Recovered, batch });
         }
-        let high_watermark = checkpointed.clamp(log.start_offset(), log.end_offset());
+        let high_watermark = match settings.guards.stand(Guard::HighWatermarkInLog) {
+            true => checkpointed.clamp(log.start_offset(), log.end_offset()),
+            false => checkpointed.min(log.end_offset()),
+        };
         let stirred = Stirred::default();
         let replica = Replica { id, settings, log, high_watermark, checkpointed, proposals: 0, stirred };
         Partition { replica, role: Role::Offline, partition_epoch: None, remembered: Vec::new() }
@@ -160,6 +171,7 @@ impl Partition {
         let node = self.replica.settings.node;
         if !state.replicas.contains(&node) {
             self.leave_role(step);
+            self.replica.delete(step);
         } else if state.leader == Some(node) {
             self.apply_leadership(state, image, step);
         } else if self.leader_epoch() < Some(state.leader_epoch) || self.is_leader() {
@@ -271,14 +283,24 @@ impl Partition {
     pub fn read_as_consumer(
         &self,
         question: &FetchPartition,
+        from: ReadFrom,
         isolation: IsolationLevel,
         budget: ByteCount,
     ) -> FetchedPartition {
         let guards = self.replica.settings.guards;
+        let mut end = self.replica.readable_end(isolation);
         match &self.role {
             Role::Leader(leader) => {
                 if let Err(error) = leader.check_epoch(question.current_leader_epoch, guards) {
                     return self.replica.refuse(question, error);
+                }
+            }
+            Role::Follower(follower) if from == ReadFrom::AnyReplica => {
+                if let Err(error) = check_epoch(follower.leader_epoch(), question.current_leader_epoch, guards) {
+                    return self.replica.refuse(question, error);
+                }
+                if !guards.stand(Guard::FollowerReadsToHighWatermark) {
+                    end = self.replica.log.end_offset();
                 }
             }
             Role::Follower(_) if !guards.stand(Guard::LeaderCheck) => {}
@@ -286,13 +308,32 @@ impl Partition {
                 return self.replica.refuse(question, ErrorCode::NotLeaderOrFollower);
             }
         }
-        let mut fetched = self.replica.read(question, self.replica.readable_end(isolation), budget);
+        let mut fetched = self.replica.read(question, end, budget);
         if isolation == IsolationLevel::ReadCommitted
             && let Some(last) = fetched.batches.last()
         {
             fetched.aborted = self.replica.log.transactions().aborted(question.fetch_offset, last.end_offset());
         }
         fetched
+    }
+
+    /// Sends a consumer of this leader to a replica that is nearer to it.
+    pub fn redirect(&self, question: &FetchPartition, to: NodeId) -> FetchedPartition {
+        let checked = match &self.role {
+            Role::Leader(leader) => leader.check_epoch(question.current_leader_epoch, self.replica.settings.guards),
+            Role::Follower(_) | Role::Offline => Err(ErrorCode::NotLeaderOrFollower),
+        };
+        let preferred_read_replica = checked.is_ok().then_some(to);
+        FetchedPartition { preferred_read_replica, ..self.replica.refuse(question, checked.err().unwrap_or_default()) }
+    }
+
+    /// The follower in sync that has come furthest among those that have reached an offset; `None` where none has, or
+    /// this replica does not lead.
+    pub fn most_caught_up(&self, offset: Offset, counts: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        match &self.role {
+            Role::Leader(leader) => leader.most_caught_up(offset, self.replica.settings.guards, counts),
+            Role::Follower(_) | Role::Offline => None,
+        }
     }
 
     /// A transactional batch is here, and the coordinator may not know of its transaction in this partition: gives the
@@ -454,7 +495,11 @@ impl Partition {
 
     pub fn check_invariants(&self) {
         let replica = &self.replica;
-        assert!(replica.log.start_offset() <= replica.high_watermark, "high watermark below the log start");
+        let in_log = replica.log.start_offset() <= replica.high_watermark;
+        assert!(
+            in_log || !replica.settings.guards.stand(Guard::HighWatermarkInLog),
+            "high watermark below the log start"
+        );
         assert!(replica.high_watermark <= replica.log.end_offset(), "high watermark past the log end");
         replica.log.check_invariants();
     }
@@ -500,6 +545,16 @@ impl Partition {
     }
 }
 
+/// KIP-320: a reader of another term is told so.
+fn check_epoch(own: LeaderEpoch, current: Option<LeaderEpoch>, guards: Guards) -> Result<(), ErrorCode> {
+    match current {
+        Some(epoch) if !guards.stand(Guard::FetchEpochFencing) || epoch == own => Ok(()),
+        Some(epoch) if epoch < own => Err(ErrorCode::FencedLeaderEpoch),
+        Some(_) => Err(ErrorCode::UnknownLeaderEpoch),
+        None => Ok(()),
+    }
+}
+
 impl PartitionSettings {
     pub fn new(node: NodeId, broker: &BrokerSettings, topic: &TopicSettings, guards: Guards) -> PartitionSettings {
         PartitionSettings {
@@ -509,6 +564,15 @@ impl PartitionSettings {
             replica_lag_time_max: broker.replica_lag_time_max,
             replica_fetch_backoff: broker.replica_fetch_backoff,
             log: LogSettings::new(broker, topic, guards),
+        }
+    }
+
+    /// How many replicas must be in sync of so many. A mutant goes by the broker's own setting, which is 1 when nobody has
+    /// set it.
+    fn enough_in_sync(&self, replicas: usize) -> usize {
+        match self.guards.stand(Guard::SameMinInSyncReplicas) {
+            true => self.min_in_sync_replicas.min(replicas),
+            false => 1,
         }
     }
 }
@@ -539,7 +603,21 @@ impl Replica {
         step.storage(StorageOperation::StartAt { partition: self.id, to });
         step.note(Note::LogStartMoved { partition: self.id, to });
         // Only a follower that starts anew has its high watermark below the new start.
-        self.set_high_watermark(self.high_watermark.clamp(to, self.log.end_offset()), epoch, false, step);
+        if self.settings.guards.stand(Guard::HighWatermarkInLog) {
+            self.set_high_watermark(self.high_watermark.clamp(to, self.log.end_offset()), epoch, false, step);
+        }
+    }
+
+    /// This broker is no replica any more. Kafka: ReplicaManager.stopPartitions.
+    fn delete(&mut self, step: &mut Step) {
+        let from = self.log.end_offset();
+        if from == Offset::ZERO {
+            return;
+        }
+        self.log = Log::recover(LogImage::default(), self.settings.log);
+        (self.high_watermark, self.checkpointed) = (Offset::ZERO, Offset::ZERO);
+        step.storage(StorageOperation::Delete { partition: self.id });
+        step.note(Note::LogTruncated { partition: self.id, from, to: Offset::ZERO });
     }
 
     fn set_high_watermark(&mut self, offset: Offset, leader_epoch: LeaderEpoch, as_leader: bool, step: &mut Step) {
@@ -605,6 +683,7 @@ impl Replica {
             log_start_offset: self.log.start_offset(),
             diverging: None,
             aborted: Vec::new(),
+            preferred_read_replica: None,
             batches: Vec::new(),
         }
     }

@@ -41,6 +41,11 @@ impl RemoteReplica {
         self.last_fetch = Some((now, leader_end));
     }
 
+    /// How far it has come: ordered from behind to caught up.
+    pub fn caught_up(&self) -> (Option<Offset>, Option<Time>, NodeId) {
+        (self.log_end_offset, self.last_caught_up, self.broker)
+    }
+
     pub fn is_caught_up(&self, leader_end: Offset, now: Time, lag_max: Duration) -> bool {
         self.log_end_offset == Some(leader_end) || self.last_caught_up.is_some_and(|time| now.since(time) <= lag_max)
     }

@@ -192,6 +192,7 @@ impl Cluster {
             leader: Some(in_sync[0]),
             in_sync_replicas: in_sync,
             eligible_leader_replicas: Vec::new(),
+            reassignment: None,
             last_known_leader: None,
             leader_epoch: LeaderEpoch(0),
             partition_epoch: PartitionEpoch(0),
@@ -357,7 +358,7 @@ impl Cluster {
         };
         let partition = &self.partitions[&from];
         for isolation in [IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted] {
-            let fetched = partition.read_as_consumer(&question, isolation, ByteCount(1 << 20));
+            let fetched = partition.read_as_consumer(&question, ReadFrom::AnyReplica, isolation, ByteCount(1 << 20));
             let batches = list(fetched.batches.iter().map(values));
             let aborted = fetched.aborted.iter().map(|entry| format!("{}@{}", entry.producer, entry.first_offset));
             let end = partition.list_offset(false, None, isolation).offset;

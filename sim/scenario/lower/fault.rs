@@ -3,7 +3,7 @@
 //! A fault is written either as one sentence or as a table of the same words. Occurrences at `any` are only counted here;
 //! each seed draws its own when its plan is made.
 
-use crate::types::{Duration, FaultId, Ratio, ServiceId, Spread};
+use crate::types::{Duration, FaultId, NodeId, Ratio, ServiceId, Spread, TopicPartition};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -40,8 +40,8 @@ fn lasting(verb: &str) -> Lasting {
     match verb {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
         | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
-        "jump" | "poison" | "repair" | "reset" | "elect" | "rebalance" | "expire" | "enforce-retention"
-        | "redeliver" => Lasting::Instant,
+        "jump" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
+        | "enforce-retention" | "redeliver" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -514,12 +514,23 @@ impl Builder<'_> {
                 FaultAction::Jump { target, by, forwards }
             }
             "hold-metadata" => FaultAction::HoldMetadata(target()?),
-            "elect" => {
-                if let Some(slash) = text.text.find('/') {
-                    report_not_built("elect TOPIC/PARTITION", text.at(slash, text.text.len()), self.problems);
-                    return None;
+            "elect" if text.text.contains('/') => {
+                let PartitionSelector { topic, partition } = self.read_partition(text)?;
+                if partition.is_none() {
+                    let help = "name a partition, or the topic alone for all of them";
+                    self.report_target(text, "which partition?", help);
                 }
-                FaultAction::ElectPreferred(self.read_topic_name(text)?)
+                FaultAction::ElectPreferred { topic, partition: Some(partition?) }
+            }
+            "elect" => FaultAction::ElectPreferred { topic: self.read_topic_name(text)?, partition: None },
+            "reassign" => {
+                let to = need("to", "2,3,1");
+                let PartitionSelector { topic, partition } = self.read_partition(text)?;
+                if partition.is_none() {
+                    self.report_target(text, "which partition?", "name one: `orders/0`");
+                }
+                let to = self.read_replicas(&to?, phrase)?;
+                FaultAction::Reassign { partition: TopicPartition::new(topic, partition?), to }
             }
             "rebalance" => FaultAction::Rebalance(self.read_group(text)?),
             "expire" => {
@@ -554,6 +565,27 @@ impl Builder<'_> {
             "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
             _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
         })
+    }
+
+    /// `2,3,1` as brokers, each once.
+    fn read_replicas(&self, written: &Scalar, phrase: &Phrase) -> Option<Vec<NodeId>> {
+        let brokers = self.plan.cluster.brokers;
+        let mut replicas = Vec::new();
+        for word in written.text().split(',') {
+            let number = word.parse::<u16>().ok().filter(|number| (1..=brokers).contains(number));
+            match number.map(NodeId).filter(|node| !replicas.contains(node)) {
+                Some(node) => replicas.push(node),
+                None => {
+                    let place = phrase.get("to").map_or(phrase.verb_place, |given| given.place);
+                    let title = format!("`to` is `{}`", printable(written.text()));
+                    let label = "not a list of brokers, each once";
+                    let help = format!("write their numbers, the preferred leader first, from 1 to {brokers}: `2,3,1`");
+                    self.problems.add(Diagnostic::error("S071", place, title).label(label).help(help));
+                    return None;
+                }
+            }
+        }
+        Some(replicas)
     }
 
     pub fn read_topic_name(&self, text: Text) -> Option<crate::types::TopicId> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings};
+use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector};
 use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
@@ -198,8 +198,8 @@ impl Builder<'_> {
         let settings = PRODUCER_SETTINGS.iter().map(|setting| setting.key);
         let consumer = CONSUMER_SETTINGS.iter().map(|setting| setting.key);
         let later = CONSUME.iter().copied().filter(|key| !key.built);
-        let client =
-            Fields::new(client, "[client]".into(), place, settings.chain(consumer).chain(later), self.problems);
+        let keys = settings.chain(consumer).chain([CLIENT_RACK]).chain(later);
+        let client = Fields::new(client, "[client]".into(), place, keys, self.problems);
         for (number, service) in services.iter().enumerate() {
             let fields = service_fields(service, self.problems);
             let mut producer = GivenProducer::default();
@@ -347,6 +347,7 @@ impl Builder<'_> {
         for source in [client, fields] {
             given.extend(source.settings(CONSUMER_SETTINGS, &mut consumer));
         }
+        consumer.client_rack = self.read_client_rack(fields).or_else(|| self.read_client_rack(client));
         if !given.contains("auto-offset-reset") && client.item("auto-offset-reset").is_none() {
             fields.require_item("auto-offset-reset", "\"earliest\"");
             consumer.auto_offset_reset = OffsetReset::Earliest;
@@ -404,6 +405,18 @@ impl Builder<'_> {
             },
             ..consume
         }
+    }
+
+    fn read_client_rack(&self, fields: &Fields) -> Option<u16> {
+        let text = fields.item(CLIENT_RACK.name)?.text()?;
+        let rack = self.rack(text)?;
+        if self.plan.cluster.settings.replica_selector_class == ReplicaSelector::LeaderSelector {
+            let title = "`client-rack` changes nothing: brokers send every consumer to the leader";
+            let cure = "write `replica-selector-class = \"RackAwareReplicaSelector\"` in `[cluster]`, or remove it";
+            self.problems
+                .add(Diagnostic::warning("S059", text.place, title.to_string()).label("not asked for").help(cure));
+        }
+        Some(rack)
     }
 
     /// All members of a group speak one protocol.

@@ -213,13 +213,19 @@ impl Builder<'_> {
         }
     }
 
-    fn read_rack(&self, name: Text) -> Option<Vec<NodeId>> {
-        let Some(rack) = self.racks.iter().position(|rack| rack == name.text) else {
+    /// The number of a rack of the cluster.
+    pub fn rack(&self, name: Text) -> Option<u16> {
+        let rack = self.racks.iter().position(|rack| rack == name.text);
+        if rack.is_none() {
             let known: Vec<&str> = self.racks.iter().map(String::as_str).collect();
             self.report_unknown(name.text, name.place, "a rack", &known);
-            return None;
-        };
-        let is_in = |node: &&NodePlan| node.rack == Some(rack as u16);
+        }
+        rack.map(|rack| rack as u16)
+    }
+
+    fn read_rack(&self, name: Text) -> Option<Vec<NodeId>> {
+        let rack = self.rack(name)?;
+        let is_in = |node: &&NodePlan| node.rack == Some(rack);
         Some(self.plan.nodes.iter().filter(is_in).map(|node| node.id).collect())
     }
 

@@ -186,7 +186,16 @@ pub enum FaultAction {
         forwards: bool,
     },
     HoldMetadata(Target),
-    ElectPreferred(TopicId),
+    /// `None`: every partition.
+    ElectPreferred {
+        topic: TopicId,
+        partition: Option<u16>,
+    },
+    /// The replicas of a partition move to these brokers, the preferred leader first.
+    Reassign {
+        partition: TopicPartition,
+        to: Vec<NodeId>,
+    },
     Rebalance(GroupId),
     ExpireOffsets(GroupId),
     EnforceRetention(TopicId),
@@ -232,9 +241,10 @@ impl FaultPlan {
             | FaultAction::Throttle { .. }
             | FaultAction::Reset(_) => FaultFamily::Network,
             FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultFamily::Clock,
-            FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred(_) | FaultAction::EnforceRetention(_) => {
+            FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred { .. } | FaultAction::EnforceRetention(_) => {
                 FaultFamily::Cluster
             }
+            FaultAction::Reassign { .. } => FaultFamily::Cluster,
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
             FaultAction::Redeliver(_) => FaultFamily::Redelivery,
             FaultAction::Set(value) => value.family(),

@@ -277,6 +277,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         ),
         (with("rate", "rate = \"10/s\"\ndelivery-timeout = \"1s\""), "S059", "less than linger + request-timeout"),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nsession-timeout = \"1s\""), "S059", "brokers accept 6s"),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\nclient-rack = \"a\""),
+            "S020",
+            "nothing defines a rack `a`",
+        ),
         // S06x: families
         (format!("{SMALL}[matrix]\nbrokers = 3\n"), "S060", "has no list of values"),
         (
@@ -322,6 +327,13 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when afer(stock.commit) crash self"), "S074", "did you mean `after`?"),
         (fault("when after(stock.upsert) crash self"), "S074", "has no step `upsert`"),
         (fault("when any leader-change(orders/0) crash stock"), "S074", "cannot be told before the run"),
+        (fault("at 5s reassign orders/0"), "S042", "`reassign` needs `to`"),
+        (fault("at 5s reassign orders to 1,2"), "S071", "which partition?"),
+        (fault("at 5s reassign orders/any to 1,2"), "S071", "name one"),
+        (fault("at 5s reassign orders/0 to 1,4"), "S071", "from 1 to 3"),
+        (fault("at 5s reassign orders/0 to 1,2,1"), "S071", "each once"),
+        (fault("at 5s elect orders/any"), "S071", "the topic alone for all of them"),
+        (fault("at 5s elect orders/7"), "S071", "has partitions 0 to 1"),
         (fault("at 5s for 2s crash self"), "S075", "`self` has no point"),
         // S08x: expectations
         (expect("db.row = \"exactly-once\""), "S080", "did you mean `db.rows`?"),

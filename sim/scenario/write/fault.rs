@@ -125,7 +125,14 @@ fn write_action(action: &FaultAction, plan: &Plan) -> String {
             format!("{} by {}", at("jump", target), write_shift(by, *forwards))
         }
         FaultAction::HoldMetadata(target) => at("hold-metadata", target),
-        FaultAction::ElectPreferred(topic) => format!("elect {}", topic_name(*topic, plan)),
+        FaultAction::Reassign { partition, to } => {
+            let brokers: Vec<String> = to.iter().map(|broker| broker.0.to_string()).collect();
+            format!("reassign {}/{} to {}", topic_name(partition.topic, plan), partition.partition, brokers.join(","))
+        }
+        FaultAction::ElectPreferred { topic, partition: None } => format!("elect {}", topic_name(*topic, plan)),
+        FaultAction::ElectPreferred { topic, partition: Some(number) } => {
+            format!("elect {}/{number}", topic_name(*topic, plan))
+        }
         FaultAction::Rebalance(group) => format!("rebalance {}", group_name(*group, plan)),
         FaultAction::ExpireOffsets(group) => format!("expire offsets({})", group_name(*group, plan)),
         FaultAction::EnforceRetention(topic) => format!("enforce-retention {}", topic_name(*topic, plan)),

@@ -152,7 +152,8 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Restart { .. }
         | FaultAction::Set(_) => (false, false),
         FaultAction::Reset(_)
-        | FaultAction::ElectPreferred(_)
+        | FaultAction::ElectPreferred { .. }
+        | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
@@ -298,7 +299,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(27) {
+    match rng.below(28) {
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
         2 => FaultAction::Wipe(target),
@@ -316,7 +317,10 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         14 => FaultAction::Reset(link),
         15 => FaultAction::Skew { target, by: any_length(rng), forwards: rng.below(2) == 0 },
         16 => FaultAction::HoldMetadata(target),
-        17 => FaultAction::ElectPreferred(any_topic(plan, rng)),
+        17 => {
+            let PartitionSelector { topic, partition } = any_partition(plan, rng);
+            FaultAction::ElectPreferred { topic, partition }
+        }
         18 => FaultAction::Rebalance(any_group(plan, rng)),
         19 => FaultAction::ExpireOffsets(any_group(plan, rng)),
         20 => FaultAction::Redeliver(any_instances(has_point, plan, rng)),
@@ -325,6 +329,14 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         23 => FaultAction::Fail { service: ServiceId(0), rate: Ratio(rng.below(1_000_000_001) as u32) },
         24 => FaultAction::Poison { origin: ServiceId(rng.below(2) as u16), events: rng.below(5) as u32 + 1 },
         25 => FaultAction::Repair(ServiceId(0)),
+        26 => {
+            let PartitionSelector { topic, partition } = any_partition(plan, rng);
+            let partition = TopicPartition::new(topic, partition.unwrap_or(0));
+            let first = rng.below(u64::from(plan.cluster.brokers)) as u16;
+            let count = rng.below(u64::from(plan.cluster.brokers)) as u16 + 1;
+            let to = (first..first + count).map(|number| NodeId(number % plan.cluster.brokers + 1)).collect();
+            FaultAction::Reassign { partition, to }
+        }
         _ => FaultAction::EnforceRetention(any_topic(plan, rng)),
     }
 }

@@ -32,6 +32,7 @@ fn image(in_sync_replicas: &[u16]) -> ClusterImage {
         replicas: nodes(&[1, 2, 3]),
         in_sync_replicas: nodes(in_sync_replicas),
         eligible_leader_replicas: Vec::new(),
+        reassignment: None,
         last_known_leader: None,
         leader: in_sync_replicas.first().copied().map(NodeId),
         leader_epoch: LeaderEpoch(5),
@@ -257,6 +258,44 @@ fn the_last_known_leader_leads_when_nobody_is_complete() {
 }
 
 #[test]
+fn a_last_known_leader_that_is_not_there_leads_only_without_its_guard() {
+    for (guards, leader) in [(Guards::ALL, None), (Guards::ALL.without(Guard::LastKnownLeaderServes), Some(NodeId(1)))]
+    {
+        let mut cluster = Cluster::new(&[1]);
+        cluster.guards = guards;
+        cluster.fence(1);
+        assert_eq!(cluster.state().leader, None);
+        cluster.register(1, 2, false);
+        assert!(!cluster.image.is_active(NodeId(1)));
+        assert_eq!(cluster.state().leader, leader);
+    }
+}
+
+#[test]
+fn an_unclean_stop_goes_unnoticed_only_without_its_guard() {
+    for (guards, eligible) in [(Guards::ALL, ""), (Guards::ALL.without(Guard::UncleanShutdownDetection), "2")] {
+        let mut cluster = Cluster::new(&[1, 2]);
+        cluster.guards = guards;
+        cluster.fence(2);
+        cluster.register(2, 2, false);
+        let names: Vec<String> =
+            cluster.state().eligible_leader_replicas.iter().map(|node| node.0.to_string()).collect();
+        assert_eq!(names.join(","), eligible);
+    }
+}
+
+#[test]
+fn the_last_replica_stays_in_sync_only_without_its_guard() {
+    for (guards, in_sync) in [(Guards::ALL, &[][..]), (Guards::ALL.without(Guard::EligibleLeaderReplicas), &[1])] {
+        let mut cluster = Cluster::new(&[1]);
+        cluster.guards = guards;
+        cluster.fence(1);
+        cluster.register(1, 2, false);
+        assert_eq!(cluster.state().in_sync_replicas, nodes(in_sync));
+    }
+}
+
+#[test]
 fn an_incomplete_replica_leads_only_when_the_settings_allow_it() {
     for unclean in [false, true] {
         let mut cluster = Cluster::new(&[1]);
@@ -332,10 +371,10 @@ fn topics_wait_for_all_brokers_and_are_spread_over_them() {
 #[test]
 fn a_preferred_replica_leads_again_only_when_it_is_in_sync() {
     let mut cluster = Cluster::new(&[2, 3]);
-    assert!(decide_preferred(&cluster.image, cluster.rules(), None).is_empty());
+    assert!(decide_preferred(&cluster.image, cluster.rules(), |_| true).is_empty());
     cluster.image.partitions.get_mut(&PARTITION).expect("the partition").in_sync_replicas = nodes(&[2, 3, 1]);
-    assert!(decide_preferred(&cluster.image, cluster.rules(), Some(TopicId(1))).is_empty());
-    let records = decide_preferred(&cluster.image, cluster.rules(), Some(TopicId(0)));
+    assert!(decide_preferred(&cluster.image, cluster.rules(), |of| of != PARTITION).is_empty());
+    let records = decide_preferred(&cluster.image, cluster.rules(), |of| of == PARTITION);
     cluster.apply(records);
     assert_eq!(cluster.state().leader, Some(NodeId(1)));
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use goldenscript::{Command as Line, Context, Runner};
 
 use super::super::{Controller, ControllerConfig};
-use crate::types::metadata::{BrokerRegistration, ClusterImage, PartitionState};
+use crate::types::metadata::{BrokerRegistration, ClusterImage, PartitionState, Reassignment};
 use crate::types::note::Note;
 use crate::types::request::*;
 use crate::types::settings::{BrokerSettings, TopicSettings};
@@ -98,6 +98,7 @@ impl Runner for Driver {
             "isolate" => self.isolate(node(args.next_pos())),
             "heal" => self.heal(),
             "silence" => self.silence(node(args.next_pos())),
+            "speak" => self.brokers.get_mut(&node(args.next_pos())).expect("a broker").silent = false,
             "stop" => self.brokers.get_mut(&node(args.next_pos())).expect("a broker").stopping = true,
             "begin" => {
                 let clean = args.take_key("clean").is_some();
@@ -124,7 +125,13 @@ impl Runner for Driver {
             "alter" => self.alter(&mut args),
             "elect-preferred" => {
                 let to = self.active().expect("a controller");
-                self.step(to, Input::Command(Command::ElectPreferred(PARTITION.topic)));
+                self.step(to, Input::Command(Command::ElectPreferred { topic: PARTITION.topic, partition: None }));
+            }
+            "reassign" => {
+                let to = args.next_pos().expect("brokers").split(',').map(|id| node(Some(id))).collect();
+                let controller = self.active().expect("a controller");
+                self.step(controller, Input::Command(Command::Reassign { partition: PARTITION, to }));
+                self.run_for(Duration::from_millis(100));
             }
             "state" => return Ok(self.state()),
             "partition" => return Ok(self.partition()),
@@ -534,6 +541,10 @@ fn partition_text(state: &PartitionState) -> String {
     );
     if !state.eligible_leader_replicas.is_empty() {
         write!(text, " elr={}", nodes(&state.eligible_leader_replicas)).expect("memory");
+    }
+    if let Some(Reassignment { adding, removing }) = &state.reassignment {
+        write!(text, " replicas={} adding={} removing={}", nodes(&state.replicas), nodes(adding), nodes(removing))
+            .expect("memory");
     }
     if let Some(last) = state.last_known_leader {
         write!(text, " last={last}").expect("memory");

@@ -32,6 +32,9 @@ transcripts! {
     a_silent_broker_leaves_the_in_sync_set_and_its_leadership
     a_stopping_broker_hands_its_leaderships_over_first
     the_last_complete_replica_is_awaited
+    the_last_replica_standing_leads_again_only_when_it_lost_nothing
+    a_last_known_leader_leads_only_when_it_is_there
+    replicas_move_when_the_new_ones_are_in_sync
     a_stale_alter_partition_is_refused
     without_the_partition_epoch_check_a_stale_alter_partition_wins
     a_broker_that_registered_anew_is_ineligible

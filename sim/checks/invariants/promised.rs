@@ -1,0 +1,76 @@
+//! What was promised of a partition's log, and whether a new leader keeps it.
+//!
+//! The one idea: a promise is an end, everything below it stays. When a replica begins to lead, its log is compared with the
+//! one that counted, epoch range by epoch range; where they part before the end, the promise is broken. It ends with an
+//! unclean election, and with more losses of unflushed data since it was given than the partition must survive.
+
+use std::ops::Range;
+
+use super::Durability;
+use crate::checks::incidents::Incidents;
+use crate::checks::logs::PartitionLog;
+use crate::types::metadata::PartitionState;
+use crate::types::*;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Promised {
+    /// Ends of what was promised, with the number of lossy failures of the run until then. Both ascend.
+    ends: Vec<(usize, Offset)>,
+    replicas: Vec<NodeId>,
+    unclean: bool,
+}
+
+/// A replica as it begins to lead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewLeader {
+    pub node: NodeId,
+    pub epoch: LeaderEpoch,
+    pub log_end_offset: Offset,
+}
+
+impl Promised {
+    pub fn change(&mut self, state: &PartitionState, unclean: bool) {
+        self.replicas.clone_from(&state.replicas);
+        self.unclean |= unclean;
+    }
+
+    pub fn give(&mut self, end: Offset, incidents: &Incidents) {
+        let lossy = incidents.lossy.len();
+        match self.ends.last_mut() {
+            Some((_, known)) if end <= *known => {}
+            Some((then, known)) if *then == lossy => *known = end,
+            Some(_) | None => self.ends.push((lossy, end)),
+        }
+    }
+
+    /// With the logs as they were before: the offsets that were promised and that the new leader lacks.
+    pub fn lead(
+        &mut self,
+        leader: NewLeader,
+        log: &PartitionLog,
+        incidents: &Incidents,
+        durability: &Durability,
+        topic: TopicId,
+    ) -> Option<Range<Offset>> {
+        if log.leader.is_some_and(|(known, _)| leader.epoch < known) || self.ends.is_empty() {
+            return None;
+        }
+        let empty = Default::default();
+        let replica = log.replicas.get(&leader.node).unwrap_or(&empty);
+        let common = replica.common_end(&log.counting).min(leader.log_end_offset.max(log.counting.start));
+        let replicas = if self.replicas.is_empty() { usize::MAX } else { self.replicas.len() };
+        let survives = durability.survives(topic, replicas);
+        let lost = self.ends.iter().find(|(lossy, end)| {
+            let since = incidents.lossy[*lossy..].iter();
+            let here = since.filter(|(_, node)| self.replicas.is_empty() || self.replicas.contains(node));
+            common < *end && here.count() <= survives
+        });
+        let lost = lost.filter(|_| !self.unclean).map(|(_, end)| common..*end);
+        self.unclean = false;
+        for (_, end) in &mut self.ends {
+            *end = (*end).min(common);
+        }
+        self.ends.dedup_by_key(|(_, end)| *end);
+        lost
+    }
+}

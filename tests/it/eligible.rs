@@ -1,0 +1,111 @@
+//! Eligible leader replicas (KIP-966): the last replica in sync loses power. With them, nothing that was acknowledged is lost;
+//! without them it is. Each of their guards, taken away, does harm that its own invariant sees.
+
+use hikyaku::checks::{Invariant, RunOutcome, Verdict};
+use hikyaku::scenario::Family;
+use hikyaku::types::{Guard, Seed};
+
+use crate::common::{parse, run};
+
+/// Brokers 1 and 2 are cut off one after the other; then broker 3, alone in sync, loses power.
+const LAST_ONE_STANDING: &str = r#"
+format   = 1
+about    = "The last replica in sync loses power: is lost what two others hold?"
+duration = "42s"
+
+[cluster]
+brokers                          = 3
+controllers                      = 3
+controller-nodes                 = "separate"
+default-replication-factor       = 3
+min-insync-replicas              = 2
+eligible-leader-replicas-version = VERSION
+
+[disk]
+write-back = "never"
+
+[topic.orders]
+partitions = 1
+
+[service.shop]
+on              = "requests"
+rate            = "50/s"
+workers         = 200
+acks            = "ACKS"
+linger          = "0s"
+request-timeout = "1s"     # an isolated leader is given up soon
+steps           = ["publish orders", "respond ok"]
+
+[fault]
+first  = "at 5s for 25s isolate broker(1)"
+second = "at 16s for 14s isolate broker(2)"
+power  = "at 28s for 7s lose-power broker(3)"
+MORE
+
+[expect]
+orders = { loss = "any", duplicates = "any", pending = "any" }
+"#;
+
+fn family(version: u16, acks: &str, more: &str) -> Family {
+    let text = LAST_ONE_STANDING.replace("VERSION", &version.to_string()).replace("ACKS", acks).replace("MORE", more);
+    parse("last-one-standing", &text)
+}
+
+fn outcome(family: &Family, seed: u64) -> RunOutcome {
+    run(&family.cells[0].plan(Seed(seed))).0
+}
+
+fn lost(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.lost).sum()
+}
+
+fn broken(outcome: &RunOutcome) -> Vec<Invariant> {
+    let mut broken: Vec<Invariant> = outcome.invariant_violations.iter().map(|found| found.invariant).collect();
+    broken.sort_unstable();
+    broken.dedup();
+    broken
+}
+
+#[test]
+fn eligible_replicas_hold_what_the_last_one_standing_lost() {
+    for seed in 0..3 {
+        let outcome = outcome(&family(1, "all", ""), seed);
+        assert_eq!(lost(&outcome), 0, "seed {seed}: {:?}", outcome.reasons);
+        assert_eq!(outcome.invariant_violations, [], "seed {seed}");
+        assert_eq!(outcome.verdict, Verdict::Holds, "seed {seed}: {:?}", outcome.reasons);
+        assert!(outcome.counters.power_losses == 1 && outcome.counters.leader_changes > 2, "seed {seed}");
+    }
+}
+
+/// Kafka before 4.1: the loss is seen, and is no bug of the queue.
+#[test]
+fn without_eligible_replicas_the_last_one_standing_takes_everything_with_it() {
+    for seed in 0..3 {
+        let outcome = outcome(&family(0, "all", ""), seed);
+        assert!(lost(&outcome) > 0, "seed {seed}");
+        assert_eq!(outcome.invariant_violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn without_a_guard_of_eligible_replicas_its_invariant_is_broken() {
+    // R17 needs a second replica that is not eligible any more.
+    let crash = "crash  = \"at 26s for 1s crash broker(2)\"";
+    let rows = [
+        (Guard::EligibleLeaderReplicas, "all", "", Invariant::LossyIsOut, true),
+        (Guard::UncleanShutdownDetection, "all", "", Invariant::LossyIsOut, false),
+        (Guard::LastKnownLeaderServes, "all", crash, Invariant::FencedIsOut, false),
+        (Guard::SameMinInSyncReplicas, "all", "", Invariant::CandidatesComplete, true),
+        (Guard::StrictMinInSyncReplicas, "1", "", Invariant::CandidatesComplete, true),
+    ];
+    for (guard, acks, more, invariant, loses) in rows {
+        let mut family = family(1, acks, more);
+        let whole = outcome(&family, 0);
+        assert_eq!(whole.invariant_violations, [], "{guard} stands");
+        family.switch_off(&[guard]);
+        let outcome = outcome(&family, 0);
+        println!("without {guard}: {:?}, {} lost", broken(&outcome), lost(&outcome));
+        assert!(broken(&outcome).contains(&invariant), "without {guard}: {:?}", outcome.invariant_violations);
+        assert!(lost(&outcome) > 0 || !loses, "without {guard} nothing is lost");
+    }
+}

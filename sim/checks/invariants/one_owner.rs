@@ -99,8 +99,12 @@ fn judge_record(event: &Event, log: &GroupLog, record: &Group, found: &mut Found
                 }
             }
         }
-        Group::Consumer { group, change: ConsumerChange::Target { assignment, .. } } => {
+        Group::Consumer { group, change: ConsumerChange::Target { epoch, assignment } } => {
             let Some(members) = log.replicated(*group) else { return };
+            // The share of a static member goes to its new id also in an older target, of which others may be gone.
+            if *epoch != members.epoch {
+                return;
+            }
             let mut given: Vec<TopicPartition> =
                 assignment.iter().flat_map(|(_, share)| share.iter().copied()).collect();
             given.sort();

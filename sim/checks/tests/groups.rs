@@ -226,6 +226,17 @@ fn a_commit_of_nobody_is_caught() {
 }
 
 #[test]
+fn a_commit_that_timed_out_may_be_made_again_by_another() {
+    let mut groups = Groups::new();
+    groups.round(1, &[(M1, &[P0])]);
+    groups.commit(3);
+    groups.round(2, &[(M2, &[P0])]);
+    groups.commit(3);
+    groups.taken(3, M2);
+    groups.nothing();
+}
+
+#[test]
 fn a_commit_that_was_appended_in_time_may_be_answered_late() {
     let mut groups = Groups::new();
     groups.round(1, &[(M1, &[P0])]);

@@ -184,6 +184,16 @@ fn a_partition_that_stands_twice_in_the_log_is_caught() {
 }
 
 #[test]
+fn what_moves_within_one_advance_is_judged_record_by_record() {
+    let mut groups = Groups::new();
+    groups.append(vec![epoch(1, 1), subscribes(M1), subscribes(M2), current(M1, 1, &[P0], &[])]);
+    groups.append(vec![current(M1, 1, &[], &[])]);
+    groups.append(vec![current(M2, 1, &[P0], &[])]);
+    groups.replicate();
+    groups.nothing();
+}
+
+#[test]
 fn a_target_gives_every_partition_once_and_no_member_is_ahead() {
     let target = |share: &[u16]| {
         let share = share.iter().map(|number| TopicPartition::new(TopicId(0), *number)).collect();

@@ -52,9 +52,15 @@ impl CommitsAreCurrent {
             }
             Happening::Note(Note::OffsetCommitted { group, partition, offset, member: Some(member), by }) => {
                 let Some(waiting) = self.appended.get_mut(&(*group, *partition)) else { return };
-                let Some(index) = waiting.iter().position(|(appended, _)| appended == offset) else { return };
-                let (_, members) = waiting.drain(..=index).next_back().expect("found just now");
-                if !members.contains(member) {
+                // The same offset may wait twice: one of them timed out, and somebody has committed it once more.
+                let same = |(_, (appended, _)): &(usize, &(Offset, Arc<[MemberId]>))| appended == offset;
+                let mut waiting_for_it = waiting.iter().enumerate().filter(same).peekable();
+                if waiting_for_it.peek().is_none() {
+                    return;
+                }
+                if let Some((index, _)) = waiting_for_it.find(|(_, (_, members))| members.contains(member)) {
+                    waiting.drain(..=index);
+                } else {
                     let place = Where { other: Some(*by), offset: Some(*offset), ..Where::at(*partition) };
                     let message = format!("the commit of {member} was taken, and it was no member of {group}");
                     found.report(Invariant::CommitsAreCurrent, event, place, message);

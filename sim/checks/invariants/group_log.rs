@@ -25,7 +25,9 @@ pub struct GroupLog {
 struct Shard {
     /// What the leader that counts has appended, with the offset of its batch.
     appended: Vec<(Offset, Group)>,
-    /// How many of them are replicated.
+    /// Everything below is replicated.
+    end: Offset,
+    /// How many of them have been taken as replicated.
     count: usize,
     replicated: Groups,
     latest: Groups,
@@ -49,18 +51,18 @@ impl GroupLog {
         GroupLog { topic: plan.topics.last().expect("the offsets topic").id, shards: BTreeMap::new() }
     }
 
-    /// What is replicated with this event and was not before, in order. With the logs as the event left them.
-    pub fn after(&mut self, event: &Event, logs: &Logs) -> Vec<Group> {
-        let Happening::Note(note) = &event.what else { return Vec::new() };
+    /// With the logs as the event left them. True when more may be replicated than before: see [`GroupLog::next_replicated`].
+    pub fn after(&mut self, event: &Event, logs: &Logs) -> bool {
+        let Happening::Note(note) = &event.what else { return false };
         let (partition, leader_epoch) = match note {
             Note::BatchAppended { partition, role: AppendRole::Leader, batch } => (partition, batch.leader_epoch),
             Note::BecameLeader { partition, leader_epoch, .. }
             | Note::HighWatermark { partition, leader_epoch, as_leader: true, .. } => (partition, *leader_epoch),
-            _ => return Vec::new(),
+            _ => return false,
         };
         let counts = || logs.of(*partition).is_some_and(|log| log.leader == Some((leader_epoch, event.node)));
         if partition.topic != self.topic || !counts() {
-            return Vec::new();
+            return false;
         }
         let shard = self.shards.entry(partition.partition).or_default();
         match note {
@@ -68,15 +70,23 @@ impl GroupLog {
                 if let Records::Groups(records) = &*batch.records {
                     shard.append(batch.base_offset, records);
                 }
-                Vec::new()
+                false
             }
-            Note::HighWatermark { offset, .. } => shard.replicate(*offset),
+            Note::HighWatermark { offset, .. } => {
+                shard.end = *offset;
+                true
+            }
             Note::BecameLeader { log_end_offset, .. } => {
                 shard.cut(*log_end_offset);
-                Vec::new()
+                false
             }
-            _ => Vec::new(),
+            _ => false,
         }
+    }
+
+    /// Takes one record more as replicated.
+    pub fn next_replicated(&mut self) -> Option<Group> {
+        self.shards.values_mut().find_map(Shard::next_replicated)
     }
 
     /// As far as it is replicated.
@@ -98,22 +108,21 @@ impl Shard {
         }
     }
 
-    fn replicate(&mut self, end: Offset) -> Vec<Group> {
-        let mut records = Vec::new();
-        while let Some((offset, record)) = self.appended.get(self.count)
-            && *offset < end
-        {
-            apply(&mut self.replicated, record);
-            records.push(record.clone());
-            self.count += 1;
+    fn next_replicated(&mut self) -> Option<Group> {
+        let (offset, record) = self.appended.get(self.count)?;
+        if self.end <= *offset {
+            return None;
         }
-        records
+        apply(&mut self.replicated, record);
+        self.count += 1;
+        Some(record.clone())
     }
 
     /// The new leader's log ends here: what lay beyond was never answered, or is lost with more than was promised.
     fn cut(&mut self, end: Offset) {
         self.appended.retain(|(offset, _)| *offset < end);
         self.count = self.count.min(self.appended.len());
+        self.end = self.end.min(end);
         (self.replicated, self.latest) = (Groups::new(), Groups::new());
         for (index, (_, record)) in self.appended.iter().enumerate() {
             apply(&mut self.latest, record);

@@ -27,11 +27,8 @@ pub struct OneOwner {
 }
 
 impl OneOwner {
-    /// With the log as the event left it, and the records that it has made replicated.
-    pub fn after(&mut self, event: &Event, log: &GroupLog, records: &[Group], found: &mut Found) {
-        for record in records {
-            judge_record(event, log, record, found);
-        }
+    /// With the log as the event left it.
+    pub fn after(&mut self, event: &Event, log: &GroupLog, found: &mut Found) {
         match &event.what {
             Happening::Note(Note::Assigned { group, member, partitions, .. }) => {
                 self.hold(event.node, *group, *member, partitions);
@@ -88,7 +85,8 @@ impl OneOwner {
     }
 }
 
-fn judge_record(event: &Event, log: &GroupLog, record: &Group, found: &mut Found) {
+/// With the log as this record left it.
+pub fn judge_record(event: &Event, log: &GroupLog, record: &Group, found: &mut Found) {
     match record {
         Group::Metadata { group, members, .. } => {
             let mut seen = BTreeSet::new();
@@ -99,8 +97,12 @@ fn judge_record(event: &Event, log: &GroupLog, record: &Group, found: &mut Found
                 }
             }
         }
-        Group::Consumer { group, change: ConsumerChange::Target { assignment, .. } } => {
+        Group::Consumer { group, change: ConsumerChange::Target { epoch, assignment } } => {
             let Some(members) = log.replicated(*group) else { return };
+            // The share of a static member goes to its new id also in an older target, of which others may be gone.
+            if *epoch != members.epoch {
+                return;
+            }
             let mut given: Vec<TopicPartition> =
                 assignment.iter().flat_map(|(_, share)| share.iter().copied()).collect();
             given.sort();

@@ -184,6 +184,16 @@ fn a_partition_that_stands_twice_in_the_log_is_caught() {
 }
 
 #[test]
+fn what_moves_within_one_advance_is_judged_record_by_record() {
+    let mut groups = Groups::new();
+    groups.append(vec![epoch(1, 1), subscribes(M1), subscribes(M2), current(M1, 1, &[P0], &[])]);
+    groups.append(vec![current(M1, 1, &[], &[])]);
+    groups.append(vec![current(M2, 1, &[P0], &[])]);
+    groups.replicate();
+    groups.nothing();
+}
+
+#[test]
 fn a_target_gives_every_partition_once_and_no_member_is_ahead() {
     let target = |share: &[u16]| {
         let share = share.iter().map(|number| TopicPartition::new(TopicId(0), *number)).collect();
@@ -223,6 +233,17 @@ fn a_commit_of_nobody_is_caught() {
     groups.taken(5, M1);
     let violation = groups.one();
     assert_eq!((violation.invariant, violation.offset), (Invariant::CommitsAreCurrent, Some(Offset(5))));
+}
+
+#[test]
+fn a_commit_that_timed_out_may_be_made_again_by_another() {
+    let mut groups = Groups::new();
+    groups.round(1, &[(M1, &[P0])]);
+    groups.commit(3);
+    groups.round(2, &[(M2, &[P0])]);
+    groups.commit(3);
+    groups.taken(3, M2);
+    groups.nothing();
 }
 
 #[test]

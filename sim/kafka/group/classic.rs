@@ -13,7 +13,7 @@ use crate::types::record::GroupMember;
 use crate::types::request::*;
 use crate::types::*;
 
-use super::group::Retention;
+use super::managed::Retention;
 use super::member::Member;
 use super::turn::{Then, Turn, Write, reply_join_error, reply_sync};
 

@@ -19,7 +19,7 @@ use crate::types::*;
 use super::super::shards::{Shards, coordinator_error};
 use super::classic::ClassicGroup;
 use super::consumer::reply_error;
-use super::group::{ManagedGroup, Members};
+use super::managed::{ManagedGroup, Members};
 use super::transactions::answer_staged;
 use super::turn::{Then, Transaction, Turn, Write, reply_join_error};
 

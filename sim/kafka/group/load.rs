@@ -8,7 +8,7 @@ use crate::types::*;
 
 use super::consumer::reply_error;
 use super::coordinator::{AppendToken, Coordinator, Pending, answer_commit, refuse};
-use super::group::ManagedGroup;
+use super::managed::ManagedGroup;
 use super::transactions::answer_staged;
 use super::turn::{Then, Turn};
 

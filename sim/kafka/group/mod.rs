@@ -14,8 +14,8 @@
 mod classic;
 mod consumer;
 mod coordinator;
-mod group;
 mod load;
+mod managed;
 mod member;
 mod offsets;
 mod transactions;

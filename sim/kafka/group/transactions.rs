@@ -8,7 +8,7 @@ use crate::types::request::*;
 use crate::types::*;
 
 use super::coordinator::{Coordinator, CoordinatorAppend};
-use super::group::ManagedGroup;
+use super::managed::ManagedGroup;
 use super::turn::{Then, Transaction, Write};
 
 impl Coordinator {

@@ -255,8 +255,10 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::Reset(link) => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
         FaultAction::ElectPreferred { topic: id, .. } | FaultAction::EnforceRetention(id) => topic(*id, plan),
         FaultAction::Reassign { partition, to } => {
-            need(!to.is_empty(), || "it has no replicas".into())?;
-            topic(partition.topic, plan).and_then(|()| to.iter().try_for_each(|replica| node(*replica, plan)))
+            let brokers = 1..=plan.cluster.brokers;
+            let is_broker = |replica: &NodeId| brokers.contains(&replica.0);
+            need(!to.is_empty() && to.iter().all(is_broker), || "its replicas are no brokers".into())?;
+            topic(partition.topic, plan)
         }
         FaultAction::Rebalance(id) | FaultAction::ExpireOffsets(id) => group(*id, plan),
         FaultAction::Set(value) => live_value(value, plan),
@@ -370,6 +372,8 @@ mod tests {
         assert!(broken(&|plan| plan.cluster.controllers = vec![NodeId(99)]).contains("no node 99"));
         assert!(broken(&|plan| drop(plan.nodes.remove(0))).contains("stands in place"));
         assert!(broken(&|plan| plan.faults[0].action = FaultAction::Crash(Target::Node(NodeId(77)))).contains("fault"));
+        let reassign = |to: Vec<NodeId>| FaultAction::Reassign { partition: TopicPartition::default(), to };
+        assert!(broken(&|plan| plan.faults[0].action = reassign(vec![NodeId(1), NodeId(77)])).contains("no brokers"));
         assert!(broken(&|plan| plan.topics.clear()).contains("no topic"));
         assert!(broken(&|plan| plan.topics[0].settings.replication = 9).contains("9 replicas"));
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use hikyaku::checks::{Invariant, RunOutcome, Verdict, WaitOptions};
 use hikyaku::explore::{SeedRun, run_seed};
 use hikyaku::history::Happening;
+use hikyaku::history::event::StopReason;
 use hikyaku::scenario::Family;
 use hikyaku::scenario::plan::Plan;
 use hikyaku::types::note::{CallerOutcome, Note};
@@ -173,4 +174,43 @@ fn a_quorum_that_flushes_survives_a_power_loss_and_one_that_does_not_is_found() 
         let found = outcome.invariant_violations.iter().any(|found| found.invariant == Invariant::FencedIsOut);
         assert!(went_back && found, "seed {seed}: R21 is not seen");
     }
+}
+
+/// Two of three voters begin anew while the third is down, and give epochs out a second time: its log is of both quorums.
+const TWO_QUORUMS: &str = r#"
+format   = 1
+about    = "Two of three voters begin anew: what becomes of the third?"
+duration = "30s"
+[cluster]
+brokers                    = 3
+default-replication-factor = 3
+min-insync-replicas        = 2
+[topic.orders]
+partitions = 2
+[service.shop]
+on    = "requests"
+rate  = "20/s"
+steps = ["publish orders", "respond ok"]
+[fault]
+gone  = "at 3s for 10s crash broker(1)"
+two   = "at 5s for 1s wipe broker(2)"
+three = "at 5s for 1.3s wipe broker(3)"
+late  = "at 17s for 2s pause broker(3)"
+again = "at 18s for 3s restart broker(2)"
+[expect]
+orders = { loss = "any", duplicates = "any", pending = "any" }
+"#;
+
+#[test]
+fn a_voter_whose_log_is_of_two_quorums_ends_and_breaks_nothing() {
+    let family = parse("two-quorums", TWO_QUORUMS);
+    let mut ended = 0;
+    for seed in 0..4 {
+        let (outcome, report) = run_seed(&family.cells[0].plan(Seed(seed)), WaitOptions::default(), |event| {
+            ended += u64::from(matches!(event.what, Happening::Stopped { why: StopReason::Own }));
+        });
+        assert_eq!(report.panic, None, "seed {seed}");
+        assert_eq!(outcome.invariant_violations, [], "seed {seed}");
+    }
+    assert!(ended > 0, "no voter had such a log");
 }

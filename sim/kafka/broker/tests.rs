@@ -249,6 +249,16 @@ fn latest() -> Request {
 }
 
 #[test]
+fn a_broker_whose_quorum_has_forgotten_ends() {
+    let mut bench = Bench::up(NodeId(2));
+    let goes_on = bench.commit(vec![register(2, 7)]);
+    assert!(!goes_on.iter().any(|effect| matches!(effect, Effect::Exit { .. })), "{goes_on:?}");
+    // The same broker under an older epoch: no log that goes on from here says that.
+    let forgotten = bench.commit(vec![register(2, 3)]);
+    assert_eq!(forgotten, [Effect::Exit { clean: false }]);
+}
+
+#[test]
 fn a_waiting_fetch_completes_on_append_and_the_ack_follows_the_high_watermark() {
     let mut bench = Bench::up(NodeId(1));
     assert!(bench.request(1, 1, fetch(0, true)).is_empty(), "a follower waits");

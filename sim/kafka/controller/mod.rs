@@ -360,8 +360,14 @@ impl Controller {
         }
         let epoch_start = self.quorum.epoch_start();
         let mut unclean_before = BTreeSet::new();
-        for entry in self.quorum.log.read(self.image.end_offset, committed) {
+        'log: for entry in self.quorum.log.read(self.image.end_offset, committed) {
             for record in &entry.records {
+                if !self.image.is_continued_by(record) {
+                    // Epochs were given out twice by voters that had forgotten the first time, and what is in this log is of
+                    // both. Kafka: ProcessTerminatingFaultHandler.
+                    step.effect(Effect::Exit { clean: false });
+                    break 'log;
+                }
                 let unclean = is_unclean(&self.image, record);
                 self.image.replay(record);
                 match epoch_start {

@@ -55,7 +55,7 @@ impl Judge {
     pub fn observe(&mut self, event: &Event) {
         if let Happening::Note(note) = &event.what {
             if note.is_of_clients() {
-                // Most events: of no interest to any invariant of the queue but those of its transactions.
+                // Most events: of no interest to any invariant of the queue but those of sends and transactions.
                 self.trace.observe(event);
                 self.invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
                 return;

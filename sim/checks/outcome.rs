@@ -552,6 +552,12 @@ pub enum Invariant {
     OneLeaderPerEpoch,
     /// A fenced or stopping broker is not in the in-sync set and is not elected; epochs only go up.
     FencedIsOut,
+    /// Sends of an idempotent producer stand in a log in their order, each once.
+    SendsLandOnce,
+    /// What was acknowledged is where it is said to be, what failed for certain nowhere.
+    SendsAreToldTruly,
+    /// A record is only in the partition that its producer sent it to.
+    RecordsAreWhereTheyWereSent,
     /// `read_committed` returns all of what is committed and nothing else.
     ReadsAreCommitted,
     /// All partitions and the producer are told the same end of a transaction.

@@ -16,6 +16,8 @@ mod offsets_ordered;
 mod one_leader_per_epoch;
 mod premise;
 mod reads_are_committed;
+mod sends_are_told_truly;
+mod sends_land_once;
 mod transactions_are_atomic;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,8 @@ pub struct Invariants {
     candidates_complete: candidates_complete::CandidatesComplete,
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
+    sends_land_once: sends_land_once::SendsLandOnce,
+    sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -78,6 +82,8 @@ impl Invariants {
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
+            sends_land_once: sends_land_once::SendsLandOnce::new(plan),
+            sends_are_told_truly: Default::default(),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: Default::default(),
@@ -92,6 +98,7 @@ impl Invariants {
         self.premise.observe(event);
         if self.premise.stands() {
             self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+            self.sends_land_once.before(event, logs);
         }
     }
 
@@ -113,11 +120,15 @@ impl Invariants {
         logs_match::after(event, mismatch, &mut self.found);
         self.one_leader_per_epoch.after(event, &mut self.found);
         self.fenced_is_out.after(event, &mut self.found);
+        self.sends_land_once.after(event, logs, &mut self.found);
+        self.sends_are_told_truly.after(event, logs, &mut self.found);
     }
 
-    /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
+    /// A word of a client: of interest where it is told what became of its sends, and where there are transactions. With
+    /// the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
+            self.sends_are_told_truly.after(event, logs, &mut self.found);
             self.of_transactions(event, logs, incidents);
         }
     }

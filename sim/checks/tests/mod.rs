@@ -9,5 +9,6 @@ mod coverage;
 mod fates;
 mod invariants;
 mod metrics;
+mod sends;
 mod story;
 mod transactions;

@@ -98,6 +98,8 @@ impl Told {
             state,
             partitions: vec![P0],
             started: Time::ZERO,
+            next_producer: None,
+            replaced: None,
         });
         self.story.note(B1, Note::TransactionChanged { record, coordinator_epoch: LeaderEpoch(0) });
         self

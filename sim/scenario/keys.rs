@@ -70,6 +70,8 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "transaction-state-log-min-isr" transaction_state_log_min_isr u16 COUNT16, "Replicas in sync without which no transaction goes on; by default 2.";
     "transaction-max-timeout" transaction_max_timeout duration Kind::Duration, "Longest transaction-timeout of a producer.";
     "transaction-abort-timed-out-transaction-cleanup-interval" transaction_abort_timed_out_transaction_cleanup_interval duration Kind::Duration, "Between two looks for transactions that have taken too long.";
+    "transaction-version" transaction_version u16 Kind::Integer(1, 2), "2: every transaction has a producer epoch of its own (KIP-890); 1: what comes late may fall into a later one.";
+    "producer-epoch-last" producer_epoch_last u16 Kind::Integer(3, 32_767), "The epoch at which a transactional producer gets a new id; a constant of Kafka.";
     "offsets-topic-replication-factor" offsets_topic_replication_factor u16 COUNT16, "Replicas of the offsets topic; by default 3, or all brokers if fewer.";
     "log-retention-check-interval" log_retention_check_interval duration Kind::Period, "Between two checks for records beyond their retention.";
     "producer-id-expiration" producer_id_expiration duration Kind::Duration, "An idle producer is forgotten after this long.";

@@ -53,7 +53,7 @@ impl Service {
             match own.transactional {
                 // An instance keeps its identity over restarts: whoever comes back fences what it was.
                 Some(transactional) if transactional == number => {
-                    let id = TransactionalId(instance.0);
+                    let id = (TransactionalId(instance.0), plan.cluster.settings.transaction_version);
                     Producer::transactional(settings, channel, bootstrap, topics, guards, id)
                 }
                 Some(_) | None => Producer::new(settings, channel, bootstrap, topics, guards),

@@ -107,6 +107,8 @@ pub enum Request {
     Store(StoreRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
+    /// Answered as AddPartitionsToTxn is.
+    AddOffsetsToTxn(AddOffsetsToTxnRequest),
     EndTxn(EndTxnRequest),
     /// From the coordinator to the leaders of what the transactions have touched.
     WriteTxnMarkers {
@@ -388,6 +390,8 @@ pub struct InitTransaction {
     pub id: TransactionalId,
     /// Kafka: `transaction.timeout.ms`.
     pub timeout: Duration,
+    /// What the producer has been until now; absent when its process begins. Who has a successor gets no new one.
+    pub identity: Option<(ProducerId, ProducerEpoch)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -396,6 +400,17 @@ pub struct AddPartitionsToTxnRequest {
     pub producer: ProducerId,
     pub epoch: ProducerEpoch,
     pub partitions: Vec<TopicPartition>,
+    /// A broker that only asks whether they are part of the transaction. `transaction.version` 1.
+    pub verify_only: bool,
+}
+
+/// Offsets of a group will be part of the transaction: adds their partition. `transaction.version` 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddOffsetsToTxnRequest {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub group: GroupId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -634,6 +649,7 @@ impl Request {
             Request::Call(_) => RequestKind::Call,
             Request::Store(_) => RequestKind::Store,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
+            Request::AddOffsetsToTxn(_) => RequestKind::AddOffsetsToTxn,
             Request::EndTxn(_) => RequestKind::EndTxn,
             Request::WriteTxnMarkers { .. } => RequestKind::WriteTxnMarkers,
             Request::TxnOffsetCommit(_) => RequestKind::TxnOffsetCommit,
@@ -658,6 +674,7 @@ impl Request {
                 let of_producer = combine(add.producer.0, u64::from(add.epoch.0));
                 add.partitions.iter().fold(of_producer, |identity, partition| combine(identity, partition.number()))
             }
+            Request::AddOffsetsToTxn(add) => combine(add.producer.0, u64::from(add.group.0)),
             Request::EndTxn(end) => combine(end.producer.0, u64::from(end.epoch.0)),
             Request::WriteTxnMarkers { markers } => markers
                 .iter()
@@ -733,4 +750,5 @@ pub enum RequestKind {
     EndTxn,
     WriteTxnMarkers,
     TxnOffsetCommit,
+    AddOffsetsToTxn,
 }

@@ -19,6 +19,33 @@ pub enum Acks {
     All,
 }
 
+/// Kafka: `transaction.version`, a feature level of the cluster. 0 and 1 differ in the format of a record only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u16", into = "u16")]
+pub enum TransactionVersion {
+    /// Producers add partitions before they write, and the producer epoch stays from one transaction to the next: what
+    /// comes late may fall into a later transaction (KIP-890, motivation).
+    One,
+    /// Brokers add partitions when they are written, and each end of a transaction raises the producer epoch.
+    #[default]
+    Two,
+}
+
+impl From<u16> for TransactionVersion {
+    fn from(level: u16) -> TransactionVersion {
+        if level < 2 { TransactionVersion::One } else { TransactionVersion::Two }
+    }
+}
+
+impl From<TransactionVersion> for u16 {
+    fn from(version: TransactionVersion) -> u16 {
+        match version {
+            TransactionVersion::One => 1,
+            TransactionVersion::Two => 2,
+        }
+    }
+}
+
 /// Broker and cluster settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -59,6 +86,10 @@ pub struct BrokerSettings {
     pub transaction_max_timeout: Duration,
     /// Between two looks for transactions that have taken too long.
     pub transaction_abort_timed_out_transaction_cleanup_interval: Duration,
+    pub transaction_version: TransactionVersion,
+    /// With this epoch a transactional producer writes nothing any more; it has got a new id by then. A constant of Kafka,
+    /// `Short.MAX_VALUE`, which a simulation may lower so that it is reached.
+    pub producer_epoch_last: u16,
 }
 
 impl Default for BrokerSettings {
@@ -94,6 +125,8 @@ impl Default for BrokerSettings {
             transaction_state_log_min_isr: 2,
             transaction_max_timeout: Duration::from_secs(900),
             transaction_abort_timed_out_transaction_cleanup_interval: Duration::from_secs(10),
+            transaction_version: TransactionVersion::Two,
+            producer_epoch_last: ProducerEpoch::LAST.0,
         }
     }
 }

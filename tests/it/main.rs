@@ -11,6 +11,7 @@ mod library;
 mod limits;
 mod live;
 mod nondeterminism;
+mod producers;
 mod promises;
 mod queueing;
 mod shards;

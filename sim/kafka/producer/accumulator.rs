@@ -101,6 +101,8 @@ pub(super) struct Accumulator {
     used: u64,
     created: u64,
     batches: FewMap<BatchId, Batch>,
+    /// A place that is free again; only a mutant gives one back.
+    recycled: Option<BatchId>,
     queues: PartitionTable<Queue>,
 }
 
@@ -112,6 +114,7 @@ impl Accumulator {
             used: 0,
             created: 0,
             batches: FewMap::new(),
+            recycled: None,
             queues: PartitionTable::default(),
         }
     }
@@ -131,8 +134,8 @@ impl Accumulator {
             }
             return;
         }
-        let id = BatchId(self.created);
-        self.created += 1;
+        let id = self.recycled.take().unwrap_or(BatchId(self.created));
+        self.created = self.created.max(id.0 + 1);
         self.used += bytes.max(self.batch_size).max(1);
         let records = vec![record];
         self.batches.insert(
@@ -160,6 +163,11 @@ impl Accumulator {
         let batch = self.batches.remove(&id)?;
         self.used -= batch.bytes.max(self.batch_size).max(1);
         Some(batch)
+    }
+
+    /// The next batch takes this place.
+    pub fn recycle(&mut self, id: BatchId) {
+        self.recycled = Some(id);
     }
 
     pub fn batch_mut(&mut self, id: BatchId) -> Option<&mut Batch> {

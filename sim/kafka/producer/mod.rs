@@ -29,7 +29,7 @@ use self::sequences::Identity;
 use self::transaction::Transaction;
 use crate::kafka::client::{ClientMetadata, exponential_backoff};
 use crate::types::note::Note;
-use crate::types::request::{ErrorCode, Response};
+use crate::types::request::{ErrorCode, MetadataResponse, Response};
 use crate::types::settings::{Acks, ProducerSettings};
 use crate::types::*;
 
@@ -143,12 +143,17 @@ impl Producer {
         match (question, response) {
             (Question::Metadata, Response::Metadata(response)) => {
                 self.metadata.handle_response(correlation, &response, step);
+                if !self.guards.stand(Guard::SequencesOutliveMetadata) {
+                    self.forget_missing_topics(&response);
+                }
                 self.metadata_changed(step);
             }
             (Question::Greeting, _) => {}
             (
                 question @ (Question::FindCoordinator(_)
                 | Question::InitTransaction
+                | Question::AddPartitionsToTxn(_)
+                | Question::AddOffsetsToTxn
                 | Question::TxnOffsetCommit
                 | Question::EndTxn(_)),
                 response,
@@ -260,9 +265,11 @@ impl Producer {
         self.check_invariants();
     }
 
-    /// The end of a transaction waits for the outcomes of its batches, not for a time.
+    /// The end of a transaction waits for the outcomes of its batches, not for a time; they may wait for their partitions
+    /// to be added.
     fn waits_for_batches(&self) -> bool {
-        self.transaction.as_ref().is_some_and(Transaction::is_ending) && !self.is_empty()
+        let waits = |transaction: &Transaction| transaction.is_ending() && !transaction.is_adding();
+        self.transaction.as_ref().is_some_and(waits) && !self.is_empty()
     }
 
     /// What is not on its way is given up, because its transaction is.
@@ -275,12 +282,15 @@ impl Producer {
             for id in std::mem::take(&mut self.accumulator.queue_mut(partition).batches) {
                 self.give_up(id, ErrorCode::TransactionAbortable, step);
             }
-            self.place(partition, step.time());
+            self.settle(partition, step);
         }
     }
 
     fn append(&mut self, partition: TopicPartition, record: Record, step: &mut Step) {
         step.note(Note::Sent { send: record.send, event: record.message.event, partition });
+        if let Some(transaction) = &mut self.transaction {
+            transaction.want(partition);
+        }
         self.accumulator.append(partition, record, step.time());
         self.place(partition, step.time());
     }
@@ -296,6 +306,16 @@ impl Producer {
             }
         }
         self.place_all(step.time());
+    }
+
+    /// What the mutant of librdkafka's issue 3712 does with topics that a broker does not know at the moment.
+    fn forget_missing_topics(&mut self, response: &MetadataResponse) {
+        let missing = |partition: &TopicPartition| {
+            response.topics.iter().any(|topic| topic.topic == partition.topic && topic.partitions.is_empty())
+        };
+        for partition in self.accumulator.partitions().into_iter().filter(missing) {
+            self.accumulator.queue_mut(partition).sequences.forget_next();
+        }
     }
 
     fn give_up_waiting_records(&mut self, step: &mut Step) {
@@ -362,6 +382,9 @@ impl Producer {
         };
         if now < due {
             return Place::Timed(due);
+        }
+        if self.transaction.as_ref().is_some_and(|transaction| !transaction.may_write(partition)) {
+            return Place::Held;
         }
         let one_by_one = self.settings.max_in_flight_requests_per_connection == 1;
         if one_by_one && queue.in_flight > 0 || !queue.sequences.may_send(id, batch.stamp.is_some(), self.identity) {

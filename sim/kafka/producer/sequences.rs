@@ -77,14 +77,17 @@ impl Sequences {
     }
 
     /// Gives a new batch of `count` records its place.
-    pub fn assign(&mut self, batch: BatchId, count: u32, identity: Identity) -> Option<ProducerStamp> {
+    pub fn assign(&mut self, batch: BatchId, count: u32, identity: Identity, guards: Guards) -> Option<ProducerStamp> {
         let Identity::Known(id, epoch) = identity else {
             return None;
         };
         if self.identity != Some((id, epoch)) {
             assert!(self.open.is_empty(), "sequences of two epochs are open at once");
+            // In a mutant only the partition that needed the new epoch begins it as it must.
+            if self.identity.is_none() || guards.stand(Guard::EverySequenceRestarts) {
+                self.next = Sequence(0);
+            }
             self.identity = Some((id, epoch));
-            self.next = Sequence(0);
             self.succeeded = None;
         }
         let stamp = ProducerStamp { id, epoch, base_sequence: self.next, transactional: false };
@@ -120,9 +123,17 @@ impl Sequences {
         }
     }
 
-    /// With nothing in flight: `Some` when only a new epoch lets the partition go on.
-    pub fn restart(&mut self) -> Option<Restart> {
-        let hole = self.unresolved.is_some() && self.open.is_empty();
+    /// A mutant takes a topic that is missing from one answer for one that is gone, and begins anew.
+    pub fn forget_next(&mut self) {
+        if self.open.is_empty() {
+            self.next = Sequence(0);
+        }
+    }
+
+    /// `Some` when only a new epoch lets the partition go on. Whoever asks `patiently` asks with nothing in flight, and gives
+    /// every open batch the chance to show that what is before it was appended.
+    pub fn restart(&mut self, patiently: bool) -> Option<Restart> {
+        let hole = self.unresolved.is_some() && (self.open.is_empty() || !patiently);
         if !self.gap && !hole {
             return None;
         }

@@ -206,8 +206,8 @@ impl Cluster {
                 *size = text.parse()?;
             }
         }
-        if setting("mutant") == Some("P12") {
-            guards = guards.without(Guard::AfterAppendIsUncertain);
+        if let Some(id) = setting("mutant") {
+            guards = guards.without(*Guard::ALL.iter().find(|guard| guard.id() == id).ok_or("no such guard")?);
         }
         let partitions: u16 = setting("partitions").map_or(Ok(1), str::parse)?;
         *self = Cluster {

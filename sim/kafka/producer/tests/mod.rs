@@ -31,6 +31,7 @@ transcripts! {
     a_lost_answer_repeats_the_same_sequence
     a_lost_answer_without_idempotence_repeats_the_record
     a_new_epoch_waits_for_batches_in_flight
+    a_new_epoch_at_once_repeats_what_is_in_flight
     a_new_leader_is_found_by_metadata
     a_silent_broker_costs_the_connection
     a_first_batch_goes_alone

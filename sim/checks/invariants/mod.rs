@@ -9,6 +9,7 @@
 
 mod acknowledged_is_durable;
 mod candidates_complete;
+mod epochs_have_reasons;
 mod fenced_is_out;
 mod fenced_producers_are_silent;
 mod logs_match;
@@ -19,6 +20,7 @@ mod reads_are_committed;
 mod sends_are_told_truly;
 mod sends_land_once;
 mod transactions_are_atomic;
+mod transactions_end_as_told;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +41,7 @@ pub struct Invariants {
     fenced_is_out: fenced_is_out::FencedIsOut,
     sends_land_once: sends_land_once::SendsLandOnce,
     sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
+    epochs_have_reasons: epochs_have_reasons::EpochsHaveReasons,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -48,6 +51,7 @@ pub struct Invariants {
 struct TransactionInvariants {
     reads_are_committed: reads_are_committed::ReadsAreCommitted,
     transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic,
+    transactions_end_as_told: transactions_end_as_told::TransactionsEndAsTold,
     fenced_producers_are_silent: fenced_producers_are_silent::FencedProducersAreSilent,
 }
 
@@ -84,9 +88,11 @@ impl Invariants {
             fenced_is_out: Default::default(),
             sends_land_once: sends_land_once::SendsLandOnce::new(plan),
             sends_are_told_truly: Default::default(),
+            epochs_have_reasons: Default::default(),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
-                transactions_are_atomic: Default::default(),
+                transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic::new(plan),
+                transactions_end_as_told: transactions_end_as_told::TransactionsEndAsTold::new(plan),
                 fenced_producers_are_silent: Default::default(),
             }),
             found: Found::default(),
@@ -122,6 +128,7 @@ impl Invariants {
         self.fenced_is_out.after(event, &mut self.found);
         self.sends_land_once.after(event, logs, &mut self.found);
         self.sends_are_told_truly.after(event, logs, &mut self.found);
+        self.epochs_have_reasons.after(event, &mut self.found);
     }
 
     /// A word of a client: of interest where it is told what became of its sends, and where there are transactions. With
@@ -129,6 +136,7 @@ impl Invariants {
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
             self.sends_are_told_truly.after(event, logs, &mut self.found);
+            self.epochs_have_reasons.after(event, &mut self.found);
             self.of_transactions(event, logs, incidents);
         }
     }
@@ -141,7 +149,8 @@ impl Invariants {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);
             transactions.transactions_are_atomic.after(event, &mut self.found);
-            transactions.fenced_producers_are_silent.after(event, logs, &mut self.found);
+            transactions.transactions_end_as_told.after(event, logs, incidents, &mut self.found);
+            transactions.fenced_producers_are_silent.after(event, logs, incidents, &mut self.found);
         }
     }
 }

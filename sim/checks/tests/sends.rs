@@ -141,3 +141,32 @@ fn a_record_in_a_partition_it_was_not_sent_to_is_caught() {
     assert_eq!(violation.invariant, Invariant::RecordsAreWhereTheyWereSent);
     assert_eq!((violation.partition, violation.offset), (Some(elsewhere), Some(Offset(0))));
 }
+
+fn epoch_begins(story: &mut Story, epoch: u16) {
+    story.note(SHOP_1, Note::ProducerStarted { id: ProducerId(3), epoch: ProducerEpoch(epoch) });
+}
+
+#[test]
+fn a_new_epoch_has_a_reason() {
+    let mut story = Story::new(&plan(Billing::Insert));
+    epoch_begins(&mut story.at(1000), 0);
+    failed(&mut story, 1, false);
+    epoch_begins(&mut story, 1);
+    story.leads(B2, 1, 0);
+    epoch_begins(&mut story, 2);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    epoch_begins(&mut story, 3);
+    let violation = only(&story);
+    assert_eq!((violation.invariant, violation.node), (Invariant::EpochsHaveReasons, SHOP_1));
+}
+
+#[test]
+fn the_epochs_of_a_transactional_producer_are_its_coordinators() {
+    let mut story = Story::new(&plan(Billing::Insert));
+    let (transaction, producer) = (TransactionalId(9), ProducerId(3));
+    for epoch in 0..3 {
+        story.note(B1, Note::ProducerInitialized { transaction, producer, epoch: ProducerEpoch(epoch), to: SHOP_1 });
+        epoch_begins(&mut story, epoch);
+    }
+    assert!(story.violations().is_empty());
+}

@@ -66,6 +66,8 @@ guards! {
     ProducerStateFollowsLog = "P9", "ProducerStateManager";
     /// A producer is not forgotten while a transaction of it is open.
     OpenProducerIsKept = "P5", "ProducerStateManager.isProducerExpired";
+    /// What is known of a producer stays when retention removes its records; it never begins again at 0 in its epoch.
+    ProducerOutlivesRecords = "P6", "KIP-360, KAFKA-7190";
     /// A new producer epoch begins when nothing of the partition is in flight any more; no batch changes its identity before.
     EpochAfterDrain = "P7", "KAFKA-14034, librdkafka issue 4953";
     /// Under a new producer epoch every partition begins again at sequence 0, not only the one that needed it.
@@ -80,6 +82,8 @@ guards! {
     SequenceCheck = "P13", "KIP-98";
     /// What a batch in flight needs is kept until its request has ended, also when its record has expired meanwhile.
     BatchOutlivesRequest = "P14", "KAFKA-19012, KAFKA-17862";
+    /// A flush waits for all parts of a batch that was too large and had to be split.
+    FlushWaitsForSplits = "P15", "KAFKA-9312, KAFKA-19479";
     /// Sequences go on over a metadata response that does not know the topic.
     SequencesOutliveMetadata = "P18", "librdkafka issue 3712";
     /// A commit of an expired member or an old generation is refused.
@@ -126,6 +130,10 @@ guards! {
     AbortedFilter = "T16", "brod issue 659";
     /// A new producer epoch forgets the batches of the one before: their sequences come again.
     EpochForgetsBatches = "T17", "Redpanda issue 5026";
+    /// An offset does not expire while an open transaction is about to change it.
+    StagedOffsetsStay = "T20", "KIP-211, OffsetMetadataManager.cleanupExpiredOffsets; Redpanda CORE-16998";
+    /// Of two commits of an offset the one written later counts, also when the other's transaction ends after it.
+    CommitsInLogOrder = "T21", "OffsetMetadataManager.replayEndTransactionMarker; Redpanda CORE-17000";
     /// A transaction that took too long is aborted in a new epoch: its producer cannot go on as if nothing had been.
     ExpiryFences = "T19", "KIP-588, TransactionCoordinator.abortTimedOutTransactions";
 }

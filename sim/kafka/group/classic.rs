@@ -72,10 +72,10 @@ struct InitialDelay {
 }
 
 impl ClassicGroup {
-    pub fn new(id: GroupId) -> ClassicGroup {
+    pub fn new(id: GroupId, guards: Guards) -> ClassicGroup {
         ClassicGroup {
             id,
-            offsets: Offsets::default(),
+            offsets: Offsets::new(guards),
             state: State::Empty,
             generation: Generation(0),
             leader: None,

@@ -98,7 +98,9 @@ impl Coordinator {
                 Records::Groups(records) => {
                     count += records.len() as u64;
                     let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
-                    records.iter().for_each(|record| self.replay(record, transaction));
+                    for (record, place) in records.iter().zip(0..) {
+                        self.replay(record, transaction, batch.base_offset.plus(place));
+                    }
                 }
                 Records::Marker(marker) => self.replay_marker(partition.partition, batch, marker.outcome),
                 Records::Messages(_) | Records::Metadata(_) | Records::Transactions(_) => {}
@@ -181,6 +183,7 @@ impl Coordinator {
         let Some(Pending { group: id, then }) = self.pending.remove(&token) else {
             return Vec::new();
         };
+        let written = result.unwrap_or_default();
         let error = result.err().map_or(ErrorCode::None, coordinator_error);
         let is_busy = matches!(then, Then::Expired { .. }) && self.is_writing(id);
         let Some((group, mut turn)) = self.turn(id, step) else {
@@ -194,9 +197,10 @@ impl Coordinator {
             Then::Emptied => group.expire_wanted_offsets(&mut turn),
             Then::Committed { from, by, member, offsets, at } => {
                 if error == ErrorCode::None {
-                    for committed in &offsets {
+                    for (committed, place) in offsets.iter().zip(0..) {
                         let offset = committed.offset.expect("a commit without an offset was refused");
-                        group.offsets.store(committed.partition, offset, committed.leader_epoch, at);
+                        let stored = (offset, committed.leader_epoch);
+                        group.offsets.store(committed.partition, stored, at, written.plus(place));
                     }
                 }
                 if let Some(from) = from {
@@ -214,7 +218,10 @@ impl Coordinator {
                 }
             }
             Then::Expired { .. } => {}
-            Then::Staged { from, member } => answer_staged(from, id, member, error, turn.step),
+            Then::Staged { from, member, producer } => {
+                group.offsets.staged_at(producer, written);
+                answer_staged(from, id, member, error, turn.step);
+            }
         }
         self.finish_turn(id)
     }
@@ -291,7 +298,7 @@ impl Coordinator {
         let is_allowed = allowed.contains(&join.session_timeout);
         let id = join.group;
         if join.member.is_none() && is_allowed {
-            self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+            self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id, self.config.guards));
         }
         let fresh = join.member.is_none().then(|| self.name_member(id, leader_epoch));
         let mut turn = Turn { step, writes: &mut self.writes, settings: &self.config.settings };
@@ -322,7 +329,7 @@ impl Coordinator {
         if error != ErrorCode::None {
             return answer_commit(from, id, from.peer, member, &commit.offsets, error, step);
         }
-        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id, self.config.guards));
         if let Some(member) = member {
             group.renew_by_commit(member, step.time());
         }
@@ -375,15 +382,17 @@ impl Coordinator {
     }
 
     /// The only place where a record changes a group without a request. Kafka: OffsetMetadataManager.replay.
-    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>) {
+    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>, written: Offset) {
         let id = match record {
             Group::Offset { group, .. } | Group::OffsetExpired { group, .. } | Group::Metadata { group, .. } => *group,
         };
-        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ClassicGroup::new(id, self.config.guards));
         match record {
             Group::Offset { partition, offset, leader_epoch, at, .. } => match transaction {
-                Some(producer) => group.offsets.stage(producer, *partition, *offset, *leader_epoch, *at),
-                None => group.offsets.store(*partition, *offset, *leader_epoch, *at),
+                Some(producer) => {
+                    group.offsets.stage(producer, *partition, (*offset, *leader_epoch), *at, Some(written));
+                }
+                None => group.offsets.store(*partition, (*offset, *leader_epoch), *at, written),
             },
             Group::OffsetExpired { partition, .. } => {
                 group.offsets.forget(*partition);
@@ -420,7 +429,7 @@ impl Coordinator {
                 Then::Committed { from: Some(from), by, member, offsets, .. } => {
                     answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
                 }
-                Then::Staged { from, member } => {
+                Then::Staged { from, member, .. } => {
                     answer_staged(from, group, member, ErrorCode::NotCoordinator, step);
                 }
                 Then::Assigned { .. } | Then::Emptied | Then::Committed { .. } | Then::Expired { .. } => {}

@@ -86,6 +86,7 @@ settings!(TOPIC_SETTINGS: TopicSettings {
     "retention" retention duration_or_endless Kind::DurationOr("forever"), "How long records are kept.";
     "segment" segment duration Kind::Duration, "A segment is closed after this long.";
     "segment-bytes" segment_bytes size Kind::Size, "A segment is closed at this size.";
+    "max-message-bytes" max_message_bytes size Kind::Size, "Largest batch that a leader takes.";
     "unclean-leader-election-enable" unclean_leader_election_enable boolean Kind::Boolean, "A replica that lacks acknowledged records may become leader.";
 });
 
@@ -97,6 +98,7 @@ settings!(CLUSTER_TOPIC_SETTINGS: TopicSettings {
     "log-retention" retention duration_or_endless Kind::DurationOr("forever"), "How long records are kept.";
     "log-roll" segment duration Kind::Duration, "A segment is closed after this long.";
     "log-segment-bytes" segment_bytes size Kind::Size, "A segment is closed at this size.";
+    "message-max-bytes" max_message_bytes size Kind::Size, "Largest batch that a leader takes.";
 });
 
 settings!(PRODUCER_SETTINGS: ProducerSettings {

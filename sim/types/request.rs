@@ -54,6 +54,7 @@ pub enum ErrorCode {
     UnstableOffsetCommit,
     TransactionAbortable,
     InvalidTransactionTimeout,
+    MessageTooLarge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -143,6 +143,8 @@ pub struct TopicSettings {
     pub retention_bytes: Option<ByteCount>,
     pub segment: Duration,
     pub segment_bytes: ByteCount,
+    /// Largest batch that a leader takes.
+    pub max_message_bytes: ByteCount,
     pub unclean_leader_election_enable: bool,
 }
 
@@ -156,6 +158,7 @@ impl Default for TopicSettings {
             retention_bytes: None,
             segment: Duration::from_secs(7 * 86_400),
             segment_bytes: ByteCount(1 << 30),
+            max_message_bytes: ByteCount(1_048_588),
             unclean_leader_election_enable: false,
         }
     }

@@ -34,6 +34,7 @@ pub struct LogSettings {
     pub producer_id_expiration: Duration,
     pub segment: Duration,
     pub segment_bytes: ByteCount,
+    pub max_message_bytes: ByteCount,
     pub retention: Option<Duration>,
     pub retention_bytes: Option<ByteCount>,
 }
@@ -49,6 +50,7 @@ impl LogSettings {
             producer_id_expiration: broker.producer_id_expiration,
             segment: topic.segment,
             segment_bytes: topic.segment_bytes,
+            max_message_bytes: topic.max_message_bytes,
             retention: topic.retention,
             retention_bytes: topic.retention_bytes,
         }
@@ -111,6 +113,9 @@ impl Log {
     ) -> Result<LeaderAppend, ErrorCode> {
         if batch.records.count() == 0 {
             return Err(ErrorCode::InvalidRequest);
+        }
+        if !batch.messages().is_empty() && self.settings.max_message_bytes < batch.records.size() {
+            return Err(ErrorCode::MessageTooLarge);
         }
         if let Some((stamp, marker)) = batch.producer.zip(batch.marker()) {
             self.producers.admit_marker(stamp, marker)?;
@@ -184,6 +189,9 @@ impl Log {
             self.epochs.truncate_from_start(to);
         }
         self.start_offset = to;
+        if !self.settings.guards.stand(Guard::ProducerOutlivesRecords) {
+            self.producers.forget_below(to);
+        }
         self.transactions.start_at(to, self.batches.is_empty());
         if self.batches.is_empty() {
             self.segments = Segments::default();

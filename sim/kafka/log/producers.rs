@@ -60,7 +60,12 @@ impl ProducerStates {
     pub fn admit(&self, stamp: ProducerStamp, last: Option<Sequence>, expiry: Option<Time>) -> Admission {
         let guards = self.guards;
         let Some(entry) = self.producers.get(&stamp.id).filter(|entry| Some(entry.last_timestamp) > expiry) else {
-            return Admission::Next;
+            // A mutant is a leader from before KIP-360, which lets nobody begin in the middle.
+            let begins = stamp.base_sequence == Sequence(0) || stamp.base_sequence == Sequence::NONE;
+            return match begins || self.guards.stand(Guard::ProducerOutlivesRecords) {
+                true => Admission::Next,
+                false => Admission::Refused(ErrorCode::UnknownProducerId),
+            };
         };
         if stamp.epoch == entry.epoch && guards.stand(Guard::DuplicateBatch) {
             let same = |range: &&SequenceRange| range.first == stamp.base_sequence && Some(range.last) == last;
@@ -122,6 +127,12 @@ impl ProducerStates {
             }
             entry.batches.push_back(range);
         }
+    }
+
+    /// Retention removed what lies below. Only a mutant forgets whose batches these were.
+    pub fn forget_below(&mut self, start: Offset) {
+        let is_left = |entry: &ProducerEntry| entry.batches.back().is_none_or(|range| start < range.end_offset);
+        self.producers.retain(|_, entry| is_left(entry));
     }
 
     /// Takes back the producers of `removed` batches to what the `kept` ones say of them.

@@ -165,12 +165,16 @@ impl Producer {
         if refusal.cure == Cure::Duplicate {
             return self.batch_appended(partition, id, None, step);
         }
+        let can_split = self.accumulator.batch(id).is_some_and(|batch| batch.records().len() > 1);
+        if refusal.cure == Cure::Split && can_split && !self.is_dropping() {
+            return self.split(partition, id, step);
+        }
         if refusal.cure == Cure::RefreshAndRetry {
             self.metadata.want_refresh();
         }
         let retries = self.settings.retries;
         let idempotent = self.identity != Identity::NotNeeded;
-        let is_dropping = self.transaction.as_ref().is_some_and(Transaction::is_dropping);
+        let is_dropping = self.is_dropping();
         let queue = self.accumulator.queue_mut(partition);
         queue.in_flight -= 1;
         let Some(batch) = self.accumulator.batch_mut(id) else {
@@ -185,16 +189,39 @@ impl Producer {
         let curable = match refusal.cure {
             Cure::Retry | Cure::RefreshAndRetry => true,
             Cure::Resequence => idempotent,
-            Cure::Duplicate | Cure::GiveUp => false,
+            Cure::Duplicate | Cure::Split | Cure::GiveUp => false,
         };
         let retry = curable && batch.failures <= retries && !is_dropping;
-        if refusal.cure == Cure::Resequence {
+        if error == ErrorCode::UnknownProducerId && !self.guards.stand(Guard::ProducerOutlivesRecords) {
+            // As clients did before KIP-360: from the beginning, in the same epoch.
+            for open in self.accumulator.queue_mut(partition).sequences.restart_in_epoch() {
+                if let Some(batch) = self.accumulator.batch_mut(open) {
+                    batch.stamp = None;
+                }
+            }
+        } else if refusal.cure == Cure::Resequence {
             self.accumulator.queue_mut(partition).sequences.out_of_order(id);
         }
         if retry {
             self.enqueue_again(partition, id, step)
         } else {
             self.give_up(id, error, step)
+        }
+        self.settle(partition, step);
+    }
+
+    /// Two batches in place of one that the leader finds too large. Kafka: RecordAccumulator.splitAndReenqueue.
+    fn split(&mut self, partition: TopicPartition, id: BatchId, step: &mut Step) {
+        let second = self.accumulator.split(id, self.guards.stand(Guard::FlushWaitsForSplits));
+        let queue = self.accumulator.queue_mut(partition);
+        queue.in_flight -= 1;
+        queue.sequences.split(id, second);
+        for part in [second, id] {
+            let place = match self.identity {
+                Identity::NotNeeded => 0,
+                _ => queue.batches.partition_point(|queued| *queued < part),
+            };
+            queue.batches.insert(place, part);
         }
         self.settle(partition, step);
     }

@@ -96,6 +96,13 @@ impl Sequences {
         Some(stamp)
     }
 
+    /// A batch became two; the second follows the first.
+    pub fn split(&mut self, first: BatchId, second: BatchId) {
+        if let Some(place) = self.open.iter().position(|open| *open == first) {
+            self.open.insert(place + 1, second);
+        }
+    }
+
     /// An answer says that the batch is in the log, and so everything before it.
     pub fn succeeded(&mut self, id: BatchId) {
         self.open.retain(|open| *open != id);
@@ -121,6 +128,12 @@ impl Sequences {
         if self.open.front() == Some(&id) && self.succeeded < Some(id) {
             self.gap = true;
         }
+    }
+
+    /// A mutant begins again at 0 with all that is open, in the same epoch.
+    pub fn restart_in_epoch(&mut self) -> VecDeque<BatchId> {
+        self.next = Sequence(0);
+        std::mem::take(&mut self.open)
     }
 
     /// A mutant takes a topic that is missing from one answer for one that is gone, and begins anew.

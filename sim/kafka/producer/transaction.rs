@@ -18,6 +18,9 @@ use crate::types::record::TransactionOutcome;
 use crate::types::request::*;
 use crate::types::settings::TransactionVersion;
 
+/// Kafka: TransactionManager.ADD_PARTITIONS_RETRY_BACKOFF_MS.
+const FIRST_ADDITION_BACKOFF: Duration = Duration::from_millis(20);
+
 /// Who a producer is, and what it is doing about it.
 #[derive(Clone, Debug)]
 pub(super) struct Transaction {
@@ -416,7 +419,14 @@ impl Producer {
             ErrorCode::ProducerFenced | ErrorCode::InvalidProducerIdMapping | ErrorCode::InvalidTxnState => {
                 self.fence(step);
             }
-            error => self.ask_again(error, step),
+            error => {
+                self.ask_again(error, step);
+                let transaction = self.expect_transaction();
+                // The one before is about to be over.
+                if error == ErrorCode::ConcurrentTransactions && transaction.added.is_empty() {
+                    transaction.not_before = transaction.not_before.min(step.time() + FIRST_ADDITION_BACKOFF);
+                }
+            }
         }
     }
 

@@ -338,8 +338,11 @@ impl TransactionCoordinator {
         step: &mut Step,
     ) {
         let InitTransaction { id, timeout, .. } = init;
-        let (producer, epoch) = self.entries.get(&id).map(Entry::identity).unwrap_or_default();
-        let answer = |error| Response::InitProducerId { error, id: producer, epoch };
+        let known = self.entries.get(&id).map(Entry::identity);
+        let answer = |error| {
+            let (id, epoch) = known.filter(|_| error == ErrorCode::None).unwrap_or_default();
+            Response::InitProducerId { error, id, epoch }
+        };
         if self.config.timeout_max < timeout {
             return step.reply(from, answer(ErrorCode::InvalidTransactionTimeout));
         }

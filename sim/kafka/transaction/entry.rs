@@ -220,6 +220,10 @@ impl Entry {
     }
 
     fn check(&self, producer: ProducerId, epoch: ProducerEpoch) -> Result<(), ErrorCode> {
+        // It was told its next id when the transaction was prepared; until that is complete it has to wait.
+        if self.record.next_producer == Some(producer) {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
         if producer != self.record.producer {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }

@@ -65,7 +65,8 @@ const TOPIC: TopicId = TopicId(9);
 const SHARD: TopicPartition = TopicPartition { topic: TOPIC, partition: 0 };
 const ID: TransactionalId = TransactionalId(7);
 
-/// Commands: `lead`, `resign`, `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
+/// Commands: `lead`, a new coordinator; `resign`, `regain`, the same one leads again; `write`, a record of another coordinator;
+/// `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
 /// Partition t0/N is led by node N.
 struct Bench {
     now: Time,
@@ -154,15 +155,19 @@ impl Bench {
         let append = self.appends.pop_front().ok_or("nothing is being appended")?;
         let result = if error == ErrorCode::None { Ok(Offset(0)) } else { Err(error) };
         if error == ErrorCode::None {
-            self.log.push(RecordBatch {
-                base_offset: Offset(self.log.len() as u64),
-                leader_epoch: LeaderEpoch(0),
-                producer: None,
-                records: Arc::new(Records::Transactions(vec![append.record])),
-            });
+            self.write(append.record);
         }
         self.step(|coordinator, step| coordinator.append_finished(append.token, result, leader_of, step));
         Ok(())
+    }
+
+    fn write(&mut self, record: TransactionRecord) {
+        self.log.push(RecordBatch {
+            base_offset: Offset(self.log.len() as u64),
+            leader_epoch: LeaderEpoch(0),
+            producer: None,
+            records: Arc::new(Records::Transactions(vec![record])),
+        });
     }
 
     fn marked(&mut self, error: ErrorCode) -> Result<(), Box<dyn Error>> {
@@ -196,6 +201,38 @@ impl goldenscript::Runner for Bench {
                 self.step(|coordinator, step| {
                     coordinator.become_leader(SHARD, leader_epoch, &log, step);
                     Vec::new()
+                });
+            }
+            "regain" => {
+                let (leader_epoch, log) = (LeaderEpoch(epoch.0.into()), self.log.clone());
+                self.step(|coordinator, step| {
+                    coordinator.become_leader(SHARD, leader_epoch, &log, step);
+                    Vec::new()
+                });
+            }
+            "write" => {
+                let state = match arguments.next_pos() {
+                    Some("ongoing") => TransactionState::Ongoing,
+                    Some("prepare-abort") => TransactionState::PrepareAbort,
+                    Some("complete-abort") => TransactionState::CompleteAbort,
+                    other => return Err(format!("which state? {other:?}").into()),
+                };
+                let mut partitions = Vec::new();
+                while let Some(number) = arguments.next_pos() {
+                    partitions.push(TopicPartition::new(TopicId(0), number.parse()?));
+                }
+                let (timeout, started) = (Duration::from_secs(60), self.now);
+                let (next_producer, replaced) = (None, None);
+                self.write(TransactionRecord {
+                    id: ID,
+                    producer,
+                    epoch,
+                    timeout,
+                    state,
+                    partitions,
+                    started,
+                    next_producer,
+                    replaced,
                 });
             }
             "resign" => self.step(|coordinator, step| {

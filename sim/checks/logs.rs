@@ -188,6 +188,12 @@ impl PartitionLog {
         self.contents.get(&epoch)?.entry(offset)
     }
 
+    /// Whether a leader of any epoch wrote this send at this offset.
+    pub fn was_written(&self, offset: Offset, send: SendId) -> bool {
+        let mut there = self.contents.values().filter_map(|segment| segment.entry(offset));
+        there.any(|entry| entry.event != NO_EVENT && entry.content == send.0)
+    }
+
     /// Every record of the log that counts, with its offset.
     pub fn entries(&self) -> impl Iterator<Item = (Offset, &Entry)> {
         self.counting

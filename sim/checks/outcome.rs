@@ -557,10 +557,22 @@ pub enum Invariant {
     LossyIsOut,
     /// What a consumer was given at an offset stays there.
     ReadsAreConsistent,
+    /// Sends of an idempotent producer stand in a log in their order, each once.
+    SendsLandOnce,
+    /// What was acknowledged is where it is said to be, what failed for certain nowhere.
+    SendsAreToldTruly,
+    /// A producer begins a new epoch when a batch failed or may be lost, and not otherwise.
+    EpochsHaveReasons,
+    /// A record is only in the partition that its producer sent it to.
+    RecordsAreWhereTheyWereSent,
     /// `read_committed` returns all of what is committed and nothing else.
     ReadsAreCommitted,
     /// All partitions and the producer are told the same end of a transaction.
     TransactionsAreAtomic,
+    /// What a producer was told of the end of its transaction is what became of its records.
+    TransactionsEndAsTold,
+    /// A producer that was fenced has a successor, or its transaction was aborted without it.
+    FencedProducersHaveSuccessors,
     /// A producer that has a successor writes nothing, and no identity is given out twice.
     FencedProducersAreSilent,
     /// No partition is owned by two members of a group.

@@ -73,6 +73,8 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "transaction-state-log-min-isr" transaction_state_log_min_isr u16 COUNT16, "Replicas in sync without which no transaction goes on; by default 2.";
     "transaction-max-timeout" transaction_max_timeout duration Kind::Duration, "Longest transaction-timeout of a producer.";
     "transaction-abort-timed-out-transaction-cleanup-interval" transaction_abort_timed_out_transaction_cleanup_interval duration Kind::Duration, "Between two looks for transactions that have taken too long.";
+    "transaction-version" transaction_version u16 Kind::Integer(1, 2), "2: every transaction has a producer epoch of its own (KIP-890); 1: what comes late may fall into a later one.";
+    "producer-epoch-last" producer_epoch_last u16 Kind::Integer(3, 32_767), "The epoch at which a transactional producer gets a new id; a constant of Kafka.";
     "offsets-topic-replication-factor" offsets_topic_replication_factor u16 COUNT16, "Replicas of the offsets topic; by default 3, or all brokers if fewer.";
     "log-retention-check-interval" log_retention_check_interval duration Kind::Period, "Between two checks for records beyond their retention.";
     "producer-id-expiration" producer_id_expiration duration Kind::Duration, "An idle producer is forgotten after this long.";
@@ -88,6 +90,7 @@ settings!(TOPIC_SETTINGS: TopicSettings {
     "retention" retention duration_or_endless Kind::DurationOr("forever"), "How long records are kept.";
     "segment" segment duration Kind::Duration, "A segment is closed after this long.";
     "segment-bytes" segment_bytes size Kind::Size, "A segment is closed at this size.";
+    "max-message-bytes" max_message_bytes size Kind::Size, "Largest batch that a leader takes.";
     "unclean-leader-election-enable" unclean_leader_election_enable boolean Kind::Boolean, "A replica that lacks acknowledged records may become leader.";
 });
 
@@ -99,6 +102,7 @@ settings!(CLUSTER_TOPIC_SETTINGS: TopicSettings {
     "log-retention" retention duration_or_endless Kind::DurationOr("forever"), "How long records are kept.";
     "log-roll" segment duration Kind::Duration, "A segment is closed after this long.";
     "log-segment-bytes" segment_bytes size Kind::Size, "A segment is closed at this size.";
+    "message-max-bytes" max_message_bytes size Kind::Size, "Largest batch that a leader takes.";
 });
 
 settings!(PRODUCER_SETTINGS: ProducerSettings {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::commits::CommitToken;
 use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
-use crate::kafka::producer::{Producer, SendOutcome, TransactionEvent};
+use crate::kafka::producer::{Producer, SendOutcome, Taken, TransactionEvent};
 use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
 use crate::types::note::StepOutcome;
 use crate::types::request::{ErrorCode, Request, Response};
@@ -53,7 +53,7 @@ impl Service {
             match own.transactional {
                 // An instance keeps its identity over restarts: whoever comes back fences what it was.
                 Some(transactional) if transactional == number => {
-                    let id = TransactionalId(instance.0);
+                    let id = (TransactionalId(instance.0), plan.cluster.settings.transaction_version);
                     Producer::transactional(settings, channel, bootstrap, topics, guards, id)
                 }
                 Some(_) | None => Producer::new(settings, channel, bootstrap, topics, guards),
@@ -171,8 +171,11 @@ impl Service {
     fn perform(&mut self, ask: Ask, step: &mut Step) {
         match ask {
             Ask::Publish { producer, topic, key, record } => {
-                let taken = self.producers[usize::from(producer)].send(topic, key, record, step).is_ok();
-                self.interpreter.published(record.send, taken);
+                match self.producers[usize::from(producer)].send(topic, key, record, step) {
+                    Ok(Taken::Buffered) => self.interpreter.published(record.send, true),
+                    Ok(Taken::Waits) => {}
+                    Err(_) => self.interpreter.published(record.send, false),
+                }
             }
             Ask::Poll => self.expect_consumer().poll(step),
             Ask::Commit { token, offsets, wait } => {
@@ -206,6 +209,10 @@ impl Service {
     fn hear_producers(&mut self) -> bool {
         let mut heard = false;
         for producer in &mut self.producers {
+            while let Some(send) = producer.take_accepted() {
+                heard = true;
+                self.interpreter.published(send, true);
+            }
             while let Some((send, outcome)) = producer.take_outcome() {
                 heard = true;
                 let outcome = match outcome {

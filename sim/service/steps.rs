@@ -78,9 +78,10 @@ impl Interpreter {
         }
     }
 
-    /// The producer took the record of a step or a dead letter, or its buffer is full.
+    /// The producer took the record of a step or a dead letter, now or when there was memory; or it refused.
     pub fn published(&mut self, send: SendId, taken: bool) {
-        let Some(&id) = self.sends.get(&send) else { panic!("a record that nobody published") };
+        // Whoever waited for it may be gone.
+        let Some(&id) = self.sends.get(&send) else { return };
         let state = self.flows.get(id).state;
         let (FlowState::Publishing { wait, .. } | FlowState::DeadLettering { wait, .. }) = state else {
             panic!("a record of a step that does not publish");

@@ -72,10 +72,20 @@ guards! {
     LeaderCheck = "R26", "ReplicaManager.getPartitionOrException";
     /// A vote and a log append are on disk before they are answered.
     QuorumFlush = "R21", "KIP-595";
+    /// A leader remembers as many batches of a producer as it may have in flight.
+    RetainedBatches = "P3", "KAFKA-5494, ProducerStateEntry.NUM_BATCHES_TO_RETAIN";
     /// A repeated batch is recognised by its sequence and answered with its first offset.
     DuplicateBatch = "P4", "KIP-98";
     /// Followers and recovering logs rebuild what is known of producers; truncation takes it back.
     ProducerStateFollowsLog = "P9", "ProducerStateManager";
+    /// A producer is not forgotten while a transaction of it is open.
+    OpenProducerIsKept = "P5", "ProducerStateManager.isProducerExpired";
+    /// What is known of a producer stays when retention removes its records; it never begins again at 0 in its epoch.
+    ProducerOutlivesRecords = "P6", "KIP-360, KAFKA-7190";
+    /// A new producer epoch begins when nothing of the partition is in flight any more; no batch changes its identity before.
+    EpochAfterDrain = "P7", "KAFKA-14034, librdkafka issue 4953";
+    /// Under a new producer epoch every partition begins again at sequence 0, not only the one that needed it.
+    EverySequenceRestarts = "P8", "KAFKA-12152";
     /// The answer to a repeated batch waits for the high watermark as the first did.
     DuplicateWaits = "P10", "DelayedProduce";
     /// acks=all is answered when the high watermark has passed the batch.
@@ -84,6 +94,12 @@ guards! {
     AfterAppendIsUncertain = "P12", "KAFKA error codes";
     /// A batch must follow the last sequence of its producer.
     SequenceCheck = "P13", "KIP-98";
+    /// What a batch in flight needs is kept until its request has ended, also when its record has expired meanwhile.
+    BatchOutlivesRequest = "P14", "KAFKA-19012, KAFKA-17862";
+    /// A flush waits for all parts of a batch that was too large and had to be split.
+    FlushWaitsForSplits = "P15", "KAFKA-9312, KAFKA-19479";
+    /// Sequences go on over a metadata response that does not know the topic.
+    SequencesOutliveMetadata = "P18", "librdkafka issue 3712";
     /// A commit of an expired member or an old generation is refused.
     GenerationFencing = "G1", "GroupCoordinator.validateOffsetCommit";
     /// Offsets are not answered before the coordinator has read its log.
@@ -116,6 +132,8 @@ guards! {
     TransactionVerification = "T1", "KIP-890 part 1";
     /// Every transaction has a producer epoch of its own, so that what is late falls into none.
     TransactionEpoch = "T2", "KIP-890 part 2, KAFKA-17754";
+    /// The end of a transaction is taken in its own epoch only: a late one does not end the next.
+    EndFencing = "T3", "KIP-890, KAFKA-17754";
     /// What was verified is good for the transaction it was verified in, not for a later one.
     VerificationToken = "T4", "KAFKA-14884";
     /// A leader refuses transactional batches of an older producer epoch.
@@ -124,18 +142,32 @@ guards! {
     TransactionalGenerationFencing = "T6", "KIP-447";
     /// A consumer is not told a committed offset while a transaction may still change it.
     StableOffsets = "T7", "KIP-447";
+    /// A marker is answered when it is replicated and the offsets that hang on it are visible.
+    MarkerAfterReplication = "T8", "KAFKA-17507";
     /// A new transaction coordinator goes on with what its predecessor had decided.
     ResumeDecided = "T9", "TransactionMarkerChannelManager, TransactionStateManager.loadTransactionsForTxnTopicPartition";
     /// A marker of a deposed transaction coordinator is refused.
     CoordinatorEpochCheck = "T10", "KAFKA-9144, ProducerAppendInfo.checkCoordinatorEpoch";
     /// A marker that comes again is accepted.
     RepeatedMarker = "T11", "KAFKA-19999";
+    /// What comes after the last producer epoch is in the log: a new coordinator goes on with it.
+    RotationIsWritten = "T12", "KIP-890, KAFKA-20310, KAFKA-9666";
+    /// An answer about the marker of one transaction says nothing about the next of the same producer.
+    MarkerIdentity = "T13", "KAFKA-16352";
     /// The last stable offset is where the first undecided record stands, and that one is not read.
     StableOffsetIsExclusive = "T14", "Redpanda issue 3036";
     /// A transaction bounds the last stable offset until its marker is replicated.
     UnreplicatedMarker = "T15", "KAFKA-5121";
     /// A consumer leaves aborted records out up to the marker of their transaction, and reads what follows.
     AbortedFilter = "T16", "brod issue 659";
+    /// A new producer epoch forgets the batches of the one before: their sequences come again.
+    EpochForgetsBatches = "T17", "Redpanda issue 5026";
+    /// An offset does not expire while an open transaction is about to change it.
+    StagedOffsetsStay = "T20", "KIP-211, OffsetMetadataManager.cleanupExpiredOffsets; Redpanda CORE-16998";
+    /// Of two commits of an offset the one written later counts, also when the other's transaction ends after it.
+    CommitsInLogOrder = "T21", "OffsetMetadataManager.replayEndTransactionMarker; Redpanda CORE-17000";
+    /// A transaction that took too long is aborted in a new epoch: its producer cannot go on as if nothing had been.
+    ExpiryFences = "T19", "KIP-588, TransactionCoordinator.abortTimedOutTransactions";
 }
 
 impl std::fmt::Display for Guard {

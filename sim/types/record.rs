@@ -189,6 +189,12 @@ pub struct TransactionRecord {
     pub partitions: Vec<TopicPartition>,
     /// Wall clock of the coordinator when the transaction began; zero outside of one.
     pub started: Time,
+    /// The producer's epochs are used up: when the prepared transaction is over, it goes on under this id. Kafka:
+    /// nextProducerId.
+    pub next_producer: Option<ProducerId>,
+    /// What its producer has exchanged for the identity here, so that it may ask once more. Kafka: prevProducerId and
+    /// lastProducerEpoch.
+    pub replaced: Option<(ProducerId, ProducerEpoch)>,
 }
 
 /// Kafka: TransactionState.

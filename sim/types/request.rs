@@ -68,6 +68,7 @@ pub enum ErrorCode {
     FencedInstanceId,
     /// The group is managed by the other protocol.
     InconsistentGroupProtocol,
+    MessageTooLarge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +123,8 @@ pub enum Request {
     Store(StoreRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
+    /// Answered as AddPartitionsToTxn is.
+    AddOffsetsToTxn(AddOffsetsToTxnRequest),
     EndTxn(EndTxnRequest),
     /// From the coordinator to the leaders of what the transactions have touched.
     WriteTxnMarkers {
@@ -361,6 +364,8 @@ pub struct InitTransaction {
     pub id: TransactionalId,
     /// Kafka: `transaction.timeout.ms`.
     pub timeout: Duration,
+    /// What the producer has been until now; absent when its process begins. Who has a successor gets no new one.
+    pub identity: Option<(ProducerId, ProducerEpoch)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -369,6 +374,17 @@ pub struct AddPartitionsToTxnRequest {
     pub producer: ProducerId,
     pub epoch: ProducerEpoch,
     pub partitions: Vec<TopicPartition>,
+    /// A broker that only asks whether they are part of the transaction. `transaction.version` 1.
+    pub verify_only: bool,
+}
+
+/// Offsets of a group will be part of the transaction: adds their partition. `transaction.version` 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddOffsetsToTxnRequest {
+    pub id: TransactionalId,
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub group: GroupId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -607,6 +623,7 @@ impl Request {
             Request::Call(_) => RequestKind::Call,
             Request::Store(_) => RequestKind::Store,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
+            Request::AddOffsetsToTxn(_) => RequestKind::AddOffsetsToTxn,
             Request::EndTxn(_) => RequestKind::EndTxn,
             Request::WriteTxnMarkers { .. } => RequestKind::WriteTxnMarkers,
             Request::TxnOffsetCommit(_) => RequestKind::TxnOffsetCommit,
@@ -632,6 +649,7 @@ impl Request {
                 let of_producer = combine(add.producer.0, u64::from(add.epoch.0));
                 add.partitions.iter().fold(of_producer, |identity, partition| combine(identity, partition.number()))
             }
+            Request::AddOffsetsToTxn(add) => combine(add.producer.0, u64::from(add.group.0)),
             Request::EndTxn(end) => combine(end.producer.0, u64::from(end.epoch.0)),
             Request::WriteTxnMarkers { markers } => markers
                 .iter()
@@ -708,4 +726,5 @@ pub enum RequestKind {
     WriteTxnMarkers,
     TxnOffsetCommit,
     ConsumerGroupHeartbeat,
+    AddOffsetsToTxn,
 }

@@ -29,6 +29,33 @@ pub enum ReplicaSelector {
     RackAwareReplicaSelector,
 }
 
+/// Kafka: `transaction.version`, a feature level of the cluster. 0 and 1 differ in the format of a record only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u16", into = "u16")]
+pub enum TransactionVersion {
+    /// Producers add partitions before they write, and the producer epoch stays from one transaction to the next: what
+    /// comes late may fall into a later transaction (KIP-890, motivation).
+    One,
+    /// Brokers add partitions when they are written, and each end of a transaction raises the producer epoch.
+    #[default]
+    Two,
+}
+
+impl From<u16> for TransactionVersion {
+    fn from(level: u16) -> TransactionVersion {
+        if level < 2 { TransactionVersion::One } else { TransactionVersion::Two }
+    }
+}
+
+impl From<TransactionVersion> for u16 {
+    fn from(version: TransactionVersion) -> u16 {
+        match version {
+            TransactionVersion::One => 1,
+            TransactionVersion::Two => 2,
+        }
+    }
+}
+
 /// Broker and cluster settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -74,6 +101,10 @@ pub struct BrokerSettings {
     pub transaction_max_timeout: Duration,
     /// Between two looks for transactions that have taken too long.
     pub transaction_abort_timed_out_transaction_cleanup_interval: Duration,
+    pub transaction_version: TransactionVersion,
+    /// With this epoch a transactional producer writes nothing any more; it has got a new id by then. A constant of Kafka,
+    /// `Short.MAX_VALUE`, which a simulation may lower so that it is reached.
+    pub producer_epoch_last: u16,
 }
 
 impl Default for BrokerSettings {
@@ -112,6 +143,8 @@ impl Default for BrokerSettings {
             transaction_state_log_min_isr: 2,
             transaction_max_timeout: Duration::from_secs(900),
             transaction_abort_timed_out_transaction_cleanup_interval: Duration::from_secs(10),
+            transaction_version: TransactionVersion::Two,
+            producer_epoch_last: ProducerEpoch::LAST.0,
         }
     }
 }
@@ -128,6 +161,8 @@ pub struct TopicSettings {
     pub retention_bytes: Option<ByteCount>,
     pub segment: Duration,
     pub segment_bytes: ByteCount,
+    /// Largest batch that a leader takes.
+    pub max_message_bytes: ByteCount,
     pub unclean_leader_election_enable: bool,
 }
 
@@ -141,6 +176,7 @@ impl Default for TopicSettings {
             retention_bytes: None,
             segment: Duration::from_secs(7 * 86_400),
             segment_bytes: ByteCount(1 << 30),
+            max_message_bytes: ByteCount(1_048_588),
             unclean_leader_election_enable: false,
         }
     }

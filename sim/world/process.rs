@@ -177,6 +177,7 @@ fn is_for_controller(kind: RequestKind) -> bool {
         | RequestKind::OffsetCommit
         | RequestKind::OffsetFetch
         | RequestKind::AddPartitionsToTxn
+        | RequestKind::AddOffsetsToTxn
         | RequestKind::EndTxn
         | RequestKind::WriteTxnMarkers
         | RequestKind::TxnOffsetCommit

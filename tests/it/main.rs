@@ -15,6 +15,7 @@ mod library;
 mod limits;
 mod live;
 mod nondeterminism;
+mod producers;
 mod promises;
 mod queueing;
 mod reassignment;

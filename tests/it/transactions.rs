@@ -9,6 +9,7 @@ use hikyaku::types::Guard;
 use crate::common::{load, run_all};
 
 const SCENARIO: &str = "tests/data/transactions_hold.toml";
+const ATTACKED: &str = "tests/data/transactions_attacked.toml";
 const SEEDS: u64 = 12;
 /// The first of them, in which each mutant shows itself.
 const FEW_SEEDS: u64 = 4;
@@ -20,6 +21,13 @@ fn family() -> Family {
 fn without(guards: &[Guard]) -> Vec<SeedRun> {
     let mut family = family();
     family.switch_off(guards);
+    run_all(&family, 0..FEW_SEEDS)
+}
+
+/// One attack of `transactions_attacked`, without the guard it is aimed at.
+fn attacked(attack: &str, guard: Guard) -> Vec<SeedRun> {
+    let mut family = load(ATTACKED, &[&format!("attack={attack}")]);
+    family.switch_off(&[guard]);
     run_all(&family, 0..FEW_SEEDS)
 }
 
@@ -102,4 +110,74 @@ fn a_filter_that_ends_at_the_first_marker_reads_aborted_records_and_drops_commit
 fn without_an_epoch_for_each_transaction_two_of_them_are_one() {
     let runs = without(&[Guard::TransactionEpoch]);
     assert!(broken(&runs, Invariant::TransactionsAreAtomic) > 0, "T2 is not seen");
+}
+
+#[test]
+fn attacks_on_transactions_fail() {
+    for run in run_all(&load(ATTACKED, &[]), 0..FEW_SEEDS) {
+        let outcome = &run.outcome;
+        assert_eq!(outcome.invariant_violations, [], "{} seed {}", outcome.cell, run.seed.0);
+        assert_eq!(outcome.verdict, Verdict::Holds, "{} seed {}: {:?}", outcome.cell, run.seed.0, outcome.reasons);
+    }
+}
+
+/// The older protocol does the same work; what may happen to it no fault here brings about.
+#[test]
+fn transactions_of_version_1_happen_once_under_the_same_faults() {
+    let runs = run_all(&load(SCENARIO, &["cluster.transaction-version=1"]), 0..FEW_SEEDS);
+    for run in &runs {
+        let outcome = &run.outcome;
+        assert_eq!(outcome.invariant_violations, [], "seed {}", run.seed.0);
+        assert_eq!(outcome.verdict, Verdict::Holds, "seed {}: {:?}", run.seed.0, outcome.reasons);
+    }
+    assert!(sum(&runs, |outcome| outcome.counters.applied) > FEW_SEEDS * 900);
+}
+
+/// With version 1 a late request to commit ends the next transaction (KAFKA-17754): that is its hazard, not a bug of ours.
+#[test]
+fn with_version_1_a_late_end_tears_the_next_transaction() {
+    let family = load(ATTACKED, &["attack=late-end", "cluster.transaction-version=1"]);
+    let runs = run_all(&family, 0..SEEDS);
+    assert!(sum(&runs, repeated) + sum(&runs, lost) > 0, "no transaction is torn");
+}
+
+#[test]
+fn a_late_end_that_is_not_fenced_ends_the_next_transaction() {
+    let runs = attacked("late-end", Guard::EndFencing);
+    assert!(broken(&runs, Invariant::FencedProducersHaveSuccessors) > 0, "T3 is not seen");
+}
+
+#[test]
+fn a_producer_that_is_forgotten_within_its_transaction_repeats() {
+    assert!(sum(&attacked("lost-answer", Guard::OpenProducerIsKept), repeated) > 0, "P5 is not seen");
+}
+
+#[test]
+fn a_marker_answered_before_it_is_replicated_is_lost() {
+    let runs = attacked("lost-marker", Guard::MarkerAfterReplication);
+    assert!(broken(&runs, Invariant::TransactionsEndAsTold) > 0, "T8 is not seen");
+}
+
+#[test]
+fn an_id_that_is_not_written_down_fences_its_own_producer() {
+    let runs = attacked("last-epoch", Guard::RotationIsWritten);
+    assert!(broken(&runs, Invariant::FencedProducersHaveSuccessors) > 0, "T12 is not seen");
+}
+
+#[test]
+fn sequences_of_another_epoch_swallow_records() {
+    let runs = without(&[Guard::EpochForgetsBatches]);
+    assert!(broken(&runs, Invariant::SendsAreToldTruly) > 0, "T17 is not seen");
+}
+
+#[test]
+fn a_producer_that_took_too_long_and_is_not_fenced_commits_half() {
+    let runs = attacked("slow-process", Guard::ExpiryFences);
+    assert!(broken(&runs, Invariant::TransactionsAreAtomic) > 0, "T19 is not seen");
+    assert!(sum(&runs, lost) > 0, "nothing is lost");
+}
+
+#[test]
+fn an_offset_that_expires_within_its_transaction_sends_the_group_back() {
+    assert!(sum(&attacked("expiry", Guard::StagedOffsetsStay), repeated) > 0, "T20 is not seen");
 }

@@ -1,30 +1,37 @@
 //! Fenced producers are silent: once a producer has begun under a transactional id, nothing of an earlier one with that id
-//! gets into a log, and no two producers are ever given the same identity.
+//! gets into a log, and no two producers are ever given the same identity. And only those are fenced that have a successor.
 //!
 //! Why it matters: it is what keeps a process that was only slow, and comes back, from writing beside its successor.
 //!
 //! How it is decided: by the epoch that the coordinator gave, from the moment it answered. A leader whose log counts must
-//! not append a record with a lower one; markers are the coordinator's, and are not judged.
+//! not append a record with a lower one; markers are the coordinator's, and are not judged. A producer that says it was
+//! fenced needs a reason: since its identity was given, the coordinator began another one or aborted a transaction. Whether a
+//! reason is missing is not judged once a process lost unflushed data, and perhaps with it what a coordinator knew.
 //!
 //! Source: KIP-98, KIP-588.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, Where};
+use crate::checks::incidents::Incidents;
 use crate::checks::logs::Logs;
 use crate::checks::outcome::Invariant;
 use crate::history::{Event, Happening};
 use crate::types::note::{AppendRole, Note};
+use crate::types::record::{TransactionRecord, TransactionState};
 use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
 pub struct FencedProducersAreSilent {
     current: BTreeMap<ProducerId, ProducerEpoch>,
     given: BTreeSet<(ProducerId, ProducerEpoch)>,
+    /// When an identity came up, and the last time that a coordinator had a reason to fence somebody, by event number.
+    known: BTreeMap<(ProducerId, ProducerEpoch), u64>,
+    reasons: BTreeMap<TransactionalId, u64>,
 }
 
 impl FencedProducersAreSilent {
-    pub fn after(&mut self, event: &Event, logs: &Logs, found: &mut Found) {
+    pub fn after(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
         let Happening::Note(note) = &event.what else { return };
         match note {
             Note::ProducerInitialized { producer, epoch, .. } => {
@@ -35,7 +42,17 @@ impl FencedProducersAreSilent {
                 let current = self.current.entry(*producer).or_default();
                 *current = (*current).max(*epoch);
             }
+            Note::ProducerFenced { transaction, producer, epoch } if incidents.lossy.is_empty() => {
+                let known = self.known.get(&(*producer, *epoch)).copied();
+                if self.reasons.get(transaction).copied() <= known {
+                    let message = format!("producer {producer} with epoch {epoch} was fenced and has no successor");
+                    found.report(Invariant::FencedProducersHaveSuccessors, event, Where::default(), message);
+                }
+            }
             Note::BatchAppended { partition, role: AppendRole::Leader, batch } if batch.marker().is_none() => {
+                if let Records::Transactions(records) = &*batch.records {
+                    records.iter().for_each(|record| self.learn(record, event.number));
+                }
                 let Some(stamp) = batch.producer.filter(|stamp| stamp.transactional) else { return };
                 let counts =
                     logs.of(*partition).is_some_and(|log| log.leader == Some((batch.leader_epoch, event.node)));
@@ -52,6 +69,15 @@ impl FencedProducersAreSilent {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A coordinator wrote it down: a successor may go by it, also if nobody was told.
+    fn learn(&mut self, record: &TransactionRecord, number: u64) {
+        let next = record.next_producer.map(|next| (next, ProducerEpoch(0)));
+        self.known.entry(next.unwrap_or((record.producer, record.epoch))).or_insert(number);
+        if matches!(record.state, TransactionState::Empty | TransactionState::PrepareAbort) {
+            self.reasons.insert(record.id, number);
         }
     }
 }

@@ -11,6 +11,7 @@ mod acknowledged_is_durable;
 mod candidates_complete;
 mod commits_are_current;
 mod committed_offsets_survive;
+mod epochs_have_reasons;
 mod fenced_is_out;
 mod fenced_producers_are_silent;
 mod group_log;
@@ -23,7 +24,10 @@ mod premise;
 mod promised;
 mod reads_are_committed;
 mod reads_are_consistent;
+mod sends_are_told_truly;
+mod sends_land_once;
 mod transactions_are_atomic;
+mod transactions_end_as_told;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +49,9 @@ pub struct Invariants {
     groups: GroupInvariants,
     lossy_is_out: lossy_is_out::LossyIsOut,
     reads_are_consistent: reads_are_consistent::ReadsAreConsistent,
+    sends_land_once: sends_land_once::SendsLandOnce,
+    sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
+    epochs_have_reasons: epochs_have_reasons::EpochsHaveReasons,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -62,6 +69,7 @@ struct GroupInvariants {
 struct TransactionInvariants {
     reads_are_committed: reads_are_committed::ReadsAreCommitted,
     transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic,
+    transactions_end_as_told: transactions_end_as_told::TransactionsEndAsTold,
     fenced_producers_are_silent: fenced_producers_are_silent::FencedProducersAreSilent,
 }
 
@@ -104,9 +112,13 @@ impl Invariants {
             },
             lossy_is_out: lossy_is_out::LossyIsOut::new(durability.clone()),
             reads_are_consistent: reads_are_consistent::ReadsAreConsistent::new(durability),
+            sends_land_once: sends_land_once::SendsLandOnce::new(plan),
+            sends_are_told_truly: Default::default(),
+            epochs_have_reasons: Default::default(),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
-                transactions_are_atomic: Default::default(),
+                transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic::new(plan),
+                transactions_end_as_told: transactions_end_as_told::TransactionsEndAsTold::new(plan),
                 fenced_producers_are_silent: Default::default(),
             }),
             found: Found::default(),
@@ -119,6 +131,7 @@ impl Invariants {
         if self.premise.stands() {
             self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
             self.reads_are_consistent.before(event, logs, incidents, &mut self.found);
+            self.sends_land_once.before(event, logs);
         }
     }
 
@@ -150,12 +163,17 @@ impl Invariants {
         }
         one_owner.after(event, log, &mut self.found);
         self.lossy_is_out.after(event, incidents, &mut self.found);
+        self.sends_land_once.after(event, logs, &mut self.found);
+        self.sends_are_told_truly.after(event, logs, &mut self.found);
+        self.epochs_have_reasons.after(event, &mut self.found);
     }
 
     /// A word of a client. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
             self.reads_are_consistent.of_client(event, logs, incidents);
+            self.sends_are_told_truly.after(event, logs, &mut self.found);
+            self.epochs_have_reasons.after(event, &mut self.found);
             self.of_transactions(event, logs, incidents);
         }
     }
@@ -168,7 +186,8 @@ impl Invariants {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);
             transactions.transactions_are_atomic.after(event, &mut self.found);
-            transactions.fenced_producers_are_silent.after(event, logs, &mut self.found);
+            transactions.transactions_end_as_told.after(event, logs, incidents, &mut self.found);
+            transactions.fenced_producers_are_silent.after(event, logs, incidents, &mut self.found);
         }
     }
 }

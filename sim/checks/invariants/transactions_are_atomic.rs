@@ -7,6 +7,8 @@
 //! raises the epoch). The first that says how it ended is believed: the coordinator, when its decision is replicated, or
 //! after a failover the first marker. Whoever says otherwise later breaks it.
 //!
+//! When it does not judge: with `transaction.version` 1, whose transactions share an epoch.
+//!
 //! Source: KIP-98, KIP-890.
 
 use std::collections::BTreeMap;
@@ -14,18 +16,29 @@ use std::collections::BTreeMap;
 use super::{Found, Where};
 use crate::checks::outcome::Invariant;
 use crate::history::{Event, Happening};
+use crate::scenario::plan::Plan;
 use crate::types::note::{AppendRole, Note};
 use crate::types::record::{TransactionOutcome, TransactionState};
+use crate::types::settings::TransactionVersion;
 use crate::types::*;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TransactionsAreAtomic {
+    judges: bool,
     ends: BTreeMap<(ProducerId, ProducerEpoch), TransactionOutcome>,
 }
 
 impl TransactionsAreAtomic {
+    pub fn new(plan: &Plan) -> TransactionsAreAtomic {
+        let judges = plan.cluster.settings.transaction_version == TransactionVersion::Two;
+        TransactionsAreAtomic { judges, ends: BTreeMap::new() }
+    }
+
     pub fn after(&mut self, event: &Event, found: &mut Found) {
         let Happening::Note(note) = &event.what else { return };
+        if !self.judges {
+            return;
+        }
         match note {
             Note::TransactionChanged { record, .. } => {
                 let outcome = match record.state {

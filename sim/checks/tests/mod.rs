@@ -10,5 +10,6 @@ mod fates;
 mod groups;
 mod invariants;
 mod metrics;
+mod sends;
 mod story;
 mod transactions;

@@ -9,7 +9,7 @@ use crate::history::event::StopReason;
 use crate::scenario::plan::{Plan, TRANSACTIONS, TopicPlan, Trigger};
 use crate::types::note::*;
 use crate::types::record::{Marker, ProducerStamp, TransactionOutcome, TransactionRecord, TransactionState};
-use crate::types::settings::{IsolationLevel, TopicSettings};
+use crate::types::settings::{IsolationLevel, TopicSettings, TransactionVersion};
 use crate::types::*;
 
 const COMMIT: TransactionOutcome = TransactionOutcome::Commit;
@@ -98,6 +98,8 @@ impl Told {
             state,
             partitions: vec![P0],
             started: Time::ZERO,
+            next_producer: None,
+            replaced: None,
         });
         self.story.note(B1, Note::TransactionChanged { record, coordinator_epoch: LeaderEpoch(0) });
         self
@@ -219,4 +221,127 @@ fn an_identity_is_given_out_once() {
     let mut told = Told::new();
     told.initialized(0).initialized(1).initialized(1);
     assert_eq!(told.one().message, "producer 5 with epoch 1 was given out twice");
+}
+
+/// A record that its producer knows to be at this offset.
+fn acknowledged(told: &mut Told, number: u64, epoch: u16) {
+    let offset = Offset(told.end);
+    told.record(number, epoch);
+    told.story.note(SHOP_1, Note::SendSucceeded { send: SendId(number), partition: P0, offset: Some(offset) });
+}
+
+fn ended(told: &mut Told, epoch: u16, outcome: TransactionOutcome) {
+    let (transaction, producer, epoch) = (TransactionalId(9), PRODUCER, ProducerEpoch(epoch));
+    told.story.note(SHOP_1, Note::TransactionEnded { transaction, producer, epoch, outcome });
+}
+
+#[test]
+fn what_a_producer_was_told_becomes_of_its_records() {
+    let mut told = Told::new();
+    acknowledged(&mut told, 0, 0);
+    ended(&mut told, 0, COMMIT);
+    told.marker(1, COMMIT);
+    acknowledged(&mut told, 1, 1);
+    told.marker(2, ABORT);
+    ended(&mut told, 1, ABORT);
+    told.is_silent();
+}
+
+#[test]
+fn a_record_that_ends_otherwise_than_its_producer_was_told_is_caught() {
+    // The marker of somebody else's decision comes first, or behind what the producer was told.
+    let mut told = Told::new();
+    acknowledged(&mut told, 0, 0);
+    acknowledged(&mut told, 1, 0);
+    told.marker(3, COMMIT);
+    ended(&mut told, 0, ABORT);
+    let violations = told.story.violations();
+    let places = violations.iter().map(|found| (found.invariant, found.offset));
+    let expected = [0, 1].map(|offset| (Invariant::TransactionsEndAsTold, Some(Offset(offset))));
+    assert_eq!(places.collect::<Vec<_>>(), expected);
+    let mut told = Told::new();
+    acknowledged(&mut told, 0, 0);
+    ended(&mut told, 0, ABORT);
+    told.is_silent();
+    told.marker(4, COMMIT);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.node), (Invariant::TransactionsEndAsTold, B1));
+    assert_eq!(violation.message, "offset 0 ends with a Commit, and its producer was told of a Abort");
+}
+
+#[test]
+fn what_a_failover_takes_is_decided_by_the_next_log() {
+    let mut told = Told::new();
+    acknowledged(&mut told, 0, 0);
+    ended(&mut told, 0, COMMIT);
+    told.marker(1, COMMIT);
+    told.story
+        .stopped(B1, StopReason::Crash)
+        .note(B2, Note::LogTruncated { partition: P0, from: Offset(2), to: Offset(1) });
+    told.story.leads(B2, 1, 1);
+    told.is_silent();
+}
+
+#[test]
+fn with_version_1_what_a_late_request_did_is_not_judged() {
+    let mut plan = transactional();
+    plan.cluster.settings.transaction_version = TransactionVersion::One;
+    let mut story = Story::new(&plan);
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    let mut told = Told { story, end: 0 };
+    acknowledged(&mut told, 0, 0);
+    ended(&mut told, 0, ABORT);
+    told.marker(0, COMMIT).marker(0, ABORT);
+    told.is_silent();
+}
+
+/// A record of the transactions topic, as its leader writes it.
+fn written(told: &mut Told, epoch: u16, state: TransactionState, next: Option<u64>) {
+    let record = TransactionRecord {
+        id: TransactionalId(9),
+        producer: PRODUCER,
+        epoch: ProducerEpoch(epoch),
+        timeout: Duration::from_secs(60),
+        state,
+        partitions: Vec::new(),
+        started: Time::ZERO,
+        next_producer: next.map(ProducerId),
+        replaced: None,
+    };
+    let batch = RecordBatch {
+        base_offset: Offset(u64::from(epoch) * 2 + u64::from(next.is_none())),
+        leader_epoch: LeaderEpoch(0),
+        producer: None,
+        records: Arc::new(Records::Transactions(vec![record])),
+    };
+    let partition = TopicPartition { topic: TopicId(2), partition: 0 };
+    told.story.note(B1, Note::BatchAppended { partition, role: AppendRole::Leader, batch });
+}
+
+fn fenced(told: &mut Told, producer: ProducerId, epoch: u16) {
+    let (transaction, epoch) = (TransactionalId(9), ProducerEpoch(epoch));
+    told.story.note(SHOP_1, Note::ProducerFenced { transaction, producer, epoch });
+}
+
+#[test]
+fn who_is_fenced_has_a_successor_or_took_too_long() {
+    for (state, violations) in [
+        (TransactionState::Empty, 0),
+        (TransactionState::PrepareAbort, 0),
+        (TransactionState::Ongoing, 1),
+        (TransactionState::PrepareCommit, 1),
+    ] {
+        let mut told = Told::new();
+        written(&mut told, 0, TransactionState::Empty, None);
+        written(&mut told, 1, state, None);
+        fenced(&mut told, PRODUCER, 0);
+        assert_eq!(told.story.violations().len(), violations, "{state:?}");
+    }
+    let mut told = Told::new();
+    written(&mut told, 2, TransactionState::PrepareCommit, Some(6));
+    written(&mut told, 2, TransactionState::CompleteCommit, None);
+    fenced(&mut told, ProducerId(6), 0);
+    let violation = told.one();
+    assert_eq!(violation.invariant, Invariant::FencedProducersHaveSuccessors);
+    assert_eq!(violation.message, "producer 6 with epoch 0 was fenced and has no successor");
 }

@@ -141,6 +141,8 @@ impl Broker {
                 timeout_max: settings.transaction_max_timeout,
                 expiry_interval: settings.transaction_abort_timed_out_transaction_cleanup_interval,
                 channel: MARKER_CHANNEL,
+                version: settings.transaction_version,
+                epoch_last: ProducerEpoch(settings.producer_epoch_last),
                 guards: config.guards,
             }),
             work: TransactionWork::default(),

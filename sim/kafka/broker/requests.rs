@@ -25,6 +25,11 @@ impl Broker {
             Request::ListOffsets(request) => Response::ListOffsets(self.list_offsets(&request)),
             Request::OffsetForLeaderEpoch(request) => Response::OffsetForLeaderEpoch(self.list_epoch_ends(&request)),
             Request::InitProducerId { transaction: None } => self.init_producer_id(step),
+            Request::AddOffsetsToTxn(AddOffsetsToTxnRequest { id, producer, epoch, group }) => {
+                let partitions = vec![self.offsets_partition(group)];
+                let add = AddPartitionsToTxnRequest { id, producer, epoch, partitions, verify_only: false };
+                return self.handle_transaction_request(from, &Request::AddPartitionsToTxn(add), step);
+            }
             Request::InitProducerId { transaction: Some(_) } | Request::AddPartitionsToTxn(_) | Request::EndTxn(_) => {
                 return self.handle_transaction_request(from, &request, step);
             }

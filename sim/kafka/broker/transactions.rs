@@ -9,6 +9,7 @@ use super::*;
 use crate::kafka::partition::VerificationToken;
 use crate::kafka::transaction::{TransactionAppend, TransactionToken};
 use crate::types::record::{Marker, ProducerStamp};
+use crate::types::settings::TransactionVersion;
 
 /// What a broker keeps of the transactions of others.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,7 @@ struct Marking {
     markers: Vec<TransactionMarker>,
     errors: Vec<Vec<ErrorCode>>,
     remaining: u32,
+    is_answered: bool,
 }
 
 impl Broker {
@@ -195,7 +197,9 @@ impl Broker {
         };
         let ask = Ask::new(coordinator, &mut self.correlations, step.time() + VERIFICATION_TIMEOUT);
         let partitions = tokens.keys().copied().collect();
-        let add = AddPartitionsToTxnRequest { id, producer, epoch, partitions };
+        // With version 1 the producer has added them.
+        let verify_only = self.config.settings.transaction_version == TransactionVersion::One;
+        let add = AddPartitionsToTxnRequest { id, producer, epoch, partitions, verify_only };
         step.send(VERIFICATION_CHANNEL, coordinator, ask.correlation, Request::AddPartitionsToTxn(add));
         self.connections.park(from.connection, Parked::Coordinator { from }, None);
         self.work.unverified.insert(ask.correlation, Unverified { ask, from, request, tokens });
@@ -258,7 +262,8 @@ impl Broker {
         let errors = markers.iter().map(|marker| vec![ErrorCode::None; marker.partitions.len()]).collect();
         let all: u32 = markers.iter().map(|marker| marker.partitions.len() as u32).sum();
         self.connections.park(from.connection, Parked::Coordinator { from }, None);
-        self.work.marking.insert(number, Marking { from, markers: markers.clone(), errors, remaining: all });
+        let marking = Marking { from, markers: markers.clone(), errors, remaining: all, is_answered: false };
+        self.work.marking.insert(number, marking);
         let mut index = 0;
         for marker in &markers {
             let (id, epoch) = (marker.producer, marker.epoch);
@@ -278,6 +283,18 @@ impl Broker {
                 index += 1;
             }
         }
+        if !self.config.guards.stand(Guard::MarkerAfterReplication) {
+            self.answer_markers(number, step);
+        }
+    }
+
+    /// Once, whatever remains.
+    fn answer_markers(&mut self, request: u64, step: &mut Step) {
+        let Some(marking) = self.work.marking.get_mut(&request).filter(|marking| !marking.is_answered) else { return };
+        marking.is_answered = true;
+        let (from, errors) = (marking.from, marking.errors.clone());
+        self.connections.release(from.connection);
+        step.reply(from, Response::WriteTxnMarkers { errors });
     }
 
     pub(super) fn finish_marker(&mut self, request: u64, index: u16, error: ErrorCode, step: &mut Step) {
@@ -295,9 +312,9 @@ impl Broker {
         if error == ErrorCode::None && partition.topic == self.config.offsets_topic {
             self.coordinator.complete_transaction(partition, producer, outcome, step);
         }
-        if is_done && let Some(Marking { from, errors, .. }) = self.work.marking.remove(&request) {
-            self.connections.release(from.connection);
-            step.reply(from, Response::WriteTxnMarkers { errors });
+        if is_done {
+            self.answer_markers(request, step);
+            self.work.marking.remove(&request);
         }
     }
 }

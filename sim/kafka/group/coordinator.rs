@@ -159,6 +159,7 @@ impl Coordinator {
             return Vec::new();
         };
         let refused = result.err().unwrap_or(ErrorCode::None);
+        let written = result.unwrap_or_default();
         let error = result.err().map_or(ErrorCode::None, coordinator_error);
         let is_busy = matches!(then, Then::Expired { .. }) && self.is_writing(id);
         let Some((group, mut turn)) = self.turn(id, step) else {
@@ -187,9 +188,10 @@ impl Coordinator {
             Then::Emptied => group.expire_wanted_offsets(&mut turn),
             Then::Committed { from, by, member, offsets, at } => {
                 if error == ErrorCode::None {
-                    for committed in &offsets {
+                    for (committed, place) in offsets.iter().zip(0..) {
                         let offset = committed.offset.expect("a commit without an offset was refused");
-                        group.offsets.store(committed.partition, offset, committed.leader_epoch, at);
+                        let stored = (offset, committed.leader_epoch);
+                        group.offsets.store(committed.partition, stored, at, written.plus(place));
                     }
                 }
                 if let Some(from) = from {
@@ -207,7 +209,10 @@ impl Coordinator {
                 }
             }
             Then::Expired { .. } => {}
-            Then::Staged { from, member } => answer_staged(from, id, member, error, turn.step),
+            Then::Staged { from, member, producer } => {
+                group.offsets.staged_at(producer, written);
+                answer_staged(from, id, member, error, turn.step);
+            }
         }
         for (from, answer) in followers {
             answer_heartbeat(from, answer, error, step);
@@ -288,7 +293,7 @@ impl Coordinator {
         let is_allowed = allowed.contains(&join.session_timeout);
         let id = join.group;
         if join.member.is_none() && is_allowed {
-            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id, self.config.guards));
         }
         let fresh = join.member.is_none().then(|| self.name_member(id, leader_epoch));
         let mut turn = Turn {
@@ -321,7 +326,7 @@ impl Coordinator {
     fn handle_consumer_heartbeat(&mut self, from: ReplyTo, request: ConsumerGroupHeartbeatRequest, step: &mut Step) {
         let (id, member) = (request.group, request.member);
         if request.epoch == MemberEpoch::Joining {
-            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+            self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id, self.config.guards));
         }
         let Some((group, mut turn)) = self.turn(id, step) else {
             return reply_error(from, ErrorCode::UnknownMemberId, member, step);
@@ -348,7 +353,7 @@ impl Coordinator {
         if error != ErrorCode::None {
             return answer_commit(from, id, from.peer, member, &commit.offsets, error, step);
         }
-        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id, self.config.guards));
         if let Some(member) = member {
             group.renew_by_commit(member, step.time());
         }

@@ -29,7 +29,9 @@ impl Coordinator {
                 Records::Groups(records) => {
                     count += records.len() as u64;
                     let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
-                    records.iter().for_each(|record| self.replay(record, transaction));
+                    for (record, place) in records.iter().zip(0..) {
+                        self.replay(record, transaction, batch.base_offset.plus(place));
+                    }
                 }
                 Records::Marker(marker) => self.replay_marker(partition.partition, batch, marker.outcome),
                 Records::Messages(_) | Records::Metadata(_) | Records::Transactions(_) => {}
@@ -69,18 +71,20 @@ impl Coordinator {
     }
 
     /// The only place where a record changes a group without a request. Kafka: OffsetMetadataManager.replay.
-    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>) {
+    fn replay(&mut self, record: &Group, transaction: Option<ProducerId>, written: Offset) {
         let id = match record {
             Group::Offset { group, .. }
             | Group::OffsetExpired { group, .. }
             | Group::Metadata { group, .. }
             | Group::Consumer { group, .. } => *group,
         };
-        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id, self.config.guards));
         match record {
             Group::Offset { partition, offset, leader_epoch, at, .. } => match transaction {
-                Some(producer) => group.offsets.stage(producer, *partition, *offset, *leader_epoch, *at),
-                None => group.offsets.store(*partition, *offset, *leader_epoch, *at),
+                Some(producer) => {
+                    group.offsets.stage(producer, *partition, (*offset, *leader_epoch), *at, Some(written));
+                }
+                None => group.offsets.store(*partition, (*offset, *leader_epoch), *at, written),
             },
             Group::OffsetExpired { partition, .. } => {
                 group.offsets.forget(*partition);
@@ -125,7 +129,7 @@ impl Coordinator {
                 Then::Committed { from: Some(from), by, member, offsets, .. } => {
                     answer_commit(from, group, by, member, &offsets, ErrorCode::NotCoordinator, step);
                 }
-                Then::Staged { from, member } => {
+                Then::Staged { from, member, .. } => {
                     answer_staged(from, group, member, ErrorCode::NotCoordinator, step);
                 }
                 Then::Changed { answer: Some((from, answer)), .. } => {

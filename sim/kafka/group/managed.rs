@@ -43,10 +43,10 @@ pub(super) enum Retention {
 
 impl ManagedGroup {
     /// Until members say otherwise, a classic one: it may only hold offsets.
-    pub fn new(id: GroupId) -> ManagedGroup {
+    pub fn new(id: GroupId, guards: Guards) -> ManagedGroup {
         ManagedGroup {
             id,
-            offsets: Offsets::default(),
+            offsets: Offsets::new(guards),
             members: Members::Classic(ClassicGroup::new(id)),
             expiration_wanted: false,
         }

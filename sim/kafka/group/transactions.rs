@@ -9,6 +9,7 @@ use crate::types::*;
 
 use super::coordinator::{Coordinator, CoordinatorAppend};
 use super::managed::ManagedGroup;
+use super::offsets::Found;
 use super::turn::{Then, Transaction, Write};
 
 impl Coordinator {
@@ -39,7 +40,7 @@ impl Coordinator {
             answer_staged(from, id, member, error, step);
             return Vec::new();
         }
-        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id));
+        let group = self.groups.entry(id).or_insert_with(|| ManagedGroup::new(id, self.config.guards));
         if let Some(member) = member {
             group.renew_by_commit(member, step.time());
         }
@@ -49,10 +50,10 @@ impl Coordinator {
             let (partition, leader_epoch) = (committed.partition, committed.leader_epoch);
             let offset = committed.offset.expect("checked above");
             // From now on, and not only from when it is replicated: whoever asks meanwhile must not be told the old one.
-            group.offsets.stage(transaction.producer, partition, offset, leader_epoch, at);
+            group.offsets.stage(transaction.producer, partition, (offset, leader_epoch), at, None);
             records.push(Group::Offset { group: id, partition, offset, leader_epoch, at });
         }
-        let then = Then::Staged { from, member };
+        let then = Then::Staged { from, member, producer: transaction.producer };
         self.writes.push(Write { group: id, records, transaction: Some(transaction), then });
         self.finish_turn(id, step)
     }
@@ -70,7 +71,7 @@ impl Coordinator {
             return;
         }
         for group in self.groups.values_mut().filter(|group| shards.number_of(group.id.0) == partition.partition) {
-            for (partition, offset) in group.offsets.complete(producer, outcome) {
+            for (partition, offset) in group.offsets.complete(producer, outcome, Found::Live) {
                 step.note(Note::OffsetCommitted { group: group.id, partition, offset, member: None, by });
             }
         }
@@ -80,7 +81,7 @@ impl Coordinator {
     pub(super) fn replay_marker(&mut self, shard: u16, batch: &RecordBatch, outcome: TransactionOutcome) {
         let (shards, producer) = (&self.shards, batch.producer.expect("a marker has a producer").id);
         for group in self.groups.values_mut().filter(|group| shards.number_of(group.id.0) == shard) {
-            group.offsets.complete(producer, outcome);
+            group.offsets.complete(producer, outcome, Found::InLog);
         }
     }
 

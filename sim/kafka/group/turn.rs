@@ -73,6 +73,7 @@ pub(super) enum Then {
     Staged {
         from: ReplyTo,
         member: Option<MemberId>,
+        producer: ProducerId,
     },
 }
 

@@ -34,6 +34,7 @@ pub struct LogSettings {
     pub producer_id_expiration: Duration,
     pub segment: Duration,
     pub segment_bytes: ByteCount,
+    pub max_message_bytes: ByteCount,
     pub retention: Option<Duration>,
     pub retention_bytes: Option<ByteCount>,
 }
@@ -42,10 +43,14 @@ impl LogSettings {
     pub fn new(broker: &BrokerSettings, topic: &TopicSettings, guards: Guards) -> LogSettings {
         LogSettings {
             guards,
-            producer_batches_retained: usize::from(broker.producer_batches_retained).max(1),
+            producer_batches_retained: match guards.stand(Guard::RetainedBatches) {
+                true => usize::from(broker.producer_batches_retained).max(1),
+                false => 1,
+            },
             producer_id_expiration: broker.producer_id_expiration,
             segment: topic.segment,
             segment_bytes: topic.segment_bytes,
+            max_message_bytes: topic.max_message_bytes,
             retention: topic.retention,
             retention_bytes: topic.retention_bytes,
         }
@@ -83,7 +88,7 @@ impl Log {
             end_offset: image.start_offset,
             batches: Vec::with_capacity(image.batches.len()),
             epochs: EpochCache::default(),
-            producers: ProducerStates::new(settings.producer_batches_retained),
+            producers: ProducerStates::new(settings.producer_batches_retained, settings.guards),
             transactions: Transactions::default(),
             segments: Segments::default(),
         };
@@ -109,15 +114,19 @@ impl Log {
         if batch.records.count() == 0 {
             return Err(ErrorCode::InvalidRequest);
         }
+        if !batch.messages().is_empty() && self.settings.max_message_bytes < batch.records.size() {
+            return Err(ErrorCode::MessageTooLarge);
+        }
         if let Some((stamp, marker)) = batch.producer.zip(batch.marker()) {
-            self.producers.admit_marker(stamp, marker, self.settings.guards)?;
+            self.producers.admit_marker(stamp, marker)?;
         } else if let Some(stamp) = batch.producer {
             let last = batch.last_sequence();
             // A producer with an open transaction is not forgotten.
-            let is_open = self.transactions.is_open(stamp.id, stamp.epoch);
+            let is_open = self.transactions.is_open(stamp.id, stamp.epoch)
+                && self.settings.guards.stand(Guard::OpenProducerIsKept);
             let idle = Some(self.settings.producer_id_expiration.0).filter(|_| !is_open);
             let expiry = idle.and_then(|idle| wall_clock.0.checked_sub(idle)).map(Time);
-            match self.producers.admit(stamp, last, expiry, self.settings.guards) {
+            match self.producers.admit(stamp, last, expiry) {
                 Admission::Next => {}
                 Admission::Duplicate { base_offset, end_offset } => {
                     return Ok(LeaderAppend::Duplicate { base_offset, end_offset });
@@ -133,7 +142,7 @@ impl Log {
     /// Whether a batch of a producer is in the log already, as far as the log remembers.
     pub fn knows(&self, batch: &RecordBatch) -> bool {
         let Some(stamp) = batch.producer else { return false };
-        let admission = self.producers.admit(stamp, batch.last_sequence(), None, self.settings.guards);
+        let admission = self.producers.admit(stamp, batch.last_sequence(), None);
         matches!(admission, Admission::Duplicate { .. })
     }
 
@@ -180,6 +189,9 @@ impl Log {
             self.epochs.truncate_from_start(to);
         }
         self.start_offset = to;
+        if !self.settings.guards.stand(Guard::ProducerOutlivesRecords) {
+            self.producers.forget_below(to);
+        }
         self.transactions.start_at(to, self.batches.is_empty());
         if self.batches.is_empty() {
             self.segments = Segments::default();

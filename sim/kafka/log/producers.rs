@@ -17,6 +17,7 @@ use crate::types::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerStates {
     retained: usize,
+    guards: Guards,
     producers: BTreeMap<ProducerId, ProducerEntry>,
 }
 
@@ -25,6 +26,8 @@ struct ProducerEntry {
     epoch: ProducerEpoch,
     /// Oldest first, all of `epoch`; empty when a marker has raised the epoch.
     batches: VecDeque<SequenceRange>,
+    /// Of the epoch before; kept only by the mutant of T17.
+    former: VecDeque<SequenceRange>,
     last_timestamp: Time,
     /// Of the last marker.
     coordinator_epoch: Option<LeaderEpoch>,
@@ -47,27 +50,27 @@ pub enum Admission {
 }
 
 impl ProducerStates {
-    pub fn new(retained: usize) -> ProducerStates {
-        ProducerStates { retained, producers: BTreeMap::new() }
+    pub fn new(retained: usize, guards: Guards) -> ProducerStates {
+        ProducerStates { retained, guards, producers: BTreeMap::new() }
     }
 
     /// A producer last heard of at or before `expiry` is unknown, and an unknown producer may begin anywhere.
     ///
     /// Kafka differs: it looks for idle producers every ten minutes instead of at the next append.
-    pub fn admit(
-        &self,
-        stamp: ProducerStamp,
-        last: Option<Sequence>,
-        expiry: Option<Time>,
-        guards: Guards,
-    ) -> Admission {
+    pub fn admit(&self, stamp: ProducerStamp, last: Option<Sequence>, expiry: Option<Time>) -> Admission {
+        let guards = self.guards;
         let Some(entry) = self.producers.get(&stamp.id).filter(|entry| Some(entry.last_timestamp) > expiry) else {
-            return Admission::Next;
+            // A mutant is a leader from before KIP-360, which lets nobody begin in the middle.
+            let begins = stamp.base_sequence == Sequence(0) || stamp.base_sequence == Sequence::NONE;
+            return match begins || self.guards.stand(Guard::ProducerOutlivesRecords) {
+                true => Admission::Next,
+                false => Admission::Refused(ErrorCode::UnknownProducerId),
+            };
         };
         if stamp.epoch == entry.epoch && guards.stand(Guard::DuplicateBatch) {
             let same = |range: &&SequenceRange| range.first == stamp.base_sequence && Some(range.last) == last;
             if stamp.base_sequence != Sequence::NONE
-                && let Some(range) = entry.batches.iter().find(same)
+                && let Some(range) = entry.batches.iter().chain(&entry.former).find(same)
             {
                 return Admission::Duplicate { base_offset: range.base_offset, end_offset: range.end_offset };
             }
@@ -88,7 +91,8 @@ impl ProducerStates {
 
     /// Whether a coordinator may end a transaction here. A marker that comes again is welcome (KAFKA-19999); one of a
     /// coordinator or a producer that has a successor is not. Kafka: ProducerAppendInfo.appendEndTxnMarker.
-    pub fn admit_marker(&self, stamp: ProducerStamp, marker: Marker, guards: Guards) -> Result<(), ErrorCode> {
+    pub fn admit_marker(&self, stamp: ProducerStamp, marker: Marker) -> Result<(), ErrorCode> {
+        let guards = self.guards;
         let Some(entry) = self.producers.get(&stamp.id) else { return Ok(()) };
         let is_stale = Some(marker.coordinator_epoch) < entry.coordinator_epoch;
         if is_stale && guards.stand(Guard::CoordinatorEpochCheck) {
@@ -104,11 +108,14 @@ impl ProducerStates {
     /// A batch is in the log; a replica believes it without checking.
     pub fn remember(&mut self, batch: &RecordBatch, timestamp: Time) {
         let Some(stamp) = batch.producer else { return };
-        let retained = self.retained;
+        let (retained, forgets) = (self.retained, self.guards.stand(Guard::EpochForgetsBatches));
         let entry = self.entry(stamp, timestamp);
         if entry.epoch < stamp.epoch {
             entry.epoch = stamp.epoch;
-            entry.batches.clear();
+            let former = std::mem::take(&mut entry.batches);
+            if !forgets && !former.is_empty() {
+                entry.former = former;
+            }
         }
         entry.last_timestamp = entry.last_timestamp.max(timestamp);
         if let Some(marker) = batch.marker() {
@@ -120,6 +127,12 @@ impl ProducerStates {
             }
             entry.batches.push_back(range);
         }
+    }
+
+    /// Retention removed what lies below. Only a mutant forgets whose batches these were.
+    pub fn forget_below(&mut self, start: Offset) {
+        let is_left = |entry: &ProducerEntry| entry.batches.back().is_none_or(|range| start < range.end_offset);
+        self.producers.retain(|_, entry| is_left(entry));
     }
 
     /// Takes back the producers of `removed` batches to what the `kept` ones say of them.
@@ -162,6 +175,7 @@ impl ProducerStates {
         self.producers.entry(stamp.id).or_insert_with(|| ProducerEntry {
             epoch: stamp.epoch,
             batches: VecDeque::with_capacity(retained),
+            former: VecDeque::new(),
             last_timestamp: timestamp,
             coordinator_epoch: None,
         })

@@ -15,6 +15,9 @@ use crate::types::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BatchId(u64);
 
+/// Batches are numbered in steps of this, so that the parts of one that is split find room behind it.
+const NUMBERS: u64 = 1 << 20;
+
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub partition: TopicPartition,
@@ -36,12 +39,22 @@ pub(super) struct Batch {
     /// Why the last attempt failed.
     pub error: ErrorCode,
     pub in_flight: bool,
+    /// Numbers from its own on that are free for its parts.
+    numbers: u64,
+    /// Whoever flushes waits for it. Only a mutant leaves one out.
+    counts: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Content {
     Open(Vec<Record>),
     Closed(Arc<Records>),
+}
+
+impl Content {
+    fn closed(records: Vec<Record>) -> Content {
+        Content::Closed(Arc::new(Records::Messages(records)))
+    }
 }
 
 impl Batch {
@@ -58,7 +71,7 @@ impl Batch {
     /// No record is added any more; the content is shared from now on.
     pub fn close(&mut self) -> Arc<Records> {
         if let Content::Open(records) = &mut self.content {
-            self.content = Content::Closed(Arc::new(Records::Messages(std::mem::take(records))));
+            self.content = Content::closed(std::mem::take(records));
         }
         match &self.content {
             Content::Closed(records) => Arc::clone(records),
@@ -101,7 +114,10 @@ pub(super) struct Accumulator {
     used: u64,
     created: u64,
     batches: FewMap<BatchId, Batch>,
+    /// A place that is free again; only a mutant gives one back.
+    recycled: Option<BatchId>,
     queues: PartitionTable<Queue>,
+    uncounted: usize,
 }
 
 impl Accumulator {
@@ -112,7 +128,9 @@ impl Accumulator {
             used: 0,
             created: 0,
             batches: FewMap::new(),
+            recycled: None,
             queues: PartitionTable::default(),
+            uncounted: 0,
         }
     }
 
@@ -131,9 +149,9 @@ impl Accumulator {
             }
             return;
         }
-        let id = BatchId(self.created);
-        self.created += 1;
-        self.used += bytes.max(self.batch_size).max(1);
+        let id = self.recycled.take().unwrap_or(BatchId(self.created));
+        self.created = self.created.max(id.0 + NUMBERS);
+        self.used += self.cost(bytes);
         let records = vec![record];
         self.batches.insert(
             id,
@@ -150,6 +168,8 @@ impl Accumulator {
                 unsettled: false,
                 error: ErrorCode::None,
                 in_flight: false,
+                numbers: NUMBERS,
+                counts: true,
             },
         );
         self.queue_mut(partition).batches.push_back(id);
@@ -158,8 +178,46 @@ impl Accumulator {
     /// The batch's outcome is known: its memory is free.
     pub fn remove(&mut self, id: BatchId) -> Option<Batch> {
         let batch = self.batches.remove(&id)?;
-        self.used -= batch.bytes.max(self.batch_size).max(1);
+        self.used -= self.cost(batch.bytes);
+        self.uncounted -= usize::from(!batch.counts);
         Some(batch)
+    }
+
+    /// Halves a batch of several records and gives the number of the second half, whose sequence follows that of the first.
+    /// Kafka differs: it first tries `batch.size` once more.
+    pub fn split(&mut self, id: BatchId, counts: bool) -> BatchId {
+        let Some(mut batch) = self.remove(id) else { unreachable!("a batch that is split is owned") };
+        let records = batch.records();
+        let at = records.len() / 2;
+        assert!(0 < at && 1 < batch.numbers, "a batch of one record cannot be split");
+        let bytes = |records: &[Record]| records.iter().map(|record| u64::from(record.message.size)).sum();
+        let (front, back) = (records[..at].to_vec(), records[at..].to_vec());
+        batch.numbers /= 2;
+        batch.in_flight = false;
+        let second = BatchId(id.0 + batch.numbers);
+        let stamp =
+            batch.stamp.map(|stamp| ProducerStamp { base_sequence: stamp.base_sequence.plus(at as u32), ..stamp });
+        let counts = counts && batch.counts;
+        let halves = [
+            (id, Batch { bytes: bytes(&front), content: Content::closed(front), ..batch.clone() }),
+            (second, Batch { bytes: bytes(&back), content: Content::closed(back), stamp, counts, ..batch }),
+        ];
+        for (id, half) in halves {
+            self.used += self.cost(half.bytes);
+            self.uncounted += usize::from(!half.counts);
+            self.batches.insert(id, half);
+        }
+        second
+    }
+
+    /// Memory comes in whole pieces.
+    fn cost(&self, bytes: u64) -> u64 {
+        bytes.max(self.batch_size).max(1)
+    }
+
+    /// The next batch takes this place.
+    pub fn recycle(&mut self, id: BatchId) {
+        self.recycled = Some(id);
     }
 
     pub fn batch_mut(&mut self, id: BatchId) -> Option<&mut Batch> {
@@ -183,13 +241,16 @@ impl Accumulator {
         self.batches.get(&id)
     }
 
-    /// Whether a record of this size finds room beside `waiting` bytes that are not in a batch yet.
-    pub fn fits(&self, partition: Option<TopicPartition>, bytes: u64, waiting: u64) -> bool {
-        let open = partition.and_then(|partition| self.open_batch(partition));
-        if open.is_some_and(|batch| batch.bytes + bytes <= self.batch_size) {
-            return true;
-        }
-        self.used + waiting + bytes.max(self.batch_size) <= self.buffer_memory
+    /// Whether a record of this size finds room.
+    pub fn fits(&self, partition: TopicPartition, bytes: u64) -> bool {
+        let open = self.open_batch(partition);
+        let is_in_batch = open.is_some_and(|batch| batch.bytes + bytes <= self.batch_size);
+        is_in_batch || self.used + self.cost(bytes) <= self.buffer_memory
+    }
+
+    /// Whether it ever could.
+    pub fn is_too_large(&self, bytes: u64) -> bool {
+        self.buffer_memory < self.cost(bytes)
     }
 
     /// Nothing more goes into the first batch of the queue: it is full, or another one follows.
@@ -206,8 +267,9 @@ impl Accumulator {
         self.queues.iter().map(|(partition, _)| partition).collect()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
+    /// Every batch has its outcome.
+    pub fn is_flushed(&self) -> bool {
+        self.batches.len() == self.uncounted
     }
 
     pub fn check_invariants(&self) {

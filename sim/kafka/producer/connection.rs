@@ -41,6 +41,8 @@ pub(super) enum Question {
     InitProducerId,
     FindCoordinator(CoordinatorKey),
     InitTransaction,
+    AddPartitionsToTxn(Vec<TopicPartition>),
+    AddOffsetsToTxn,
     TxnOffsetCommit,
     EndTxn(TransactionOutcome),
     /// Only to see that the broker answers.

@@ -4,8 +4,8 @@
 //! appended it. A timeout, a broken connection, or a leader that lost its office while the batch waited for replicas
 //! leaves the outcome open for good, and an application that sends again may repeat the record.
 //!
-//! It does not block: a full buffer is answered at once, records of a topic whose partitions are unknown wait for at
-//! most `max.block.ms`. Kafka's sending thread is folded into the step.
+//! It does not block, but says when its caller would: a record waits for memory, or for the number of partitions of its
+//! topic, for at most `max.block.ms`. Kafka's sending thread is folded into the step.
 //!
 //! Source: KafkaProducer, RecordAccumulator, Sender, TransactionManager; KIP-91, KIP-98, KIP-360, KIP-480, KIP-951.
 
@@ -29,7 +29,7 @@ use self::sequences::Identity;
 use self::transaction::Transaction;
 use crate::kafka::client::{ClientMetadata, exponential_backoff};
 use crate::types::note::Note;
-use crate::types::request::{ErrorCode, Response};
+use crate::types::request::{ErrorCode, MetadataResponse, Response};
 use crate::types::settings::{Acks, ProducerSettings};
 use crate::types::*;
 
@@ -51,9 +51,10 @@ pub struct Producer {
     connections: Vec<Connection>,
     /// Partitions whose linger or back-off has not passed.
     timed: FewMap<(Time, TopicPartition), ()>,
-    /// Records of topics whose number of partitions is unknown, in order.
+    /// Records for which there is no memory, or whose topic has an unknown number of partitions, in order.
     waiting: VecDeque<Waiting>,
-    waiting_bytes: u64,
+    /// Those among them that found a place since.
+    accepted: VecDeque<SendId>,
     outcomes: VecDeque<(SendId, SendOutcome)>,
     correlations: u64,
     closing: bool,
@@ -68,12 +69,25 @@ pub enum SendOutcome {
     Failed { error: ErrorCode, certain: bool },
 }
 
-/// `buffer.memory` is used up, or the producer is closed: the record was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the producer takes no more records: its buffer is full, or it is closed")]
-pub struct BufferExhausted;
+/// Whether whoever sent may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Buffered,
+    /// Not before [`Producer::take_accepted`] or an outcome tells of the record.
+    Waits,
+}
 
-#[derive(Clone, Debug)]
+/// The record was not taken, and there is no use in waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the producer takes no more records: it is closed, or its transaction has failed")]
+    Closed,
+    /// Kafka: RecordTooLargeException.
+    #[error("the record is larger than max-request-size or buffer-memory")]
+    TooLarge,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Waiting {
     topic: TopicId,
     key: Option<Key>,
@@ -102,7 +116,7 @@ impl Producer {
             connections: Vec::new(),
             timed: FewMap::new(),
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            accepted: VecDeque::new(),
             outcomes: VecDeque::new(),
             correlations: 0,
             closing: false,
@@ -111,29 +125,34 @@ impl Producer {
     }
 
     /// Takes a record over; its outcome will come from [`Producer::take_outcome`]. The partition is the hash of the
-    /// key, without a key the sticky one.
+    /// key, without a key the sticky one. Memory is given in the order of sends, as Kafka's BufferPool does.
     pub fn send(
         &mut self,
         topic: TopicId,
         key: Option<Key>,
         record: Record,
         step: &mut Step,
-    ) -> Result<(), BufferExhausted> {
+    ) -> Result<Taken, Refused> {
         let bytes = u64::from(record.message.size);
+        if self.closing || self.is_dropping() {
+            return Err(Refused::Closed);
+        }
+        if self.settings.max_request_size.0 < bytes || self.accumulator.is_too_large(bytes) {
+            return Err(Refused::TooLarge);
+        }
         let partition = self.partitioner.choose(topic, key, &self.metadata, step.rng);
-        let is_dropping = self.transaction.as_ref().is_some_and(Transaction::is_dropping);
-        if self.closing || is_dropping || !self.accumulator.fits(partition, bytes, self.waiting_bytes) {
-            return Err(BufferExhausted);
-        }
-        match partition {
-            Some(partition) => self.append(partition, record, step),
-            None => {
-                self.waiting_bytes += bytes;
-                self.waiting.push_back(Waiting { topic, key, record, since: step.time() });
+        let taken = match partition.filter(|partition| self.is_next() && self.accumulator.fits(*partition, bytes)) {
+            Some(partition) => {
+                self.append(partition, record, step);
+                Taken::Buffered
             }
-        }
+            None => {
+                self.waiting.push_back(Waiting { topic, key, record, since: step.time() });
+                Taken::Waits
+            }
+        };
         self.advance(step);
-        Ok(())
+        Ok(taken)
     }
 
     pub fn handle_response(&mut self, from: NodeId, correlation: Correlation, response: Response, step: &mut Step) {
@@ -143,12 +162,17 @@ impl Producer {
         match (question, response) {
             (Question::Metadata, Response::Metadata(response)) => {
                 self.metadata.handle_response(correlation, &response, step);
+                if !self.guards.stand(Guard::SequencesOutliveMetadata) {
+                    self.forget_missing_topics(&response);
+                }
                 self.metadata_changed(step);
             }
             (Question::Greeting, _) => {}
             (
                 question @ (Question::FindCoordinator(_)
                 | Question::InitTransaction
+                | Question::AddPartitionsToTxn(_)
+                | Question::AddOffsetsToTxn
                 | Question::TxnOffsetCommit
                 | Question::EndTxn(_)),
                 response,
@@ -188,6 +212,11 @@ impl Producer {
         self.advance(step);
     }
 
+    /// A record that waited is in the buffer now.
+    pub fn take_accepted(&mut self) -> Option<SendId> {
+        self.accepted.pop_front()
+    }
+
     pub fn take_outcome(&mut self) -> Option<(SendId, SendOutcome)> {
         self.outcomes.pop_front()
     }
@@ -205,7 +234,7 @@ impl Producer {
     }
 
     fn is_empty(&self) -> bool {
-        self.accumulator.is_empty() && self.waiting.is_empty()
+        self.accumulator.is_flushed() && self.waiting.is_empty()
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
@@ -241,7 +270,6 @@ impl Producer {
     /// Cheap enough for every step.
     pub fn check_invariants(&self) {
         self.accumulator.check_invariants();
-        assert!(!self.waiting.is_empty() || self.waiting_bytes == 0, "memory of waiting records leaks");
     }
 
     /// Everything that is due. Runs at the end of every input.
@@ -249,6 +277,7 @@ impl Producer {
         self.give_up_silent_connections(step);
         self.give_up_expired_batches(step);
         self.give_up_waiting_records(step);
+        self.admit_waiting(step);
         self.ask(step);
         self.advance_transaction(step);
         while let Some(((at, partition), ())) = self.timed.first()
@@ -260,52 +289,81 @@ impl Producer {
         self.check_invariants();
     }
 
-    /// The end of a transaction waits for the outcomes of its batches, not for a time.
+    /// The end of a transaction waits for the outcomes of its batches, not for a time; they may wait for their partitions
+    /// to be added.
     fn waits_for_batches(&self) -> bool {
-        self.transaction.as_ref().is_some_and(Transaction::is_ending) && !self.is_empty()
+        let waits = |transaction: &Transaction| transaction.is_ending() && !transaction.is_adding();
+        self.transaction.as_ref().is_some_and(waits) && !self.is_empty()
     }
 
     /// What is not on its way is given up, because its transaction is.
     fn drop_buffered(&mut self, step: &mut Step) {
         for waiting in std::mem::take(&mut self.waiting) {
-            self.waiting_bytes -= u64::from(waiting.record.message.size);
             self.report_failure(waiting.record.send, ErrorCode::TransactionAbortable, true, step);
         }
         for partition in self.accumulator.partitions() {
             for id in std::mem::take(&mut self.accumulator.queue_mut(partition).batches) {
                 self.give_up(id, ErrorCode::TransactionAbortable, step);
             }
-            self.place(partition, step.time());
+            self.settle(partition, step);
         }
     }
 
     fn append(&mut self, partition: TopicPartition, record: Record, step: &mut Step) {
         step.note(Note::Sent { send: record.send, event: record.message.event, partition });
+        if let Some(transaction) = &mut self.transaction {
+            transaction.want(partition);
+        }
         self.accumulator.append(partition, record, step.time());
         self.place(partition, step.time());
     }
 
     fn metadata_changed(&mut self, step: &mut Step) {
-        for waiting in std::mem::take(&mut self.waiting) {
-            match self.partitioner.choose(waiting.topic, waiting.key, &self.metadata, step.rng) {
-                Some(partition) => {
-                    self.waiting_bytes -= u64::from(waiting.record.message.size);
-                    self.append(partition, waiting.record, step);
-                }
-                None => self.waiting.push_back(waiting),
-            }
-        }
+        self.admit_waiting(step);
         self.place_all(step.time());
     }
 
-    fn give_up_waiting_records(&mut self, step: &mut Step) {
-        while let Some(waiting) = self.waiting.front()
-            && waiting.since + self.settings.max_block <= step.time()
+    /// Records that waited and need not any more. Those of unknown topics stand in nobody's way.
+    fn admit_waiting(&mut self, step: &mut Step) {
+        while let Some(first) =
+            self.waiting.iter().position(|waiting| self.metadata.partition_count(waiting.topic).is_some())
         {
-            let record = waiting.record;
+            let Waiting { topic, key, record, .. } = self.waiting[first];
+            let partition = self.partitioner.choose(topic, key, &self.metadata, step.rng);
+            let bytes = u64::from(record.message.size);
+            let Some(partition) = partition.filter(|partition| self.accumulator.fits(*partition, bytes)) else {
+                return;
+            };
+            self.waiting.remove(first);
+            self.accepted.push_back(record.send);
+            self.append(partition, record, step);
+        }
+    }
+
+    /// No record waits for memory.
+    fn is_next(&self) -> bool {
+        self.waiting.iter().all(|waiting| self.metadata.partition_count(waiting.topic).is_none())
+    }
+
+    /// What the mutant of librdkafka's issue 3712 does with topics that a broker does not know at the moment.
+    fn forget_missing_topics(&mut self, response: &MetadataResponse) {
+        let missing = |partition: &TopicPartition| {
+            response.topics.iter().any(|topic| topic.topic == partition.topic && topic.partitions.is_empty())
+        };
+        for partition in self.accumulator.partitions().into_iter().filter(missing) {
+            self.accumulator.queue_mut(partition).sequences.forget_next();
+        }
+    }
+
+    /// `max.block.ms` is over.
+    fn give_up_waiting_records(&mut self, step: &mut Step) {
+        while let Some(Waiting { topic, record, .. }) =
+            self.waiting.front().copied().filter(|waiting| waiting.since + self.settings.max_block <= step.time())
+        {
             self.waiting.pop_front();
-            self.waiting_bytes -= u64::from(record.message.size);
-            self.report_failure(record.send, ErrorCode::UnknownTopicOrPartition, true, step);
+            let is_known = self.metadata.partition_count(topic).is_some();
+            let error = if is_known { ErrorCode::RequestTimedOut } else { ErrorCode::UnknownTopicOrPartition };
+            self.report_failure(record.send, error, true, step);
         }
     }
 
@@ -363,6 +421,9 @@ impl Producer {
         if now < due {
             return Place::Timed(due);
         }
+        if self.transaction.as_ref().is_some_and(|transaction| !transaction.may_write(partition)) {
+            return Place::Held;
+        }
         let one_by_one = self.settings.max_in_flight_requests_per_connection == 1;
         if one_by_one && queue.in_flight > 0 || !queue.sequences.may_send(id, batch.stamp.is_some(), self.identity) {
             return Place::Held;
@@ -371,6 +432,10 @@ impl Producer {
             Some((node, _)) => Place::Ready(node),
             None => Place::Leaderless,
         }
+    }
+
+    fn is_dropping(&self) -> bool {
+        self.transaction.as_ref().is_some_and(Transaction::is_dropping)
     }
 
     fn is_flushing(&self) -> bool {

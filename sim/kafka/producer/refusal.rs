@@ -21,6 +21,8 @@ pub(super) enum Cure {
     RefreshAndRetry,
     /// The sequence does not follow: wait for its predecessors, or go on in a new epoch.
     Resequence,
+    /// The same records in smaller batches; a record that is too large alone fails.
+    Split,
     /// The batch is in the log, at an offset the broker has forgotten.
     Duplicate,
     /// None.
@@ -54,6 +56,7 @@ impl Refusal {
                 (Cure::Resequence, false)
             }
             ErrorCode::DuplicateSequenceNumber => (Cure::Duplicate, true),
+            ErrorCode::MessageTooLarge => (Cure::Split, false),
             ErrorCode::None
             | ErrorCode::OffsetOutOfRange
             | ErrorCode::OffsetNotAvailable

@@ -100,8 +100,9 @@ impl Producer {
         let records = batch.close();
         let (first, count, attempt) = (batch.records()[0].send, batch.records().len() as u32, batch.failures + 1);
         let known = batch.stamp;
-        let producer =
-            known.or_else(|| self.accumulator.queue_mut(partition).sequences.assign(id, count, self.identity));
+        let (identity, guards) = (self.identity, self.guards);
+        let sequences = &mut self.accumulator.queue_mut(partition).sequences;
+        let producer = known.or_else(|| sequences.assign(id, count, identity, guards));
         if let Some(batch) = self.accumulator.batch_mut(id) {
             batch.stamp = producer;
         }
@@ -142,6 +143,7 @@ impl Producer {
         queue.sequences.succeeded(id);
         // A batch that is gone has failed by its delivery timeout; its application was told so.
         if let Some(batch) = self.accumulator.remove(id) {
+            self.forget_place(id, step.time());
             for (number, record) in (0..).zip(batch.records()) {
                 let (send, offset) = (record.send, base_offset.map(|base| base.plus(number)));
                 step.note(Note::SendSucceeded { send, partition, offset });
@@ -163,12 +165,16 @@ impl Producer {
         if refusal.cure == Cure::Duplicate {
             return self.batch_appended(partition, id, None, step);
         }
+        let can_split = self.accumulator.batch(id).is_some_and(|batch| batch.records().len() > 1);
+        if refusal.cure == Cure::Split && can_split && !self.is_dropping() {
+            return self.split(partition, id, step);
+        }
         if refusal.cure == Cure::RefreshAndRetry {
             self.metadata.want_refresh();
         }
         let retries = self.settings.retries;
         let idempotent = self.identity != Identity::NotNeeded;
-        let is_dropping = self.transaction.as_ref().is_some_and(Transaction::is_dropping);
+        let is_dropping = self.is_dropping();
         let queue = self.accumulator.queue_mut(partition);
         queue.in_flight -= 1;
         let Some(batch) = self.accumulator.batch_mut(id) else {
@@ -183,16 +189,39 @@ impl Producer {
         let curable = match refusal.cure {
             Cure::Retry | Cure::RefreshAndRetry => true,
             Cure::Resequence => idempotent,
-            Cure::Duplicate | Cure::GiveUp => false,
+            Cure::Duplicate | Cure::Split | Cure::GiveUp => false,
         };
         let retry = curable && batch.failures <= retries && !is_dropping;
-        if refusal.cure == Cure::Resequence {
+        if error == ErrorCode::UnknownProducerId && !self.guards.stand(Guard::ProducerOutlivesRecords) {
+            // As clients did before KIP-360: from the beginning, in the same epoch.
+            for open in self.accumulator.queue_mut(partition).sequences.restart_in_epoch() {
+                if let Some(batch) = self.accumulator.batch_mut(open) {
+                    batch.stamp = None;
+                }
+            }
+        } else if refusal.cure == Cure::Resequence {
             self.accumulator.queue_mut(partition).sequences.out_of_order(id);
         }
         if retry {
             self.enqueue_again(partition, id, step)
         } else {
             self.give_up(id, error, step)
+        }
+        self.settle(partition, step);
+    }
+
+    /// Two batches in place of one that the leader finds too large. Kafka: RecordAccumulator.splitAndReenqueue.
+    fn split(&mut self, partition: TopicPartition, id: BatchId, step: &mut Step) {
+        let second = self.accumulator.split(id, self.guards.stand(Guard::FlushWaitsForSplits));
+        let queue = self.accumulator.queue_mut(partition);
+        queue.in_flight -= 1;
+        queue.sequences.split(id, second);
+        for part in [second, id] {
+            let place = match self.identity {
+                Identity::NotNeeded => 0,
+                _ => queue.batches.partition_point(|queued| *queued < part),
+            };
+            queue.batches.insert(place, part);
         }
         self.settle(partition, step);
     }
@@ -223,6 +252,10 @@ impl Producer {
         let Some(batch) = self.accumulator.remove(id) else {
             unreachable!("a batch fails once");
         };
+        if batch.in_flight && !self.guards.stand(Guard::BatchOutlivesRequest) {
+            self.accumulator.recycle(id);
+        }
+        self.forget_place(id, step.time());
         let certain = !batch.maybe_appended && !batch.in_flight;
         self.accumulator.queue_mut(batch.partition).sequences.given_up(id);
         for record in batch.records() {
@@ -231,19 +264,32 @@ impl Producer {
         self.fail_transaction(error, step);
     }
 
+    /// In a mutant two partitions may wait with one batch: the one whose request has ended, and the one that got its place.
+    fn forget_place(&mut self, id: BatchId, now: Time) {
+        if self.guards.stand(Guard::BatchOutlivesRequest) {
+            return;
+        }
+        for partition in self.accumulator.partitions() {
+            self.accumulator.queue_mut(partition).batches.retain(|queued| *queued != id);
+            self.place(partition, now);
+        }
+    }
+
     /// After a change of the partition's sequences or batches in flight: a new epoch if one is needed and nothing of
     /// the partition is in flight any more, and its new place.
-    fn settle(&mut self, partition: TopicPartition, step: &mut Step) {
+    pub(super) fn settle(&mut self, partition: TopicPartition, step: &mut Step) {
+        let drains = self.guards.stand(Guard::EpochAfterDrain);
         let queue = self.accumulator.queue_mut(partition);
-        if queue.in_flight == 0
-            && let Some(restart) = queue.sequences.restart()
+        if (queue.in_flight == 0 || !drains)
+            && let Some(restart) = queue.sequences.restart(drains)
         {
             // A transaction with a hole in it has failed already, and its successor begins a new epoch.
-            if self.transaction.is_some() {
+            if let Some(transaction) = &mut self.transaction {
+                transaction.lose_place();
                 return self.place(partition, step.time());
             }
-            for id in restart.open {
-                self.renew_or_give_up(partition, id, step);
+            if drains {
+                restart.open.iter().for_each(|id| self.renew_or_give_up(partition, *id, step));
             }
             if let (Identity::Known(id, epoch), Some(used)) = (self.identity, restart.identity)
                 && used == (id, epoch)
@@ -252,8 +298,23 @@ impl Producer {
                 raised.raise_epoch(step.time());
                 self.set_identity(raised, step);
             }
+            if !drains {
+                self.rewrite(partition, restart.open);
+            }
         }
         self.place(partition, step.time());
+    }
+
+    /// A mutant does as Kafka did: whatever has a sequence gets a new one at once, also what may be in the log already.
+    fn rewrite(&mut self, partition: TopicPartition, open: VecDeque<BatchId>) {
+        for id in open {
+            let Some(count) = self.accumulator.batch(id).map(|batch| batch.records().len() as u32) else { continue };
+            let (identity, guards) = (self.identity, self.guards);
+            let stamp = self.accumulator.queue_mut(partition).sequences.assign(id, count, identity, guards);
+            if let Some(batch) = self.accumulator.batch_mut(id) {
+                batch.stamp = stamp;
+            }
+        }
     }
 
     /// A batch behind a gap of its partition's sequences: what it had can never be appended, so it gets another
@@ -297,6 +358,8 @@ impl Producer {
             Question::Greeting => {}
             Question::FindCoordinator(_)
             | Question::InitTransaction
+            | Question::AddPartitionsToTxn(_)
+            | Question::AddOffsetsToTxn
             | Question::TxnOffsetCommit
             | Question::EndTxn(_) => self.handle_transaction_answer(&question, None, step),
             Question::InitProducerId => self.identity = Identity::Wanted(step.time() + self.settings.retry_backoff),

@@ -77,20 +77,30 @@ impl Sequences {
     }
 
     /// Gives a new batch of `count` records its place.
-    pub fn assign(&mut self, batch: BatchId, count: u32, identity: Identity) -> Option<ProducerStamp> {
+    pub fn assign(&mut self, batch: BatchId, count: u32, identity: Identity, guards: Guards) -> Option<ProducerStamp> {
         let Identity::Known(id, epoch) = identity else {
             return None;
         };
         if self.identity != Some((id, epoch)) {
             assert!(self.open.is_empty(), "sequences of two epochs are open at once");
+            // In a mutant only the partition that needed the new epoch begins it as it must.
+            if self.identity.is_none() || guards.stand(Guard::EverySequenceRestarts) {
+                self.next = Sequence(0);
+            }
             self.identity = Some((id, epoch));
-            self.next = Sequence(0);
             self.succeeded = None;
         }
         let stamp = ProducerStamp { id, epoch, base_sequence: self.next, transactional: false };
         self.next = self.next.plus(count);
         self.open.push_back(batch);
         Some(stamp)
+    }
+
+    /// A batch became two; the second follows the first.
+    pub fn split(&mut self, first: BatchId, second: BatchId) {
+        if let Some(place) = self.open.iter().position(|open| *open == first) {
+            self.open.insert(place + 1, second);
+        }
     }
 
     /// An answer says that the batch is in the log, and so everything before it.
@@ -120,9 +130,23 @@ impl Sequences {
         }
     }
 
-    /// With nothing in flight: `Some` when only a new epoch lets the partition go on.
-    pub fn restart(&mut self) -> Option<Restart> {
-        let hole = self.unresolved.is_some() && self.open.is_empty();
+    /// A mutant begins again at 0 with all that is open, in the same epoch.
+    pub fn restart_in_epoch(&mut self) -> VecDeque<BatchId> {
+        self.next = Sequence(0);
+        std::mem::take(&mut self.open)
+    }
+
+    /// A mutant takes a topic that is missing from one answer for one that is gone, and begins anew.
+    pub fn forget_next(&mut self) {
+        if self.open.is_empty() {
+            self.next = Sequence(0);
+        }
+    }
+
+    /// `Some` when only a new epoch lets the partition go on. Whoever asks `patiently` asks with nothing in flight, and gives
+    /// every open batch the chance to show that what is before it was appended.
+    pub fn restart(&mut self, patiently: bool) -> Option<Restart> {
+        let hole = self.unresolved.is_some() && (self.open.is_empty() || !patiently);
         if !self.gap && !hole {
             return None;
         }

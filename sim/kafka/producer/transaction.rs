@@ -5,19 +5,38 @@
 //! what was. Only the coordinator can take the identity away, and then the producer is at its end: another one with its
 //! transactional id lives, or its transaction took too long.
 //!
-//! Transactions of version 2 (KIP-890): brokers add the partitions, each end brings the epoch for the next transaction.
+//! With version 2 (KIP-890) brokers add the partitions, and each end brings the epoch for the next transaction. With
+//! version 1 the producer adds partitions before it writes to them, and goes on in its epoch, unless an abort left a gap in
+//! its sequences: then it asks for a new one.
 //!
 //! Source: TransactionManager; KIP-98, KIP-447, KIP-588, KIP-890.
+
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::types::record::TransactionOutcome;
 use crate::types::request::*;
+use crate::types::settings::TransactionVersion;
+
+/// Kafka: TransactionManager.ADD_PARTITIONS_RETRY_BACKOFF_MS.
+const FIRST_ADDITION_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Who a producer is, and what it is doing about it.
 #[derive(Clone, Debug)]
 pub(super) struct Transaction {
     id: TransactionalId,
+    version: TransactionVersion,
     stage: Stage,
+    /// What was handed over is to be committed as soon as there is an identity.
+    commits_later: bool,
+    /// Version 1: partitions that are to be added, and those that are part of the transaction.
+    wanted: BTreeSet<TopicPartition>,
+    added: BTreeSet<TopicPartition>,
+    /// Version 1: whether these were added nobody knows, so that it has to be asked again before the end.
+    is_unsure: bool,
+    unsure_offsets: Option<GroupId>,
+    /// Version 1: sequences of this epoch have a gap.
+    needs_epoch: bool,
     /// Something may be in a log or at a coordinator that has to be ended.
     has_written: bool,
     /// Why it cannot be committed any more.
@@ -37,8 +56,8 @@ enum Stage {
     Unknown,
     /// *Meaning:* records may be sent, or were. *Leaves to:* `Ending` when the application ends it.
     Open,
-    /// *Meaning:* what is buffered comes to its end, then the coordinator is told. *Leaves to:* `Open`, or `Unknown` when
-    /// the epochs are used up.
+    /// *Meaning:* what is buffered comes to its end, then the coordinator is told. *Leaves to:* `Open`, or with version 1
+    /// `Unknown` when the next transaction needs another epoch.
     Ending(TransactionOutcome),
     /// *Meaning:* fenced; nothing goes out any more.
     Fenced,
@@ -49,6 +68,8 @@ struct Offsets {
     group: GroupId,
     membership: Option<(MemberId, Generation)>,
     offsets: Vec<CommittedOffset>,
+    /// The coordinator of the transaction knows that there will be some. Brokers tell it themselves with version 2.
+    are_added: bool,
 }
 
 /// What a transactional producer tells its application.
@@ -63,10 +84,17 @@ pub enum TransactionEvent {
 }
 
 impl Transaction {
-    pub fn new(id: TransactionalId) -> Transaction {
+    pub fn new(id: TransactionalId, version: TransactionVersion) -> Transaction {
         Transaction {
             id,
+            version,
             stage: Stage::Unknown,
+            commits_later: false,
+            wanted: BTreeSet::new(),
+            added: BTreeSet::new(),
+            is_unsure: false,
+            unsure_offsets: None,
+            needs_epoch: false,
             has_written: false,
             failure: None,
             offsets: None,
@@ -96,14 +124,55 @@ impl Transaction {
         matches!(self.stage, Stage::Ending(_))
     }
 
+    /// The transaction is over; the next may begin.
+    fn finish(&mut self, outcome: TransactionOutcome) {
+        self.events.push_back(TransactionEvent::Ended(Ok(outcome)));
+        (self.failure, self.has_written, self.is_unsure, self.unsure_offsets) = (None, false, false, None);
+        self.wanted.clear();
+        self.added.clear();
+        let asks = self.version == TransactionVersion::One && self.needs_epoch;
+        self.stage = if asks || self.stage == Stage::Unknown { Stage::Unknown } else { Stage::Open };
+    }
+
     pub fn next_deadline(&self) -> Option<Time> {
         (self.wants_to_ask() && !self.asked).then_some(self.not_before)
+    }
+
+    /// A batch of this partition is about to be buffered.
+    pub fn want(&mut self, partition: TopicPartition) {
+        if !self.may_write(partition) {
+            self.wanted.insert(partition);
+        }
+    }
+
+    /// The coordinator knows of the partition, or its broker will see to it.
+    pub fn may_write(&self, partition: TopicPartition) -> bool {
+        self.version == TransactionVersion::Two || self.added.contains(&partition)
+    }
+
+    /// Something has to be added before anything else can be asked.
+    pub fn is_adding(&self) -> bool {
+        self.is_adding_partitions() || self.offsets_to_add().is_some()
+    }
+
+    fn is_adding_partitions(&self) -> bool {
+        !self.wanted.is_empty() && (self.is_unsure || !self.is_dropping())
+    }
+
+    fn offsets_to_add(&self) -> Option<GroupId> {
+        let open = self.offsets.as_ref().filter(|offsets| !offsets.are_added).map(|offsets| offsets.group);
+        open.or(self.unsure_offsets)
+    }
+
+    /// What the producer gave up has left a gap in its sequences.
+    pub fn lose_place(&mut self) {
+        self.needs_epoch = true;
     }
 
     fn wants_to_ask(&self) -> bool {
         match self.stage {
             Stage::Unknown => true,
-            Stage::Open => self.offsets.is_some(),
+            Stage::Open => self.offsets.is_some() || self.is_adding(),
             Stage::Ending(_) => true,
             Stage::Fenced => false,
         }
@@ -118,12 +187,12 @@ impl Producer {
         bootstrap: Vec<NodeId>,
         topics: Vec<TopicId>,
         guards: Guards,
-        id: TransactionalId,
+        (id, version): (TransactionalId, TransactionVersion),
     ) -> Producer {
         let mut producer = Producer::new(settings, channel, bootstrap, topics, guards);
         assert!(producer.identity != Identity::NotNeeded, "a transactional producer is idempotent");
         producer.identity = Identity::Asked;
-        producer.transaction = Some(Transaction::new(id));
+        producer.transaction = Some(Transaction::new(id, version));
         producer
     }
 
@@ -145,13 +214,17 @@ impl Producer {
         let transaction = self.expect_transaction();
         match transaction.failure {
             Some(error) => transaction.events.push_back(TransactionEvent::OffsetsSent(Err(error))),
-            None => transaction.offsets = Some(Offsets { group, membership, offsets }),
+            None => {
+                let are_added = transaction.version == TransactionVersion::Two;
+                transaction.offsets = Some(Offsets { group, membership, offsets, are_added });
+            }
         }
         self.advance(step);
     }
 
     /// Commits or aborts. The answer is [`TransactionEvent::Ended`]: an error when it has to be aborted instead.
     pub fn end_transaction(&mut self, outcome: TransactionOutcome, step: &mut Step) {
+        let waits = !self.is_empty();
         let transaction = self.expect_transaction();
         match transaction.stage {
             Stage::Fenced => {}
@@ -162,9 +235,11 @@ impl Producer {
                 (TransactionOutcome::Commit | TransactionOutcome::Abort, _) => {
                     if transaction.stage != Stage::Unknown {
                         transaction.stage = Stage::Ending(outcome);
+                    } else if outcome == TransactionOutcome::Commit && waits {
+                        transaction.commits_later = true;
                     } else {
                         // Without an identity nothing has been sent.
-                        transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
+                        transaction.finish(outcome);
                     }
                 }
             },
@@ -205,6 +280,8 @@ impl Producer {
             if transaction.stage == Stage::Ending(TransactionOutcome::Commit) {
                 transaction.stage = Stage::Open;
                 transaction.events.push_back(TransactionEvent::Ended(Err(error)));
+            } else if std::mem::take(&mut transaction.commits_later) {
+                transaction.events.push_back(TransactionEvent::Ended(Err(error)));
             }
             self.drop_buffered(step);
         }
@@ -219,12 +296,33 @@ impl Producer {
         match (transaction.stage, &transaction.offsets) {
             (Stage::Unknown, _) => {
                 let (id, timeout) = (transaction.id, self.settings.transaction_timeout);
-                let request = Request::InitProducerId { transaction: Some(InitTransaction { id, timeout }) };
+                let identity = match self.identity {
+                    Identity::Known(producer, epoch) => Some((producer, epoch)),
+                    Identity::NotNeeded | Identity::Wanted(_) | Identity::Asked => None,
+                };
+                let init = InitTransaction { id, timeout, identity };
+                let request = Request::InitProducerId { transaction: Some(init) };
                 self.ask_coordinator(request, Question::InitTransaction, step);
+            }
+            (Stage::Open | Stage::Ending(_), _) if transaction.is_adding_partitions() => {
+                let Identity::Known(producer, epoch) = self.identity else { return };
+                let (id, partitions) = (transaction.id, Vec::from_iter(transaction.wanted.iter().copied()));
+                let question = Question::AddPartitionsToTxn(partitions.clone());
+                let add = AddPartitionsToTxnRequest { id, producer, epoch, partitions, verify_only: false };
+                self.ask_coordinator(Request::AddPartitionsToTxn(add), question, step);
+            }
+            (Stage::Open | Stage::Ending(_), _) if transaction.is_adding() => {
+                let (Identity::Known(producer, epoch), Some(group)) = (self.identity, transaction.offsets_to_add())
+                else {
+                    return;
+                };
+                let add = AddOffsetsToTxnRequest { id: transaction.id, producer, epoch, group };
+                self.expect_transaction().unsure_offsets = Some(group);
+                self.ask_coordinator(Request::AddOffsetsToTxn(add), Question::AddOffsetsToTxn, step);
             }
             (Stage::Open | Stage::Ending(_), Some(offsets)) => {
                 let Identity::Known(producer, epoch) = self.identity else { return };
-                let Offsets { group, membership, offsets } = offsets.clone();
+                let Offsets { group, membership, offsets, .. } = offsets.clone();
                 let commit = OffsetCommitRequest { group, membership, instance: None, offsets };
                 let request =
                     Request::TxnOffsetCommit(TxnOffsetCommitRequest { id: transaction.id, producer, epoch, commit });
@@ -257,10 +355,36 @@ impl Producer {
             }
             (Question::InitTransaction, Some(Response::InitProducerId { error, id, epoch })) => match error {
                 ErrorCode::None => {
-                    self.expect_transaction().stage = Stage::Open;
+                    let transaction = self.expect_transaction();
+                    let commits = std::mem::take(&mut transaction.commits_later);
+                    transaction.stage = if commits { Stage::Ending(TransactionOutcome::Commit) } else { Stage::Open };
+                    transaction.needs_epoch = false;
                     self.set_identity(Identity::Known(id, epoch), step);
                 }
+                ErrorCode::ProducerFenced => self.fence(step),
                 error => self.ask_again(error, step),
+            },
+            (Question::AddPartitionsToTxn(partitions), Some(Response::AddPartitionsToTxn { error })) => match error {
+                ErrorCode::None => {
+                    let transaction = self.expect_transaction();
+                    (transaction.has_written, transaction.is_unsure) = (true, false);
+                    for partition in partitions {
+                        transaction.wanted.remove(partition);
+                        transaction.added.insert(*partition);
+                    }
+                    self.place_all(step.time());
+                }
+                error => self.refuse_addition(error, step),
+            },
+            (Question::AddOffsetsToTxn, Some(Response::AddPartitionsToTxn { error })) => match error {
+                ErrorCode::None => {
+                    let transaction = self.expect_transaction();
+                    (transaction.has_written, transaction.unsure_offsets) = (true, None);
+                    if let Some(offsets) = &mut transaction.offsets {
+                        offsets.are_added = true;
+                    }
+                }
+                error => self.refuse_addition(error, step),
             },
             (Question::TxnOffsetCommit, Some(Response::TxnOffsetCommit { error })) => match error {
                 ErrorCode::None => {
@@ -274,13 +398,35 @@ impl Producer {
                 | ErrorCode::RebalanceInProgress
                 | ErrorCode::InvalidProducerEpoch
                 | ErrorCode::InvalidTxnState
+                | ErrorCode::TransactionAbortable
                 | ErrorCode::ProducerFenced => self.fail_transaction(error, step),
                 error => self.ask_again(error, step),
             },
             (Question::EndTxn(outcome), Some(Response::EndTxn { error, producer, epoch })) => {
                 self.handle_ended(*outcome, error, (producer, epoch), step);
             }
+            (Question::AddPartitionsToTxn(_), _) => {
+                self.expect_transaction().is_unsure = true;
+                self.ask_again(ErrorCode::RequestTimedOut, step);
+            }
             _ => self.ask_again(ErrorCode::RequestTimedOut, step),
+        }
+    }
+
+    /// The coordinator did not add what the transaction is about to touch.
+    fn refuse_addition(&mut self, error: ErrorCode, step: &mut Step) {
+        match error {
+            ErrorCode::ProducerFenced | ErrorCode::InvalidProducerIdMapping | ErrorCode::InvalidTxnState => {
+                self.fence(step);
+            }
+            error => {
+                self.ask_again(error, step);
+                let transaction = self.expect_transaction();
+                // The one before is about to be over.
+                if error == ErrorCode::ConcurrentTransactions && transaction.added.is_empty() {
+                    transaction.not_before = transaction.not_before.min(step.time() + FIRST_ADDITION_BACKOFF);
+                }
+            }
         }
     }
 
@@ -293,15 +439,12 @@ impl Producer {
     ) {
         match error {
             ErrorCode::None => {
+                let Identity::Known(old, ended) = self.identity else { return };
                 let transaction = self.expect_transaction();
                 let id = transaction.id;
-                transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
-                (transaction.failure, transaction.has_written) = (None, false);
-                let Identity::Known(_, ended) = self.identity else { return };
-                step.note(Note::TransactionEnded { transaction: id, producer, epoch: ended, outcome });
-                let is_used_up = epoch == ProducerEpoch::LAST;
-                self.expect_transaction().stage = if is_used_up { Stage::Unknown } else { Stage::Open };
-                self.identity = if is_used_up { Identity::Asked } else { Identity::Known(producer, epoch) };
+                step.note(Note::TransactionEnded { transaction: id, producer: old, epoch: ended, outcome });
+                transaction.finish(outcome);
+                self.identity = Identity::Known(producer, epoch);
                 self.place_all(step.time());
             }
             ErrorCode::ProducerFenced | ErrorCode::InvalidProducerIdMapping | ErrorCode::InvalidTxnState => {
@@ -318,9 +461,7 @@ impl Producer {
         }
         let transaction = self.expect_transaction();
         if !transaction.has_written {
-            (transaction.stage, transaction.failure) = (Stage::Open, None);
-            transaction.events.push_back(TransactionEvent::Ended(Ok(outcome)));
-            return;
+            return transaction.finish(outcome);
         }
         let id = transaction.id;
         let Identity::Known(producer, epoch) = self.identity else { return };

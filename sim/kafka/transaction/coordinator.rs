@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use crate::types::note::Note;
 use crate::types::record::{TransactionRecord, TransactionState};
 use crate::types::request::*;
+use crate::types::settings::TransactionVersion;
 use crate::types::*;
 
 use super::super::shards::{Shards, coordinator_error};
-use super::entry::{Decision, Entry};
+use super::entry::{Decision, Entry, Rules, identity_after};
 use super::markers::{Answered, Markers};
 
 /// A completion that was not replicated is written again after this.
@@ -28,6 +29,9 @@ pub struct TransactionConfig {
     /// Kafka: `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
     pub expiry_interval: Duration,
     pub channel: Channel,
+    pub version: TransactionVersion,
+    /// With this epoch nothing is written; see `producer_epoch_last` of the settings.
+    pub epoch_last: ProducerEpoch,
     pub guards: Guards,
 }
 
@@ -102,7 +106,7 @@ impl TransactionCoordinator {
             match &*batch.records {
                 Records::Transactions(records) => {
                     count += records.len() as u64;
-                    records.iter().for_each(|record| self.replay(record.clone()));
+                    records.iter().for_each(|record| self.replay(self.as_written(record)));
                 }
                 Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) => {}
             }
@@ -134,22 +138,20 @@ impl TransactionCoordinator {
             return Vec::new();
         }
         match *request {
-            Request::InitProducerId { transaction: Some(InitTransaction { timeout, .. }) } => {
-                self.handle_init(from, id, timeout, fresh, step);
-            }
+            Request::InitProducerId { transaction: Some(init) } => self.handle_init(from, init, fresh, step),
             Request::AddPartitionsToTxn(ref add) => {
                 let decision = match self.entries.get(&id) {
-                    Some(entry) => entry.decide_add(add.producer, add.epoch, &add.partitions, step.now.wall_clock),
+                    Some(entry) => entry.decide_add(add, step.now.wall_clock),
                     None => Decision::Answer(ErrorCode::InvalidProducerIdMapping),
                 };
                 self.carry_out(decision, Then::Added(from), |error| Response::AddPartitionsToTxn { error }, step);
             }
             Request::EndTxn(end) => {
                 let decision = match self.entries.get(&id) {
-                    Some(entry) => entry.decide_end(end.producer, end.epoch, end.outcome, self.config.guards),
+                    Some(entry) => entry.decide_end(end, fresh, self.rules()),
                     None => Decision::Answer(ErrorCode::InvalidProducerIdMapping),
                 };
-                let now = self.entries.get(&id).map(|entry| (entry.record.producer, entry.record.epoch));
+                let now = self.entries.get(&id).map(Entry::identity);
                 let (producer, epoch) = now.unwrap_or((end.producer, end.epoch));
                 self.carry_out(decision, Then::Ended(from), |error| Response::EndTxn { error, producer, epoch }, step);
             }
@@ -169,7 +171,7 @@ impl TransactionCoordinator {
     ) -> Vec<TransactionAppend> {
         let Some(Pending { record, then }) = self.pending.remove(&token) else { return Vec::new() };
         let id = record.id;
-        let (producer, epoch) = (record.producer, record.epoch);
+        let (producer, epoch) = identity_after(&record);
         let error = result.err().map_or(ErrorCode::None, coordinator_error);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.is_writing = false;
@@ -259,7 +261,10 @@ impl TransactionCoordinator {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let is_same = entry.record.producer == marker.producer
                 && entry.record.epoch == marker.epoch
+                && self.shards.serving(id.0) == Ok(marker.coordinator_epoch)
                 && entry.decided() == Some(marker.outcome);
+            // A mutant knows whose marker was written, and not for which of its transactions.
+            let is_same = is_same || !self.config.guards.stand(Guard::MarkerIdentity);
             for (partition, error) in marker.partitions.iter().zip(errors) {
                 if is_same && error == ErrorCode::None {
                     entry.unmarked.remove(partition);
@@ -292,7 +297,7 @@ impl TransactionCoordinator {
                 .entries
                 .iter()
                 .filter(|(id, _)| self.shards.serving(id.0).is_ok())
-                .filter_map(|(_, entry)| entry.decide_expiry(wall_clock))
+                .filter_map(|(_, entry)| entry.decide_expiry(wall_clock, self.rules()))
                 .collect();
             for record in late {
                 self.write(record, Then::Nothing);
@@ -328,18 +333,21 @@ impl TransactionCoordinator {
     fn handle_init(
         &mut self,
         from: ReplyTo,
-        id: TransactionalId,
-        timeout: Duration,
+        init: InitTransaction,
         fresh: impl FnOnce() -> Option<ProducerId>,
         step: &mut Step,
     ) {
-        let answer =
-            |error| Response::InitProducerId { error, id: ProducerId::default(), epoch: ProducerEpoch::default() };
+        let InitTransaction { id, timeout, .. } = init;
+        let known = self.entries.get(&id).map(Entry::identity);
+        let answer = |error| {
+            let (id, epoch) = known.filter(|_| error == ErrorCode::None).unwrap_or_default();
+            Response::InitProducerId { error, id, epoch }
+        };
         if self.config.timeout_max < timeout {
             return step.reply(from, answer(ErrorCode::InvalidTransactionTimeout));
         }
         let decision = match self.entries.get(&id) {
-            Some(entry) => entry.decide_init(timeout, fresh),
+            Some(entry) => entry.decide_init(init, fresh, self.rules()),
             None => {
                 let is_first_write = self.pending.values().any(|pending| pending.record.id == id);
                 match fresh().filter(|_| !is_first_write) {
@@ -351,6 +359,8 @@ impl TransactionCoordinator {
                         state: TransactionState::Empty,
                         partitions: Vec::new(),
                         started: Time::ZERO,
+                        next_producer: None,
+                        replaced: None,
                     }),
                     None => Decision::Answer(ErrorCode::CoordinatorLoadInProgress),
                 }
@@ -404,6 +414,19 @@ impl TransactionCoordinator {
         }
     }
 
+    /// What a successor finds in the log. A mutant forgets to write down what comes after the last epoch.
+    fn as_written(&self, record: &TransactionRecord) -> TransactionRecord {
+        let mut record = record.clone();
+        if !self.config.guards.stand(Guard::RotationIsWritten) {
+            (record.next_producer, record.replaced) = (None, None);
+        }
+        record
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { version: self.config.version, epoch_last: self.config.epoch_last, guards: self.config.guards }
+    }
+
     fn finish_loads(&mut self, step: &mut Step) {
         for number in self.shards.finish_loads(step.time()) {
             let resumes = self.config.guards.stand(Guard::ResumeDecided);
@@ -431,7 +454,7 @@ impl TransactionCoordinator {
         for token in orphaned {
             let Pending { record, then } = self.pending.remove(&token).expect("listed just now");
             let error = ErrorCode::NotCoordinator;
-            let (id, epoch) = (record.producer, record.epoch);
+            let (id, epoch) = identity_after(&record);
             match then {
                 Then::Initialized(from) => step.reply(from, Response::InitProducerId { error, id, epoch }),
                 Then::Added(from) => step.reply(from, Response::AddPartitionsToTxn { error }),

@@ -6,11 +6,11 @@
 //! failover, only carries it out, by writing a marker into every partition the transaction has touched, again and again
 //! until each has taken it.
 //!
-//! Transactions are those of `transaction.version` 2 (KIP-890): partitions are added by the brokers that are written to,
-//! and each end of a transaction raises the producer epoch, so that nothing late can fall into the next one.
+//! With `transaction.version` 2 (KIP-890) partitions are added by the brokers that are written to, and each end of a
+//! transaction raises the producer epoch, so that nothing late can fall into the next one; with version 1 producers add
+//! them, and the epoch stays. An epoch that is used up gives a new producer id.
 //!
-//! Kafka differs: an epoch that is used up at the end of a transaction gives a new producer id at once; here the producer
-//! asks for one by initialising again. Ids do not expire.
+//! Kafka differs: transactional ids do not expire.
 //!
 //! Source: TransactionCoordinator, TransactionStateManager, TransactionMarkerChannelManager; KIP-98, KIP-360, KIP-588,
 //! KIP-890.

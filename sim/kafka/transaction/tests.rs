@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use goldenscript::Command as Line;
 
-use super::entry::{Decision, Entry};
+use super::entry::{Decision, Entry, Rules};
 use super::*;
 use crate::types::note::Note;
 use crate::types::record::{TransactionOutcome, TransactionRecord, TransactionState};
 use crate::types::request::*;
+use crate::types::settings::TransactionVersion;
 use crate::types::*;
 
 #[test]
@@ -35,10 +36,12 @@ fn a_producer_whose_epochs_are_used_up_begins_with_a_new_id() {
         state: TransactionState::CompleteCommit,
         partitions: Vec::new(),
         started: Time::ZERO,
+        next_producer: None,
+        replaced: None,
     };
-    let given = |epoch, fresh: Option<ProducerId>| match Entry::new(record(epoch))
-        .decide_init(Duration::from_secs(60), || fresh)
-    {
+    let rules = Rules { version: TransactionVersion::Two, epoch_last: ProducerEpoch::LAST, guards: Guards::ALL };
+    let init = InitTransaction { id: ID, timeout: Duration::from_secs(60), identity: None };
+    let given = |epoch, fresh: Option<ProducerId>| match Entry::new(record(epoch)).decide_init(init, || fresh, rules) {
         Decision::Write(next) => Ok((next.producer.0, next.epoch.0)),
         Decision::Answer(error) | Decision::WriteAndRefuse(_, error) => Err(error),
     };
@@ -49,20 +52,21 @@ fn a_producer_whose_epochs_are_used_up_begins_with_a_new_id() {
         assert_eq!(given(used_up, None), Err(ErrorCode::CoordinatorLoadInProgress), "it may come again");
     }
     let ongoing = TransactionRecord { state: TransactionState::Ongoing, ..record(ProducerEpoch(last - 1)) };
-    let end = Entry::new(ongoing).decide_end(
-        ProducerId(41),
-        ProducerEpoch(last - 1),
-        TransactionOutcome::Commit,
-        Guards::ALL,
-    );
-    assert!(matches!(end, Decision::Write(TransactionRecord { epoch: ProducerEpoch::LAST, .. })), "{end:?}");
+    let (producer, epoch, outcome) = (ProducerId(41), ProducerEpoch(last - 1), TransactionOutcome::Commit);
+    let request = EndTxnRequest { id: ID, producer, epoch, outcome };
+    let end = Entry::new(ongoing.clone()).decide_end(request, || Some(ProducerId(42)), rules);
+    let Decision::Write(prepared) = end else { panic!("{end:?}") };
+    assert_eq!((prepared.epoch, prepared.next_producer), (ProducerEpoch::LAST, Some(ProducerId(42))));
+    let end = Entry::new(ongoing).decide_end(request, || None, rules);
+    assert!(matches!(end, Decision::Answer(ErrorCode::CoordinatorLoadInProgress)), "it may come again: {end:?}");
 }
 
 const TOPIC: TopicId = TopicId(9);
 const SHARD: TopicPartition = TopicPartition { topic: TOPIC, partition: 0 };
 const ID: TransactionalId = TransactionalId(7);
 
-/// Commands: `lead`, `resign`, `init`, `add`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
+/// Commands: `lead`, a new coordinator; `resign`, `regain`, the same one leads again; `write`, a record of another coordinator;
+/// `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
 /// Partition t0/N is led by node N.
 struct Bench {
     now: Time,
@@ -73,6 +77,9 @@ struct Bench {
     marking: VecDeque<(NodeId, Correlation, Vec<TransactionMarker>)>,
     fresh: u64,
     requests: u64,
+    /// `transaction.version`, and the epoch at which producers get a new id.
+    version: u16,
+    epoch_last: u16,
     output: String,
 }
 
@@ -80,7 +87,9 @@ impl Bench {
     fn new() -> Bench {
         Bench {
             now: Time::ZERO,
-            coordinator: coordinator(Guards::ALL),
+            coordinator: coordinator(2, ProducerEpoch::LAST.0, Guards::ALL),
+            version: 2,
+            epoch_last: ProducerEpoch::LAST.0,
             log: Vec::new(),
             appends: VecDeque::new(),
             marking: VecDeque::new(),
@@ -146,15 +155,19 @@ impl Bench {
         let append = self.appends.pop_front().ok_or("nothing is being appended")?;
         let result = if error == ErrorCode::None { Ok(Offset(0)) } else { Err(error) };
         if error == ErrorCode::None {
-            self.log.push(RecordBatch {
-                base_offset: Offset(self.log.len() as u64),
-                leader_epoch: LeaderEpoch(0),
-                producer: None,
-                records: Arc::new(Records::Transactions(vec![append.record])),
-            });
+            self.write(append.record);
         }
         self.step(|coordinator, step| coordinator.append_finished(append.token, result, leader_of, step));
         Ok(())
+    }
+
+    fn write(&mut self, record: TransactionRecord) {
+        self.log.push(RecordBatch {
+            base_offset: Offset(self.log.len() as u64),
+            leader_epoch: LeaderEpoch(0),
+            producer: None,
+            records: Arc::new(Records::Transactions(vec![record])),
+        });
     }
 
     fn marked(&mut self, error: ErrorCode) -> Result<(), Box<dyn Error>> {
@@ -177,9 +190,11 @@ impl goldenscript::Runner for Bench {
         match line.name.as_str() {
             "lead" => {
                 let leader_epoch = LeaderEpoch(epoch.0.into());
+                self.version = arguments.take_key("version").map_or(Ok(self.version), |level| level.parse())?;
+                self.epoch_last = arguments.take_key("last").map_or(Ok(self.epoch_last), |last| last.parse())?;
                 let off = arguments.take_key("off").unwrap_or("");
                 let guards = Guard::ALL.iter().filter(|guard| guard.id() == off).copied().collect();
-                self.coordinator = coordinator(guards);
+                self.coordinator = coordinator(self.version, self.epoch_last, guards);
                 self.appends.clear();
                 self.marking.clear();
                 let log = self.log.clone();
@@ -188,21 +203,55 @@ impl goldenscript::Runner for Bench {
                     Vec::new()
                 });
             }
+            "regain" => {
+                let (leader_epoch, log) = (LeaderEpoch(epoch.0.into()), self.log.clone());
+                self.step(|coordinator, step| {
+                    coordinator.become_leader(SHARD, leader_epoch, &log, step);
+                    Vec::new()
+                });
+            }
+            "write" => {
+                let state = match arguments.next_pos() {
+                    Some("ongoing") => TransactionState::Ongoing,
+                    Some("prepare-abort") => TransactionState::PrepareAbort,
+                    Some("complete-abort") => TransactionState::CompleteAbort,
+                    other => return Err(format!("which state? {other:?}").into()),
+                };
+                let mut partitions = Vec::new();
+                while let Some(number) = arguments.next_pos() {
+                    partitions.push(TopicPartition::new(TopicId(0), number.parse()?));
+                }
+                let (timeout, started) = (Duration::from_secs(60), self.now);
+                let (next_producer, replaced) = (None, None);
+                self.write(TransactionRecord {
+                    id: ID,
+                    producer,
+                    epoch,
+                    timeout,
+                    state,
+                    partitions,
+                    started,
+                    next_producer,
+                    replaced,
+                });
+            }
             "resign" => self.step(|coordinator, step| {
                 coordinator.resign(SHARD, step);
                 Vec::new()
             }),
             "init" => {
-                let init = InitTransaction { id: ID, timeout: Duration::from_secs(60) };
+                let identity = arguments.take_key("again").map(|_| (producer, epoch));
+                let init = InitTransaction { id: ID, timeout: Duration::from_secs(60), identity };
                 self.request(&Request::InitProducerId { transaction: Some(init) });
             }
-            "add" => {
+            "add" | "verify" => {
                 let parse = |number: &str| Ok(TopicPartition::new(TopicId(0), number.parse()?));
                 let mut partitions: Vec<TopicPartition> = Vec::new();
                 while let Some(number) = arguments.next_pos() {
                     partitions.push(parse(number).map_err(|error: std::num::ParseIntError| error)?);
                 }
-                let add = AddPartitionsToTxnRequest { id: ID, producer, epoch, partitions };
+                let verify_only = line.name == "verify";
+                let add = AddPartitionsToTxnRequest { id: ID, producer, epoch, partitions, verify_only };
                 self.request(&Request::AddPartitionsToTxn(add));
             }
             "end" => {
@@ -240,13 +289,15 @@ impl goldenscript::Runner for Bench {
     }
 }
 
-fn coordinator(guards: Guards) -> TransactionCoordinator {
+fn coordinator(version: u16, epoch_last: u16, guards: Guards) -> TransactionCoordinator {
     TransactionCoordinator::new(TransactionConfig {
         topic: Some(TOPIC),
         partitions: 1,
         timeout_max: Duration::from_secs(900),
         expiry_interval: Duration::from_secs(10),
         channel: Channel(5),
+        version: version.into(),
+        epoch_last: ProducerEpoch(epoch_last),
         guards,
     })
 }

@@ -478,6 +478,14 @@ impl Builder<'_> {
             }
             settings.enable_idempotence = false;
         }
+        if settings.buffer_memory < settings.batch_size {
+            let title = format!("`buffer-memory` is {}", settings.buffer_memory);
+            self.problems.add(
+                Diagnostic::error("S059", place, title)
+                    .label(format!("less than one batch of {}", settings.batch_size))
+                    .help("raise it, or lower `batch-size`"),
+            );
+        }
         let least = settings.linger + settings.request_timeout;
         if settings.delivery_timeout < least {
             if stated("delivery-timeout") {

@@ -276,6 +276,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "idempotence needs acks=all",
         ),
         (with("rate", "rate = \"10/s\"\ndelivery-timeout = \"1s\""), "S059", "less than linger + request-timeout"),
+        (with("rate", "rate = \"10/s\"\nbuffer-memory = \"1KiB\""), "S059", "less than one batch of 16KiB"),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nsession-timeout = \"1s\""), "S059", "brokers accept 6s"),
         (
             with("auto-offset", "auto-offset-reset = \"latest\"\nclient-rack = \"a\""),

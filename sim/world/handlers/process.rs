@@ -590,6 +590,8 @@ impl HandlerProcess {
     fn hear_producers(&mut self, step: &mut Step) -> bool {
         let mut outcomes = Vec::new();
         for producer in &mut self.producers {
+            // A handler waits for outcomes; that its record has found a place is nothing to it.
+            while producer.take_accepted().is_some() {}
             outcomes.extend(std::iter::from_fn(|| producer.take_outcome()));
         }
         let heard = !outcomes.is_empty();

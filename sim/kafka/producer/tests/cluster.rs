@@ -26,7 +26,7 @@ use std::fmt::Write as _;
 
 use goldenscript::{Command, Context, Runner};
 
-use crate::kafka::producer::{Producer, SendOutcome};
+use crate::kafka::producer::{Producer, SendOutcome, Taken};
 use crate::types::note::Note;
 use crate::types::record::ProducerStamp;
 use crate::types::request::*;
@@ -206,8 +206,8 @@ impl Cluster {
                 *size = text.parse()?;
             }
         }
-        if setting("mutant") == Some("P12") {
-            guards = guards.without(Guard::AfterAppendIsUncertain);
+        if let Some(id) = setting("mutant") {
+            guards = guards.without(*Guard::ALL.iter().find(|guard| guard.id() == id).ok_or("no such guard")?);
         }
         let partitions: u16 = setting("partitions").map_or(Ok(1), str::parse)?;
         *self = Cluster {
@@ -227,12 +227,14 @@ impl Cluster {
         let message =
             Message { event, origin: ServiceId(0), key: key.unwrap_or_default(), version: 1, size, poison: false };
         let record = Record { send, message, timestamp: self.now };
-        let mut refused = None;
-        self.input(|producer, step| refused = producer.send(TOPIC, key, record, step).err());
-        match refused {
-            Some(error) => self.text += &format!("{send}: {error}\n"),
-            None => self.accepted += 1,
+        let mut taken = Ok(Taken::Buffered);
+        self.input(|producer, step| taken = producer.send(TOPIC, key, record, step));
+        match taken {
+            Ok(Taken::Buffered) => {}
+            Ok(Taken::Waits) => self.print(&format!("{send} waits")),
+            Err(error) => self.text += &format!("{send}: {error}\n"),
         }
+        self.accepted += u64::from(taken.is_ok());
     }
 
     fn tick(&mut self, length: Duration) {
@@ -274,6 +276,9 @@ impl Cluster {
             }
         }
         self.compare_outcomes(&told);
+        while let Some(send) = self.producer.as_mut().and_then(Producer::take_accepted) {
+            self.print(&format!("{send} has a place"));
+        }
     }
 
     fn receive(&mut self, to: NodeId, correlation: Correlation, request: Request) {
@@ -484,6 +489,7 @@ fn error(text: Option<&str>) -> Result<ErrorCode, Box<dyn Error>> {
         Some("NOT_ENOUGH_REPLICAS") => ErrorCode::NotEnoughReplicas,
         Some("NOT_ENOUGH_REPLICAS_AFTER_APPEND") => ErrorCode::NotEnoughReplicasAfterAppend,
         Some("REQUEST_TIMED_OUT") => ErrorCode::RequestTimedOut,
+        Some("MESSAGE_TOO_LARGE") => ErrorCode::MessageTooLarge,
         Some("INVALID_REQUEST") => ErrorCode::InvalidRequest,
         Some("OUT_OF_ORDER_SEQUENCE_NUMBER") => ErrorCode::OutOfOrderSequenceNumber,
         Some("UNKNOWN_PRODUCER_ID") => ErrorCode::UnknownProducerId,

@@ -21,7 +21,6 @@ transcripts! {
     a_batch_behind_a_gap_fails_when_the_log_may_hold_it
     a_batch_is_acknowledged_by_its_leader
     a_batch_waits_for_its_linger_or_its_size
-    a_buffer_that_is_full_refuses_records
     a_broker_that_is_down_leaves_outcomes_certain
     a_batch_whose_place_is_taken_is_not_moved_behind
     a_certain_failure_leaves_no_gap_behind
@@ -31,7 +30,10 @@ transcripts! {
     a_lost_answer_repeats_the_same_sequence
     a_lost_answer_without_idempotence_repeats_the_record
     a_new_epoch_waits_for_batches_in_flight
+    a_new_epoch_at_once_repeats_what_is_in_flight
     a_new_leader_is_found_by_metadata
+    a_record_waits_for_memory_and_not_for_ever
+    a_batch_that_is_too_large_is_split
     a_silent_broker_costs_the_connection
     a_first_batch_goes_alone
     a_forgotten_producer_goes_on_in_a_new_epoch

@@ -1,0 +1,101 @@
+//! Idempotent producers keep their promises when answers are lost, batches expire or are too large, and leaders die, and each
+//! guard that keeps them is needed: without it the checks see what breaks, on the same seeds.
+
+use hikyaku::checks::{Invariant, RunOutcome, Verdict};
+use hikyaku::explore::SeedRun;
+use hikyaku::types::Guard;
+
+use crate::common::{load, run_all};
+
+const HOLD: &str = "tests/data/producers_hold.toml";
+const ATTACKED: &str = "tests/data/producers_attacked.toml";
+const FLAP: &str = "tests/data/producers_flap.toml";
+const SEEDS: u64 = 6;
+/// The first of them, in which each mutant shows itself.
+const FEW_SEEDS: u64 = 3;
+
+fn without(guard: Guard, scenario: &str, sets: &[&str]) -> Vec<SeedRun> {
+    let mut family = load(scenario, sets);
+    family.switch_off(&[guard]);
+    run_all(&family, 0..FEW_SEEDS)
+}
+
+fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
+    runs.iter().map(|run| count(&run.outcome)).sum()
+}
+
+fn repeated(runs: &[SeedRun]) -> u64 {
+    sum(runs, |outcome| outcome.places.iter().map(|place| place.repeated_harmful).sum())
+}
+
+fn lost(runs: &[SeedRun]) -> u64 {
+    sum(runs, |outcome| outcome.places.iter().map(|place| place.lost).sum())
+}
+
+fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
+    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
+    runs.iter().filter(breaks).count()
+}
+
+#[test]
+fn what_is_sent_is_there_once_and_in_order() {
+    for (scenario, least) in [(HOLD, 500), (ATTACKED, 1_000), (FLAP, 80)] {
+        let runs = run_all(&load(scenario, &[]), 0..SEEDS);
+        for run in &runs {
+            let outcome = &run.outcome;
+            assert_eq!(outcome.invariant_violations, [], "{scenario} {} seed {}", run.outcome.cell, run.seed.0);
+            assert_eq!(outcome.verdict, Verdict::Holds, "{scenario} seed {}: {:?}", run.seed.0, outcome.reasons);
+        }
+        let applied = sum(&runs, |outcome| outcome.counters.applied);
+        let again = sum(&runs, |outcome| outcome.counters.batches_deduplicated);
+        println!("{scenario}: {applied} applied, {again} batches recognised");
+        assert!(applied >= least * runs.len() as u64, "{scenario}: {applied} effects are too few to prove anything");
+        assert!(scenario != HOLD || again > SEEDS, "{again} batches came again");
+    }
+}
+
+/// KAFKA-5494.
+#[test]
+fn a_leader_that_remembers_too_little_repeats() {
+    assert!(broken(&without(Guard::RetainedBatches, HOLD, &[]), Invariant::SendsLandOnce) > 0, "P3 is not seen");
+}
+
+/// KIP-360: what the log has lost by retention is sent again under the same epoch.
+#[test]
+fn a_producer_that_is_forgotten_with_its_records_repeats() {
+    assert!(repeated(&without(Guard::ProducerOutlivesRecords, ATTACKED, &["attack=retention"])) > 0, "P6 is not seen");
+}
+
+/// KAFKA-14034.
+#[test]
+fn a_new_epoch_at_once_repeats_what_is_in_the_log() {
+    let runs = without(Guard::EpochAfterDrain, HOLD, &[]);
+    assert!(broken(&runs, Invariant::SendsLandOnce) > 0, "P7 is not seen");
+}
+
+/// KAFKA-12152.
+#[test]
+fn partitions_that_go_on_in_a_new_epoch_ask_for_the_next() {
+    let runs = without(Guard::EverySequenceRestarts, HOLD, &[]);
+    assert!(broken(&runs, Invariant::EpochsHaveReasons) > 0, "P8 is not seen");
+}
+
+/// KAFKA-19012.
+#[test]
+fn a_batch_whose_place_is_given_away_too_early_goes_astray() {
+    let runs = without(Guard::BatchOutlivesRequest, HOLD, &[]);
+    assert!(broken(&runs, Invariant::RecordsAreWhereTheyWereSent) > 0, "P14 is not seen");
+}
+
+/// KAFKA-9312.
+#[test]
+fn a_flush_that_forgets_the_parts_of_a_batch_loses_them() {
+    assert!(lost(&without(Guard::FlushWaitsForSplits, ATTACKED, &["attack=too-large"])) > 0, "P15 is not seen");
+}
+
+/// librdkafka issue 3712.
+#[test]
+fn sequences_that_begin_again_are_taken_for_repetitions() {
+    let runs = without(Guard::SequencesOutliveMetadata, FLAP, &[]);
+    assert!(broken(&runs, Invariant::SendsAreToldTruly) > 0, "P18 is not seen");
+}

@@ -1,7 +1,7 @@
 //! Who plays which role right now, and what is still to be done: learnt from the notes, as an operator would learn it
 //! from metrics. Faults resolve their targets here, and the end of a run is found here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::scenario::plan::{PartitionSelector, Plan, Rung, ServicePlan, Target, Trigger};
 use crate::types::metadata::PartitionState;
@@ -25,6 +25,8 @@ pub struct Roles {
     /// Position and owner of each group in each partition.
     owners: BTreeMap<(GroupId, TopicPartition), NodeId>,
     positions: BTreeMap<(GroupId, TopicPartition), Offset>,
+    /// What members gave back or lost and nobody was assigned since: somebody may have to begin there again.
+    unassigned: BTreeSet<(GroupId, TopicPartition)>,
     /// Topics of each group.
     subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
     /// Unfinished work of each node.
@@ -70,6 +72,7 @@ impl Roles {
             high_watermarks: PartitionTable::default(),
             owners: BTreeMap::new(),
             positions: BTreeMap::new(),
+            unassigned: BTreeSet::new(),
             subscriptions: subscriptions.collect(),
             refusing: plan.services.iter().flat_map(refusing_rungs).collect(),
             open: vec![OpenWork::default(); plan.nodes.len() + 1],
@@ -93,7 +96,15 @@ impl Roles {
             Note::Assigned { group, partitions, .. } => {
                 for partition in partitions {
                     self.owners.insert((*group, *partition), node);
+                    self.unassigned.remove(&(*group, *partition));
                     self.positions.remove(&(*group, *partition));
+                }
+            }
+            Note::Revoked { group, partitions, .. } | Note::Lost { group, partitions, .. } => {
+                for partition in partitions {
+                    if self.owners.get(&(*group, *partition)) == Some(&node) {
+                        self.unassigned.insert((*group, *partition));
+                    }
                 }
             }
             Note::PositionSet { group, partition, offset, .. } => {
@@ -141,6 +152,7 @@ impl Roles {
         self.unsettled == 0
             && self.open.iter().all(|open| *open == OpenWork::default())
             && self.groups_ready()
+            && self.unassigned.is_empty()
             && self.lag_total() == 0
     }
 

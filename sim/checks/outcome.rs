@@ -552,6 +552,8 @@ pub enum Invariant {
     OneLeaderPerEpoch,
     /// A fenced or stopping broker is not in the in-sync set and is not elected; epochs only go up.
     FencedIsOut,
+    /// A voter votes once in an epoch, an epoch has one controller, and what is committed is never cut.
+    QuorumRemembers,
     /// `read_committed` returns all of what is committed and nothing else.
     ReadsAreCommitted,
     /// All partitions and the producer are told the same end of a transaction.

@@ -15,6 +15,7 @@ mod logs_match;
 mod offsets_ordered;
 mod one_leader_per_epoch;
 mod premise;
+mod quorum_remembers;
 mod reads_are_committed;
 mod transactions_are_atomic;
 
@@ -35,6 +36,7 @@ pub struct Invariants {
     candidates_complete: candidates_complete::CandidatesComplete,
     one_leader_per_epoch: one_leader_per_epoch::OneLeaderPerEpoch,
     fenced_is_out: fenced_is_out::FencedIsOut,
+    quorum_remembers: quorum_remembers::QuorumRemembers,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -78,6 +80,7 @@ impl Invariants {
             candidates_complete: candidates_complete::CandidatesComplete::new(durability),
             one_leader_per_epoch: Default::default(),
             fenced_is_out: Default::default(),
+            quorum_remembers: Default::default(),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: Default::default(),
@@ -113,6 +116,7 @@ impl Invariants {
         logs_match::after(event, mismatch, &mut self.found);
         self.one_leader_per_epoch.after(event, &mut self.found);
         self.fenced_is_out.after(event, &mut self.found);
+        self.quorum_remembers.after(event, &mut self.found);
     }
 
     /// A word of a client: of interest only where there are transactions. With the logs as the event left them.
@@ -129,7 +133,7 @@ impl Invariants {
     fn of_transactions(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);
-            transactions.transactions_are_atomic.after(event, &mut self.found);
+            transactions.transactions_are_atomic.after(event, logs, &mut self.found);
             transactions.fenced_producers_are_silent.after(event, logs, &mut self.found);
         }
     }

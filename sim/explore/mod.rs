@@ -2,6 +2,7 @@
 
 pub mod difference;
 pub mod library;
+pub mod mutants;
 pub mod replay;
 pub mod runs;
 pub mod shrink;

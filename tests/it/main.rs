@@ -10,6 +10,7 @@ mod full_disk;
 mod library;
 mod limits;
 mod live;
+mod mutants;
 mod nondeterminism;
 mod promises;
 mod queueing;

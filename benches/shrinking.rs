@@ -1,13 +1,14 @@
 //! From heavy failures to small scenarios: how small, how many runs, how much processor time.
 //!
-//! `cargo bench --bench shrinking -- [STARTS] [HAZARD…]`: for each hazard under `tests/data/hazards`, and for each guard that
-//! is switched off, the first STARTS failing seeds (3 if not said) with at least 20 faults. Ends with 1 when a result has
-//! more than 3 faults, took more than 60 s of processor time, or did not fail again ten times of ten, or when starts are
-//! missing.
+//! `cargo bench --bench shrinking -- [STARTS] [HAZARD…]`: for each hazard under `tests/data/hazards`, and for four guards
+//! that are switched off, each on the system and under the mix of its mutant, the first STARTS failing seeds (3 if not
+//! said) with at least 20 faults. Ends with 1 when a result has more than 3 faults, took more than 60 s of processor time,
+//! or did not fail again ten times of ten, or when starts are missing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hikyaku::checks::{Signature, WaitOptions};
+use hikyaku::explore::mutants::{Fate, mutant};
 use hikyaku::explore::run_seed;
 use hikyaku::explore::shrink::{Limits, REPETITIONS, shrink};
 use hikyaku::scenario;
@@ -26,7 +27,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let starts = words.iter().find_map(|word| word.parse().ok()).unwrap_or(3);
     let chosen: Vec<&String> = words.iter().filter(|word| word.parse::<usize>().is_err()).collect();
-    let mut questions: Vec<(String, PathBuf, Option<Guard>)> = Vec::new();
+    let mut questions: Vec<Question> = Vec::new();
     let mut files: Vec<PathBuf> = std::fs::read_dir(FOLDER)
         .expect("the folder of hazards")
         .map(|entry| entry.expect("an entry").path())
@@ -34,44 +35,58 @@ fn main() {
     files.sort();
     for file in files {
         let name = file.file_stem().expect("a file").to_string_lossy().into_owned();
-        match name.as_str() {
-            "system" => {}
-            "guards" => {
-                questions.extend(GUARDS.map(|guard| (format!("without {guard}"), file.clone(), Some(guard))));
-            }
-            _ => questions.push((name, file, None)),
+        if name != "system" {
+            questions.push(Question { name, file, cell: String::new(), guard: None });
         }
     }
+    questions.extend(GUARDS.map(|guard| match mutant(guard).fate {
+        Fate::Killed { on, .. } => Question {
+            name: format!("without {guard}"),
+            file: on.system.path().into(),
+            cell: on.cell(),
+            guard: Some(guard),
+        },
+        Fate::Scripted { .. } | Fate::Masked { .. } => panic!("{guard} has no mix"),
+    }));
     println!(
         "{:<20} {:>5}  {:>6} → {:<6} {:>5} {:>7} {:>6}  fails again, signature",
         "hazard", "seed", "faults", "faults", "runs", "CPU s", "events"
     );
     let mut bad = 0;
-    for (name, file, guard) in questions {
-        if chosen.is_empty() || chosen.iter().any(|word| name.contains(word.as_str())) {
-            bad += measure(&name, &file, guard, starts);
+    for question in questions {
+        if chosen.is_empty() || chosen.iter().any(|word| question.name.contains(word.as_str())) {
+            bad += measure(&question, starts);
         }
     }
     println!("{bad} results beyond {FAULTS_AFTER} faults or {SECONDS} s, not repeated, or without a start");
     std::process::exit(i32::from(0 < bad));
 }
 
+/// What is made small.
+struct Question {
+    name: String,
+    file: PathBuf,
+    cell: String,
+    guard: Option<Guard>,
+}
+
 /// Prints a line for each start; returns how many were not good enough.
-fn measure(name: &str, file: &Path, guard: Option<Guard>, starts: usize) -> u64 {
-    let load = || scenario::load(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short()));
-    let mut family = load();
-    family.switch_off(guard.as_slice());
-    let draft = scenario::drafts(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short())).remove(0);
+fn measure(Question { name, file, cell, guard }: &Question, starts: usize) -> u64 {
+    let family = scenario::load(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short()));
+    let place = family.cells.iter().position(|known| known.id == *cell).expect("the cell");
+    let draft = scenario::drafts(file, &[]).unwrap_or_else(|problems| panic!("{}", problems.short())).remove(place);
     let (mut bad, mut found) = (0, 0);
     for seed in 0..SEEDS {
-        let plan = family.cells[0].plan(Seed(seed));
+        let guarded = family.cells[place].plan(Seed(seed));
+        let mut plan = guarded.clone();
+        plan.guards_off.extend(*guard);
         let (outcome, _) = run_seed(&plan, WaitOptions::default(), |_| {});
         if Signature::all(&outcome).is_empty() || outcome.faults.len() < FAULTS_BEFORE {
             continue;
         }
         // What fails with the guard as well says nothing of the guard.
         if guard.is_some() {
-            let (guarded, _) = run_seed(&load().cells[0].plan(Seed(seed)), WaitOptions::default(), |_| {});
+            let (guarded, _) = run_seed(&guarded, WaitOptions::default(), |_| {});
             if !Signature::all(&guarded).is_empty() {
                 continue;
             }

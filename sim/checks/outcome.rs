@@ -552,6 +552,8 @@ pub enum Invariant {
     OneLeaderPerEpoch,
     /// A fenced or stopping broker is not in the in-sync set and is not elected; epochs only go up.
     FencedIsOut,
+    /// A voter votes once in an epoch, an epoch has one controller, and what is committed is never cut.
+    QuorumRemembers,
     /// With eligible leader replicas: a replica that may have lost records is no candidate until it has caught up, and no
     /// other is given up while too few are in sync.
     LossyIsOut,

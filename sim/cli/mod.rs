@@ -13,6 +13,7 @@ mod check;
 mod exit;
 mod explain;
 mod merge;
+mod mutants;
 mod replay;
 mod run;
 mod shards;
@@ -56,6 +57,8 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Make a failing run into the smallest scenario that fails in the same way.
     Shrink(shrink::ShrinkArguments),
+    /// List what each guard of the queue is for, or prove that a check notices when it is gone.
+    Mutants(mutants::MutantsArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -107,6 +110,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Worker => worker::worker(),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),
+        Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

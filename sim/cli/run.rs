@@ -388,12 +388,13 @@ pub fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
 }
 
 pub fn parse_guard(text: &str) -> Result<Guard, String> {
-    let known = || Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>().join(" ");
-    Guard::ALL
-        .iter()
-        .copied()
-        .find(|guard| guard.id() == text)
-        .ok_or_else(|| format!("no guard has this id; there are {}", known()))
+    let known = || Guard::ALL.iter().map(|guard| guard.id());
+    Guard::ALL.iter().copied().find(|guard| guard.id() == text).ok_or_else(|| {
+        let distance = |id: &&str| strsim::damerau_levenshtein(&text.to_uppercase(), id);
+        let near = known().min_by_key(distance).filter(|id| distance(id) <= 1);
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        format!("no guard has this id; {near}there are {}", known().collect::<Vec<_>>().join(" "))
+    })
 }
 
 #[cfg(test)]

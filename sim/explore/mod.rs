@@ -3,6 +3,7 @@
 pub mod difference;
 pub mod explain;
 pub mod library;
+pub mod mutants;
 pub mod replay;
 pub mod runs;
 pub mod shrink;

@@ -19,7 +19,7 @@ use crate::types::*;
 
 use super::plan::*;
 use super::values::{Kind, parse, rate_text};
-use super::write::write_fault;
+use super::write::{write_action, write_fault, write_state};
 
 /// `[chaos]` as stated, for every seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +30,69 @@ pub struct ChaosSpec {
     /// Mean time between two incidents of all families together, before the profile's factor.
     pub interval: Duration,
     pub length: Spread,
-    pub families: Vec<FaultFamily>,
-    /// Each family has this part of the rate: the families that the file lists, or [`UNLISTED`].
+    pub families: Vec<FamilyShare>,
+    /// The rate is divided into so many parts: the weights of the families that the file lists, or [`UNLISTED`].
     pub shares: u64,
     pub budget: Option<Budget>,
     /// Events that each service will at least see, by its number: points are drawn from them.
     pub expected_events: Vec<u64>,
+}
+
+/// One family as `[chaos]` has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilyShare {
+    pub family: FaultFamily,
+    /// Parts of the rate.
+    pub weight: u64,
+    pub length: Spread,
+    /// What it may do, by the words of the language; all that it can where there are none.
+    pub verbs: Vec<&'static str>,
+    /// What its faults of links are narrowed to; now and then one of [`KINDS`] where there are none.
+    pub kinds: Vec<RequestKind>,
+    /// How many of its incidents wait for a point or a state instead of an instant.
+    pub waiting: Ratio,
+    /// What these wait for, by the words of the language; anything where there are none.
+    pub states: Vec<&'static str>,
+}
+
+/// Of ten incidents four wait for something.
+pub const WAITING: Ratio = Ratio(400_000_000);
+/// What a state or a point of `[chaos]` may be.
+pub const STATES: &[&str] = &[
+    "rebalance",
+    "lag",
+    "leader-change",
+    "isr-change",
+    "alter-partition",
+    "transaction-open",
+    "transaction-prepared",
+    "before",
+    "after",
+    "inside",
+    "step",
+];
+/// What a fault of a link is narrowed to, one time in four.
+const KINDS: [RequestKind; 4] =
+    [RequestKind::Fetch, RequestKind::Produce, RequestKind::AlterPartition, RequestKind::BrokerHeartbeat];
+/// Draws until one is found that the file allows. What a system lacks altogether is never found.
+const REDRAWS: usize = 1_000;
+
+/// What a family can do, drawn from a seed.
+pub fn verbs_of(family: FaultFamily) -> &'static [&'static str] {
+    match family {
+        FaultFamily::Process => &["crash", "pause", "restart", "slow"],
+        FaultFamily::Power => &["lose-power", "wipe"],
+        FaultFamily::Disk => &["stall-disk", "slow-disk", "fail-disk"],
+        FaultFamily::Network => &["cut", "isolate", "delay", "drop", "throttle", "reset"],
+        FaultFamily::Clock => &["skew", "jump"],
+        FaultFamily::Cluster => &["hold-metadata", "elect"],
+        FaultFamily::Group => &["rebalance", "restart", "expire"],
+        FaultFamily::Store => &["crash", "pause"],
+        FaultFamily::Load => &["set"],
+        FaultFamily::Poison => &["fail"],
+        FaultFamily::Redelivery => &["redeliver"],
+        FaultFamily::Endpoint => &[],
+    }
 }
 
 /// Rate of `heavy` against that of `light`; `swarm` lies around it.
@@ -92,34 +149,45 @@ impl ChaosSpec {
         let share = self.interval * self.shares;
         let regular = |factor: u64| {
             let interval = share / factor;
-            self.families
-                .iter()
-                .map(move |family| ChaosFamily { family: *family, interval, length: self.length })
-                .collect()
+            let of = |share: &FamilyShare| ChaosFamily {
+                family: share.family,
+                interval: interval / share.weight,
+                length: share.length,
+            };
+            self.families.iter().map(of).collect()
         };
         match self.profile {
             ChaosProfile::Light => regular(1),
             ChaosProfile::Heavy => regular(HEAVY),
             ChaosProfile::Swarm => {
-                let mut on: Vec<FaultFamily> =
-                    self.families.iter().copied().filter(|family| draw(*family).0.is_multiple_of(2)).collect();
+                let is_on = |share: &&FamilyShare| draw(share.family).0.is_multiple_of(2);
+                let mut on: Vec<&FamilyShare> = self.families.iter().filter(is_on).collect();
                 // A seed without any family would prove nothing.
                 if on.is_empty() {
-                    on.extend(self.families.iter().copied().max_by_key(|family| draw(*family).0));
+                    on.extend(self.families.iter().max_by_key(|share| draw(share.family).0));
                 }
                 // Those that are on share the whole rate.
-                let share = self.interval * on.len() as u64;
-                let drawn = on.into_iter().map(|family| {
-                    let (_, rate, length) = draw(family);
+                let whole = self.interval * on.iter().map(|share| share.weight).sum::<u64>();
+                let drawn = on.into_iter().map(|share| {
+                    let (_, rate, length) = draw(share.family);
                     // From a half to twice of heavy, and lengths from a quarter to four times, both even on a logarithmic scale.
                     let factor = libm::pow(4.0, rate) * HEAVY as f64 / 2.0;
-                    let interval = Duration::from_seconds_f64(share.as_seconds() / factor);
-                    ChaosFamily { family, interval, length: scale(self.length, libm::pow(16.0, length) / 4.0) }
+                    let interval = whole.as_seconds() / factor / share.weight as f64;
+                    ChaosFamily {
+                        family: share.family,
+                        interval: Duration::from_seconds_f64(interval),
+                        length: scale(share.length, libm::pow(16.0, length) / 4.0),
+                    }
                 });
                 drawn.collect()
             }
         }
     }
+}
+
+/// The first word of a sentence.
+fn word_of(sentence: &str) -> &str {
+    sentence.split([' ', '(']).next().unwrap_or_default()
 }
 
 /// The same shape, stretched.
@@ -138,6 +206,7 @@ fn scale(spread: Spread, factor: f64) -> Spread {
 /// The incidents of one family in one plan.
 struct Incidents<'a> {
     spec: &'a ChaosSpec,
+    share: &'a FamilyShare,
     family: &'a ChaosFamily,
     plan: &'a Plan,
     stream: Keyed,
@@ -161,7 +230,8 @@ fn instant(action: FaultAction) -> Drawn {
 impl<'a> Incidents<'a> {
     fn new(spec: &'a ChaosSpec, family: &'a ChaosFamily, plan: &'a Plan) -> Incidents<'a> {
         let stream = plan.seed.keyed(&format!("chaos {}", family.family.name()));
-        Incidents { spec, family, plan, stream }
+        let share = spec.families.iter().find(|share| share.family == family.family);
+        Incidents { spec, share: share.expect("only listed families are drawn"), family, plan, stream }
     }
 
     fn all(&self) -> Vec<FaultPlan> {
@@ -200,7 +270,7 @@ impl<'a> Incidents<'a> {
     /// One fault, a burst, or a swizzle.
     fn incident(&self, time: Duration, random: &mut Draw) -> Vec<(FaultTrigger, Drawn, Duration)> {
         let kind = if self.spec.profile == ChaosProfile::Light { 0 } else { random.below(10) };
-        if self.family.family == FaultFamily::Poison && random.below(2) == 0 {
+        if self.family.family == FaultFamily::Poison && self.share.verbs.is_empty() && random.below(2) == 0 {
             return self.poison(time, random);
         }
         if kind == 9
@@ -208,11 +278,13 @@ impl<'a> Incidents<'a> {
         {
             return swizzle;
         }
-        let trigger = if random.below(10) < 6 { FaultTrigger::At(time) } else { self.state(random) };
+        let is_timed = self.share.waiting.0 as f64 / 1e9 <= 1.0 - random.unit();
+        let awaited = if is_timed { None } else { self.allowed_state(random) };
+        let trigger = awaited.unwrap_or(FaultTrigger::At(time));
         let count = if kind == 8 { 2 + random.below(3) } else { 1 };
         let mut parts = Vec::new();
         for part in 0..count {
-            let Some(drawn) = self.action(&trigger, random) else { continue };
+            let Some(drawn) = self.allowed_action(&trigger, random) else { continue };
             let later = if part == 0 { Duration::ZERO } else { random.exponential(BURST_SPREAD) };
             let trigger = match &trigger {
                 FaultTrigger::At(time) => {
@@ -264,6 +336,9 @@ impl<'a> Incidents<'a> {
             | FaultFamily::Poison
             | FaultFamily::Redelivery => return None,
         };
+        if !self.allows(if isolates { "isolate" } else { "crash" }) {
+            return None;
+        }
         shuffle(&mut set, random);
         let gap = random.exponential(BURST_SPREAD);
         let whole = self.length(random);
@@ -282,6 +357,15 @@ impl<'a> Incidents<'a> {
     }
 
     // --- when ---
+
+    fn allowed_state(&self, random: &mut Draw) -> Option<FaultTrigger> {
+        let allowed = |trigger: &FaultTrigger| match trigger {
+            FaultTrigger::When { state, .. } => self.share.states.contains(&word_of(&write_state(state, self.plan))),
+            FaultTrigger::At(_) => false,
+        };
+        let mut draws = std::iter::repeat_with(|| self.state(random)).take(REDRAWS);
+        draws.find(|trigger| self.share.states.is_empty() || allowed(trigger))
+    }
 
     fn state(&self, random: &mut Draw) -> FaultTrigger {
         let early = 1 + random.below(4);
@@ -327,6 +411,15 @@ impl<'a> Incidents<'a> {
     }
 
     // --- what ---
+
+    fn allows(&self, verb: &str) -> bool {
+        self.share.verbs.is_empty() || self.share.verbs.contains(&verb)
+    }
+
+    fn allowed_action(&self, trigger: &FaultTrigger, random: &mut Draw) -> Option<Drawn> {
+        let draws = std::iter::repeat_with(|| self.action(trigger, random)).take(REDRAWS);
+        draws.map_while(|drawn| drawn).find(|drawn| self.allows(word_of(&write_action(&drawn.action, self.plan))))
+    }
 
     fn action(&self, trigger: &FaultTrigger, random: &mut Draw) -> Option<Drawn> {
         let has_point = matches!(trigger, FaultTrigger::When { state: FaultState::Step { .. }, .. });
@@ -449,9 +542,10 @@ impl<'a> Incidents<'a> {
             1 => Target::Brokers,
             _ => self.broker(random),
         };
-        let kinds =
-            [RequestKind::Fetch, RequestKind::Produce, RequestKind::AlterPartition, RequestKind::BrokerHeartbeat];
-        let kind = (random.below(4) == 0).then(|| kinds[random.below(4) as usize]);
+        let kind = match &self.share.kinds[..] {
+            [] => (random.below(4) == 0).then(|| KINDS[random.below(4) as usize]),
+            kinds => Some(kinds[random.below(kinds.len() as u64) as usize]),
+        };
         let link = LinkTarget { from, to, both_ways: random.below(2) == 0, kind };
         match random.below(6) {
             0 | 1 => lasting(FaultAction::Cut(link)),

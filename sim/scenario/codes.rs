@@ -152,7 +152,7 @@ const CODES: &[(&str, &str)] = &[
     (
         "S076",
         "`[chaos]` cannot be understood.\n\n`profile`, `window`, `rate`, `length`, `families`, `budget`; \
-         for example `[chaos]` with `profile = \"heavy\"`.",
+         for example `[chaos]` with `profile = \"heavy\"` or `families = { network = 3, process = 1 }`.",
     ),
     (
         "S077",

@@ -366,12 +366,26 @@ pub const CHAOS: &[Key] = &[
         "Incidents of all listed families together, before the profile's factor; of ten where none are listed.",
     ),
     key("length", Kind::Spread, "How long a fault lasts."),
-    key("families", Kind::Own("a list of families"), "Kinds of faults; all that the system has by default."),
+    key(
+        "families",
+        Kind::Own("a list of families, or a table of their weights"),
+        "Kinds of faults, all that the system has by default; as a table, with the part of the rate that each has.",
+    ),
     key(
         "budget",
         Kind::Own("a table of limits, or \"none\""),
         "What may be wrong at once; by default what the promises survive.",
     ),
+];
+
+/// Of one family.
+pub const FAMILY: &[Key] = &[
+    key("weight", Kind::Integer(1, 100), "Parts of the rate; 1 where nothing is said."),
+    key("length", Kind::Spread, "How long a fault of this family lasts; as all others by default."),
+    key("verbs", Kind::Own("a list of verbs"), "What it may do, as `hold-metadata`; all that it can by default."),
+    key("kinds", Kind::Own("a list of requests"), "What faults of links are narrowed to, as `alter-partition`."),
+    key("waiting", Kind::Ratio, "How many of its incidents wait for a state or a point; 40% by default."),
+    key("states", Kind::Own("a list of states"), "What these wait for, as `leader-change`; anything by default."),
 ];
 
 pub const BUDGET: &[Key] = &[

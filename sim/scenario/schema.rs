@@ -5,8 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::chaos::{STATES, verbs_of};
 use super::keys::*;
 use super::lower::{FLOORS, METRICS};
+use super::plan::FaultFamily;
 use super::sentence::{Argument, Grammar, Verb};
 use super::values::Kind;
 use super::vocabulary::{FAULTS, RUNGS, STEPS};
@@ -119,11 +121,23 @@ fn fault() -> Value {
 }
 
 fn chaos() -> Value {
-    let families: Vec<&str> = super::plan::FaultFamily::ALL.map(super::plan::FaultFamily::name).to_vec();
+    let families: Vec<&str> = FaultFamily::ALL.map(FaultFamily::name).to_vec();
+    let about = |name: &str| FAMILY.iter().find(|key| key.name == name).map(|key| key.about);
     let mut keys = properties(CHAOS.iter().copied());
+    let share = |family: FaultFamily| {
+        let mut keys = properties(FAMILY.iter().copied());
+        for (key, words) in [("verbs", verbs_of(family)), ("states", STATES)] {
+            keys[key] = json!({ "type": ["array", "string"], "items": { "enum": words }, "description": about(key) });
+        }
+        keys["kinds"] =
+            json!({ "type": ["array", "string"], "items": { "type": "string" }, "description": about("kinds") });
+        json!({ "type": ["integer", "object"], "minimum": 1, "maximum": 100, "properties": keys, "additionalProperties": false })
+    };
+    let weights: Map<String, Value> =
+        FaultFamily::ALL.into_iter().map(|family| (family.name().to_string(), share(family))).collect();
     keys.insert(
         "families".into(),
-        json!({ "type": ["array", "string"], "items": { "enum": families }, "description": "Kinds of faults." }),
+        json!({ "type": ["array", "string", "object"], "items": { "enum": families }, "properties": weights, "additionalProperties": false, "description": "Kinds of faults; as a table, the part of the rate that each has, and how long its faults last." }),
     );
     let budget = properties(BUDGET.iter().copied());
     keys.insert(

@@ -16,8 +16,13 @@ impl<T> PartitionTable<T> {
         self.topics.get(usize::from(id.topic.0))?.get(usize::from(id.partition))?.as_ref()
     }
 
-    pub fn insert(&mut self, id: TopicPartition, value: T) {
-        *self.cell(id) = Some(value);
+    pub fn get_mut(&mut self, id: TopicPartition) -> Option<&mut T> {
+        self.topics.get_mut(usize::from(id.topic.0))?.get_mut(usize::from(id.partition))?.as_mut()
+    }
+
+    /// What was there before.
+    pub fn insert(&mut self, id: TopicPartition, value: T) -> Option<T> {
+        self.cell(id).replace(value)
     }
 
     pub fn or_insert_with(&mut self, id: TopicPartition, value: impl FnOnce() -> T) -> &mut T {
@@ -77,10 +82,7 @@ mod tests {
             let id = TopicPartition::new(TopicId(rng.below(5) as u16), rng.below(9) as u16);
             assert_eq!(table.get(id), map.get(&id));
             match rng.below(3) {
-                0 => {
-                    table.insert(id, round);
-                    map.insert(id, round);
-                }
+                0 => assert_eq!(table.insert(id, round), map.insert(id, round)),
                 1 => assert_eq!(table.or_insert_with(id, || round), map.entry(id).or_insert(round)),
                 _ => table.iter_mut().zip(map.values_mut()).for_each(|((_, one), other)| {
                     *one += 1;

@@ -122,7 +122,9 @@ impl Disk {
             StorageOperation::StartAt { partition, to } => {
                 self.partitions.or_insert_with(partition, LogFile::default).start_at(to)
             }
-            StorageOperation::Delete { partition } => self.partitions.insert(partition, LogFile::default()),
+            StorageOperation::Delete { partition } => {
+                self.partitions.insert(partition, LogFile::default());
+            }
             StorageOperation::Checkpoint { high_watermarks } => {
                 for (partition, offset) in high_watermarks {
                     let file = self.partitions.or_insert_with(partition, LogFile::default);

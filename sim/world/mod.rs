@@ -19,6 +19,7 @@ mod roles;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
 use madsim::runtime::Runtime;
@@ -54,6 +55,22 @@ pub fn run(plan: &Plan, observer: impl FnMut(&Event) + Send) -> RunReport {
     let plan = Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
         runtime.block_on(async { drive(World::new(plan, Handlers::default(), observer)) })
+    })
+}
+
+/// As [`run`], but ends behind the event at which the observer raises `stop`.
+pub fn run_until(plan: &Plan, stop: &AtomicBool, observer: impl FnMut(&Event) + Send) -> RunReport {
+    let plan = Arc::new(plan.clone());
+    on_fresh_thread(0, move |runtime| {
+        runtime.block_on(async {
+            let mut world = World::new(plan, Handlers::default(), observer);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                world.start_all();
+                while !world.ended && !stop.load(Ordering::Relaxed) && world.happen_next() {}
+            }));
+            conclude(outcome, &mut world);
+            world.report()
+        })
     })
 }
 

@@ -27,6 +27,8 @@ pub struct Roles {
     /// What each instance was assigned and has neither given back nor lost.
     held: BTreeSet<(NodeId, GroupId, TopicPartition)>,
     positions: BTreeMap<(GroupId, TopicPartition), Offset>,
+    /// What members gave back or lost and nobody was assigned since: somebody may have to begin there again.
+    unassigned: BTreeSet<(GroupId, TopicPartition)>,
     /// Topics of each group.
     subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
     /// Unfinished work of each node.
@@ -73,6 +75,7 @@ impl Roles {
             owners: BTreeMap::new(),
             held: BTreeSet::new(),
             positions: BTreeMap::new(),
+            unassigned: BTreeSet::new(),
             subscriptions: subscriptions.collect(),
             refusing: plan.services.iter().flat_map(refusing_rungs).collect(),
             open: vec![OpenWork::default(); plan.nodes.len() + 1],
@@ -96,6 +99,7 @@ impl Roles {
             Note::Assigned { group, partitions, .. } => {
                 for partition in partitions {
                     self.owners.insert((*group, *partition), node);
+                    self.unassigned.remove(&(*group, *partition));
                     // Whoever kept a partition over a round goes on where it is.
                     if self.held.insert((node, *group, *partition)) {
                         self.positions.remove(&(*group, *partition));
@@ -105,6 +109,9 @@ impl Roles {
             Note::Revoked { group, partitions, .. } | Note::Lost { group, partitions, .. } => {
                 for partition in partitions {
                     self.held.remove(&(node, *group, *partition));
+                    if self.owners.get(&(*group, *partition)) == Some(&node) {
+                        self.unassigned.insert((*group, *partition));
+                    }
                 }
             }
             Note::PositionSet { group, partition, offset, .. } => {
@@ -153,6 +160,7 @@ impl Roles {
         self.unsettled == 0
             && self.open.iter().all(|open| *open == OpenWork::default())
             && self.groups_ready()
+            && self.unassigned.is_empty()
             && self.lag_total() == 0
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hikyaku::checks::Verdict;
 use hikyaku::history::Happening;
 use hikyaku::scenario::plan::{Budget, FaultAction, FaultFamily, FaultTrigger, Plan};
-use hikyaku::types::{NodeId, Seed};
+use hikyaku::types::{Duration, NodeId, Seed, Spread};
 
 use crate::common::{load, run};
 
@@ -96,6 +96,27 @@ fn a_share_that_grows_adds_incidents_and_moves_none() {
         let (often, seldom) = (drawn(often, "clock"), drawn(seldom, "clock"));
         assert!(seldom.iter().all(|fault| often.contains(fault)), "{seldom:?} in {often:?}");
         assert!(seldom.len() < often.len());
+    }
+}
+
+#[test]
+fn weights_divide_the_rate_and_a_family_may_have_its_own_length() {
+    let weighted = "chaos.families={ process = 3, clock = { weight = 1, length = \"9s\" } }";
+    for profile in ["chaos.profile=heavy", "chaos.profile=swarm"] {
+        for plan in plans(&[weighted, "chaos.length=2s", profile]) {
+            let families = &plan.chaos.as_ref().expect("drawn").families;
+            let of = |wanted| families.iter().find(|family| family.family == wanted);
+            let (process, clock) = (of(FaultFamily::Process), of(FaultFamily::Clock));
+            if let (Some(process), Some(clock), "chaos.profile=heavy") = (process, clock, profile) {
+                // One a second, six a minute times ten: a quarter of it here, three quarters there.
+                assert_eq!(clock.interval, Duration::from_secs(4));
+                assert_eq!(process.interval, clock.interval / 3);
+                assert_eq!(process.length, Spread::Constant(Duration::from_secs(2)));
+                assert_eq!(clock.length, Spread::Constant(Duration::from_secs(9)));
+            }
+            let together: f64 = families.iter().map(|family| 1.0 / family.interval.as_seconds()).sum();
+            assert!((0.49..2.01).contains(&together), "seed {}: {together} incidents a second", plan.seed.0);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod groups;
 mod library;
 mod limits;
 mod live;
+mod mutants;
 mod nondeterminism;
 mod producers;
 mod promises;

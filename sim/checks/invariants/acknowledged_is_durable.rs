@@ -3,7 +3,8 @@
 //! Why it matters: it is the one promise on which everything above the queue stands. If it breaks, a record is lost that
 //! its producer has crossed off, and nobody will send it again.
 //!
-//! How it is decided: for each partition the end of what was acknowledged is kept. When a replica begins to lead, its
+//! How it is decided: what is acknowledged lies below the high watermark of the leader that says so: all that are in sync have
+//! it. For each partition the end of what was acknowledged is kept. When a replica begins to lead, its
 //! log is compared with the one that counted, epoch range by epoch range; where they part before that end, records are
 //! missing. An acknowledgement of a deposed leader is legal only if the log that counts holds the batch.
 //!
@@ -30,16 +31,19 @@ use crate::types::*;
 pub struct AcknowledgedIsDurable {
     durability: Durability,
     partitions: BTreeMap<TopicPartition, Promised>,
+    /// Of each leader, as it said last.
+    high_watermarks: BTreeMap<(TopicPartition, NodeId), Offset>,
 }
 
 impl AcknowledgedIsDurable {
     pub fn new(durability: Durability) -> AcknowledgedIsDurable {
-        AcknowledgedIsDurable { durability, partitions: BTreeMap::new() }
+        AcknowledgedIsDurable { durability, partitions: BTreeMap::new(), high_watermarks: BTreeMap::new() }
     }
 
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
         match &event.what {
-            Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) => {
+            Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark }) => {
+                self.high_watermarks.insert((*partition, event.node), *high_watermark);
                 let (Some(log), Some(acknowledged)) = (logs.of(*partition), self.partitions.get_mut(partition)) else {
                     return;
                 };
@@ -57,6 +61,9 @@ impl AcknowledgedIsDurable {
             }
             Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
                 self.partitions.entry(*partition).or_default().change(state, *unclean);
+            }
+            Happening::Note(Note::HighWatermark { partition, offset, as_leader: true, .. }) => {
+                self.high_watermarks.insert((*partition, event.node), *offset);
             }
             _ => {}
         }
@@ -90,6 +97,14 @@ impl AcknowledgedIsDurable {
             let message = format!("acknowledged offset {base_offset} is not in the log of the current leader");
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             return;
+        }
+        if let Some(high_watermark) = self.high_watermarks.get(&(*partition, event.node))
+            && high_watermark < end_offset
+        {
+            let place =
+                Where { leader_epoch: Some(*leader_epoch), offset: Some(*base_offset), ..Where::at(*partition) };
+            let message = format!("acknowledged up to {end_offset}, and the high watermark is {high_watermark}");
+            found.report(Invariant::AcknowledgedIsDurable, event, place, message);
         }
         self.partitions.entry(*partition).or_default().give(*end_offset, incidents);
     }

@@ -4,13 +4,13 @@
 //! Why it matters: these are the replicas the controller may elect. A member that lacks a committed record is a loss that
 //! waits for the next election.
 //!
-//! How it is decided: whenever the controller commits a state of a partition, and whenever the leader raises its high
-//! watermark, the log end of each member that runs and has registered since it started is compared with the highest high
-//! watermark that any leader of the log that counts has shown.
+//! How it is decided: whenever the controller commits a state of a partition, and whenever the high watermark of the log that
+//! counts moves, the log end of each member that runs and has registered since it started is compared with the highest
+//! high watermark that any leader of the log that counts has shown.
 //!
 //! When it does not judge: members that are down, or up but not yet registered (the controller learns from the
-//! registration what they lost); partitions of which more replicas lost unflushed data than `min.insync.replicas - 1`;
-//! partitions after an unclean election.
+//! registration what they lost); partitions of which more replicas lost unflushed data than `min.insync.replicas - 1`,
+//! except for who is just admitted: that must be complete whatever others have lost; partitions after an unclean election.
 //!
 //! Source: LeaderCandidateCompleteness of kafka_replication_kip_966.
 
@@ -62,37 +62,50 @@ impl CandidatesComplete {
                 if *unclean {
                     self.unclean.insert(*partition);
                 }
-                self.states.insert(*partition, (**state).clone());
-                self.judge(event, *partition, state, logs, incidents, found);
+                let before = self.states.insert(*partition, PartitionState::clone(state));
+                let known = before.as_ref().map_or(&[][..], |before| &before.in_sync_replicas);
+                self.judge(event, *partition, known, logs, incidents, found);
+            }
+            // A controller that dies behind its commit says nothing of it; the leader has heard all the same.
+            Happening::Note(Note::InSyncCommitted { partition, partition_epoch, in_sync_replicas, .. }) => {
+                if let Some(state) = self.states.get_mut(*partition)
+                    && state.partition_epoch < *partition_epoch
+                {
+                    state.partition_epoch = *partition_epoch;
+                    state.in_sync_replicas.clone_from(in_sync_replicas);
+                }
             }
             Happening::Note(Note::HighWatermark { partition, as_leader: true, .. }) => {
-                if let Some(state) = self.states.get(*partition) {
-                    self.judge(event, *partition, state, logs, incidents, found);
-                }
+                let known = self.states.get(*partition).map_or(&[][..], |state| &state.in_sync_replicas);
+                self.judge(event, *partition, known, logs, incidents, found);
             }
             _ => {}
         }
     }
 
+    /// `known`: in the in-sync set already before this.
     fn judge(
         &self,
         event: &Event,
         partition: TopicPartition,
-        state: &PartitionState,
+        known: &[NodeId],
         logs: &Logs,
         incidents: &Incidents,
         found: &mut Found,
     ) {
-        let Some(log) = logs.of(partition) else { return };
-        let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();
-        if self.durability.survives(partition.topic, state.replicas.len()) < lossy || self.unclean.contains(&partition)
-        {
+        let (Some(log), Some(state)) = (logs.of(partition), self.states.get(partition)) else { return };
+        if self.unclean.contains(&partition) {
             return;
         }
         let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);
         for member in members.filter(|member| self.registered.contains(member)) {
             let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
-            if end < log.visible_end {
+            if log.visible_end <= end {
+                continue;
+            }
+            let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();
+            let is_admitted = state.in_sync_replicas.contains(member) && !known.contains(member) && !known.is_empty();
+            if lossy <= self.durability.survives(partition.topic, state.replicas.len()) || is_admitted {
                 let place = Where {
                     other: Some(*member),
                     leader_epoch: Some(state.leader_epoch),

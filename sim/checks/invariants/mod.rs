@@ -22,6 +22,7 @@ mod one_leader_per_epoch;
 mod one_owner;
 mod premise;
 mod promised;
+mod quorum_remembers;
 mod reads_are_committed;
 mod reads_are_consistent;
 mod sends_are_told_truly;
@@ -52,6 +53,7 @@ pub struct Invariants {
     sends_land_once: sends_land_once::SendsLandOnce,
     sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
     epochs_have_reasons: epochs_have_reasons::EpochsHaveReasons,
+    quorum_remembers: quorum_remembers::QuorumRemembers,
     /// Of the queue's transactions; `None` where there are none.
     transactions: Option<TransactionInvariants>,
     found: Found,
@@ -115,6 +117,7 @@ impl Invariants {
             sends_land_once: sends_land_once::SendsLandOnce::new(plan),
             sends_are_told_truly: Default::default(),
             epochs_have_reasons: Default::default(),
+            quorum_remembers: Default::default(),
             transactions: plan.transactions_topic().map(|_| TransactionInvariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic::new(plan),
@@ -166,6 +169,7 @@ impl Invariants {
         self.sends_land_once.after(event, logs, &mut self.found);
         self.sends_are_told_truly.after(event, logs, &mut self.found);
         self.epochs_have_reasons.after(event, &mut self.found);
+        self.quorum_remembers.after(event, &mut self.found);
     }
 
     /// A word of a client. With the logs as the event left them.
@@ -185,7 +189,7 @@ impl Invariants {
     fn of_transactions(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);
-            transactions.transactions_are_atomic.after(event, &mut self.found);
+            transactions.transactions_are_atomic.after(event, logs, &mut self.found);
             transactions.transactions_end_as_told.after(event, logs, incidents, &mut self.found);
             transactions.fenced_producers_are_silent.after(event, logs, incidents, &mut self.found);
         }

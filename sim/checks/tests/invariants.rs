@@ -69,12 +69,16 @@ fn one_lossy_failure_too_many_may_lose_what_was_acknowledged() {
 }
 
 #[test]
-fn an_acknowledgement_before_replication_is_caught_at_the_failover() {
+fn an_acknowledgement_before_replication_is_caught_at_once_and_at_the_failover() {
     let mut story = acknowledged();
     let offset = story.appended(1, message(1, 1, 1), false);
-    story.acknowledged(offset, Acks::All).stopped(B1, StopReason::Crash);
+    story.acknowledged(offset, Acks::All);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.offset), (Invariant::AcknowledgedIsDurable, Some(Offset(1))));
+    assert_eq!(violation.message, "acknowledged up to 2, and the high watermark is 1");
+    story.stopped(B1, StopReason::Crash);
     story.at(2000).leads(B2, 1, 1);
-    assert_eq!(one(&story).offset, Some(Offset(1)));
+    assert_eq!(story.violations()[1].message, "the new leader lacks acknowledged offsets 1..2");
 }
 
 #[test]
@@ -127,6 +131,70 @@ fn a_candidate_without_committed_records_is_caught() {
     let violation = one(&story);
     assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
     assert_eq!(violation.offset, Some(Offset(0)));
+}
+
+fn registered() -> Story {
+    let mut story = acknowledged();
+    for (broker, epoch) in [(B1, 1), (B2, 2)] {
+        let broker_epoch = BrokerEpoch(epoch);
+        story.note(B1, Note::BrokerChanged { broker, broker_epoch, fenced: false, shutting_down: false });
+    }
+    story
+}
+
+#[test]
+fn a_high_watermark_that_a_candidate_has_not_reached_is_caught_when_it_moves() {
+    let mut story = registered();
+    story.partition_changed(Some(B1), 0, &[B1, B2], false);
+    story.appended(1, message(1, 1, 1), false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    story.high_watermark(2);
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
+}
+
+#[test]
+fn who_is_admitted_must_be_complete_whatever_others_have_lost() {
+    for (before, violations) in [(&[B1][..], 1), (&[B1, B2][..], 0)] {
+        let mut story = registered();
+        story.partition_changed(Some(B1), 0, before, false);
+        for node in [B1, B2] {
+            story.happen(node, Happening::PowerLost { lost: 1 });
+        }
+        story.note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        story.partition_changed(Some(B1), 0, &[B1, B2], false);
+        assert_eq!(story.violations().len(), violations, "{before:?}: {:?}", story.violations());
+    }
+}
+
+#[test]
+fn a_voter_votes_once_and_an_epoch_has_one_controller() {
+    let vote = |epoch: u32, to: NodeId| Note::VoteGranted { epoch: QuorumEpoch(epoch), to };
+    let mut story = acknowledged();
+    story.note(B1, vote(3, B1)).note(B2, vote(3, B1)).note(B2, vote(3, B1)).note(B2, vote(4, B2));
+    story.note(B1, Note::BecameController { epoch: QuorumEpoch(3) });
+    story.note(B2, Note::BecameController { epoch: QuorumEpoch(4) });
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    story.note(B2, vote(4, B1));
+    let violation = one(&story);
+    assert_eq!((violation.invariant, violation.node, violation.other), (Invariant::QuorumRemembers, B2, Some(B1)));
+    story.note(B1, Note::BecameController { epoch: QuorumEpoch(4) });
+    assert_eq!(story.violations()[1].message, "a second controller in quorum epoch 4");
+}
+
+#[test]
+fn what_the_quorum_has_committed_is_never_cut_nor_committed_otherwise() {
+    let appended = |offset: u64, epoch: u32| Note::QuorumAppended { offset: Offset(offset), epoch: QuorumEpoch(epoch) };
+    let committed = |offset: u64| Note::QuorumHighWatermark { epoch: QuorumEpoch(3), offset: Offset(offset) };
+    let mut story = acknowledged();
+    story.note(B1, appended(0, 3)).note(B2, appended(0, 3)).note(B1, appended(1, 3)).note(B2, appended(1, 2));
+    // What it cuts lies below the high watermark and is not what was committed.
+    story.note(B1, committed(2)).note(B2, Note::QuorumTruncated { to: Offset(1) });
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    story.note(B1, Note::QuorumTruncated { to: Offset(1) });
+    assert_eq!(one(&story).invariant, Invariant::QuorumRemembers);
+    story.note(B2, appended(1, 4)).note(B2, committed(2));
+    assert_eq!(story.violations()[1].message, "committed epoch 4 at 1, where epoch 3 was committed before");
 }
 
 #[test]

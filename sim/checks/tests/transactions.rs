@@ -197,6 +197,17 @@ fn one_transaction_has_one_end() {
 }
 
 #[test]
+fn a_record_behind_the_end_of_its_transaction_is_caught() {
+    let mut told = Told::new();
+    told.record(0, 0).decided(1, TransactionState::PrepareAbort).record(1, 0).marker(1, ABORT).record(2, 1);
+    told.is_silent();
+    told.record(3, 0);
+    let violation = told.one();
+    assert_eq!((violation.invariant, violation.offset), (Invariant::TransactionsAreAtomic, Some(Offset(4))));
+    assert_eq!(violation.message, "producer 5 wrote with epoch 0 after that transaction had ended here");
+}
+
+#[test]
 fn a_producer_is_not_told_another_end_than_was_decided() {
     let mut told = Told::new();
     told.decided(1, TransactionState::PrepareAbort);

@@ -2,15 +2,15 @@
 
 use crate::types::{Duration, Spread};
 
-use super::super::chaos::{ChaosSpec, UNLISTED, workers};
+use super::super::chaos::{ChaosSpec, FamilyShare, STATES, UNLISTED, WAITING, verbs_of, workers};
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
-use super::super::keys::{BUDGET, CHAOS};
+use super::super::keys::{BUDGET, CHAOS, FAMILY};
 use super::super::plan::*;
 use super::super::sentence::report_not_built;
 use super::super::tree::{Item, Text, Value};
-use super::super::values::{Kind, parse};
+use super::super::values::{self, Kind, parse};
 use super::Builder;
 
 impl Builder<'_> {
@@ -30,8 +30,9 @@ impl Builder<'_> {
         let interval = fields.scalar("rate").map_or(Duration::from_secs(10), |scalar| scalar.interval());
         let length = fields.spread("length", Spread::Exponential { mean: Duration::from_secs(4) });
         let budget = self.read_budget(&fields);
-        let families = self.read_families(&fields, budget.as_ref());
-        let shares = if fields.item("families").is_some() { families.len().max(1) as u64 } else { UNLISTED };
+        let families = self.read_families(&fields, budget.as_ref(), length);
+        let listed = families.iter().map(|share| share.weight).sum::<u64>().max(1);
+        let shares = if fields.item("families").is_some() { listed } else { UNLISTED };
         if self.plan.services.is_empty() {
             let title = "`[chaos]` in a system without services".to_string();
             self.report_chaos(item.key, title, "nobody to notice", "add a service");
@@ -77,23 +78,94 @@ impl Builder<'_> {
         }
     }
 
-    fn read_families(&self, fields: &Fields, budget: Option<&Budget>) -> Vec<FaultFamily> {
-        let Some(item) = fields.item("families") else {
-            return FaultFamily::ALL.into_iter().filter(|family| self.missing(*family, budget).is_none()).collect();
+    /// A list of names, or a table of weights.
+    fn read_families(&self, fields: &Fields, budget: Option<&Budget>, length: Spread) -> Vec<FamilyShare> {
+        let equal = |family: FaultFamily| FamilyShare {
+            family,
+            weight: 1,
+            length,
+            verbs: Vec::new(),
+            kinds: Vec::new(),
+            waiting: WAITING,
+            states: Vec::new(),
         };
-        let mut families = Vec::new();
-        for element in item.elements() {
-            let Some(text) = element.text() else {
-                report_type(element, "families", "a list of names", self.problems);
-                continue;
-            };
-            families.extend(self.read_family(text, budget).filter(|family| !families.contains(family)));
+        let Some(item) = fields.item("families") else {
+            let possible = FaultFamily::ALL.into_iter().filter(|family| self.missing(*family, budget).is_none());
+            return possible.map(equal).collect();
+        };
+        let mut families: Vec<FamilyShare> = Vec::new();
+        let mut nothing = item.elements().is_empty();
+        if let Some(table) = item.table() {
+            nothing = table.is_empty();
+            for (name, value) in table.iter() {
+                let text = Text { text: name, place: value.key, inside: None };
+                let family = self.read_family(text, budget);
+                families.extend(family.and_then(|family| self.read_share(equal(family), value)));
+            }
+        } else {
+            for element in item.elements() {
+                let Some(text) = element.text() else {
+                    report_type(element, "families", "a list of names, or a table of weights", self.problems);
+                    continue;
+                };
+                let family = self.read_family(text, budget);
+                families
+                    .extend(family.filter(|family| !families.iter().any(|share| share.family == *family)).map(equal));
+            }
         }
-        if item.elements().is_empty() {
+        if nothing {
             let title = "`families` is empty".to_string();
             self.report_chaos(item.place, title, "nothing could go wrong", "name one, or remove `[chaos]`");
         }
         families
+    }
+
+    /// `3`, or `{ weight = 3, length = "exp 8s" }`.
+    fn read_share(&self, mut share: FamilyShare, item: &Item) -> Option<FamilyShare> {
+        let Some(table) = item.table() else {
+            let weight = values::read(FAMILY[0].kind, share.family.name(), item, false, self.problems)?;
+            return Some(FamilyShare { weight: weight.u64(), ..share });
+        };
+        let header = format!("family {} of [chaos]", share.family.name());
+        let own = Fields::new(table, header, item.key, FAMILY.iter().copied(), self.problems);
+        share.weight = own.integer("weight", share.weight);
+        share.length = own.spread("length", share.length);
+        share.waiting = own.ratio("waiting", share.waiting);
+        share.verbs = self.read_some_of(&own, "verbs", verbs_of(share.family));
+        share.states = self.read_some_of(&own, "states", STATES);
+        if let Some(item) = own.item("kinds") {
+            let texts = item.elements().iter().filter_map(Item::text);
+            share.kinds = texts.filter_map(|text| self.read_request_kind(text)).collect();
+            if share.family != FaultFamily::Network {
+                let title = format!("`kinds` of family `{}`", share.family.name());
+                self.report_chaos(item.key, title, "only links are narrowed", "remove it, or give it to `network`");
+            }
+        }
+        Some(share)
+    }
+
+    /// A list of some of the known words.
+    fn read_some_of(&self, fields: &Fields, key: &str, known: &[&'static str]) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        for text in fields.item(key).map_or(&[][..], Item::elements).iter().map(Item::text) {
+            match text.and_then(|text| known.iter().find(|word| **word == text.text)) {
+                Some(word) => words.push(*word),
+                None => {
+                    let place = text.map_or(fields.place, |text| text.place);
+                    let title = match text {
+                        Some(text) => format!("`{}` is not one of its `{key}`", printable(text.text)),
+                        None => format!("`{key}` is a list of words"),
+                    };
+                    self.problems.add(
+                        Diagnostic::error("S076", place, title)
+                            .label("never drawn")
+                            .help(format!("known are {}", known.join(", ")))
+                            .did_you_mean(place, text.and_then(|text| nearest(text.text, known.iter().copied()))),
+                    );
+                }
+            }
+        }
+        words
     }
 
     fn read_family(&self, text: Text, budget: Option<&Budget>) -> Option<FaultFamily> {

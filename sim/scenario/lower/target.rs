@@ -340,7 +340,7 @@ impl Builder<'_> {
         Some(LinkTarget { from: from?, to: to?, both_ways, kind })
     }
 
-    fn read_request_kind(&self, text: Text) -> Option<RequestKind> {
+    pub fn read_request_kind(&self, text: Text) -> Option<RequestKind> {
         let parsed = serde_json::from_value(serde_json::Value::String(text.text.to_string()));
         if parsed.is_err() {
             const KINDS: [&str; 12] = [

@@ -55,7 +55,7 @@ fn suffix(number: u64) -> &'static str {
     }
 }
 
-fn write_state(state: &FaultState, plan: &Plan) -> String {
+pub fn write_state(state: &FaultState, plan: &Plan) -> String {
     let of = |word: &str, selector: &PartitionSelector| format!("{word}({})", write_partition(selector, plan));
     match state {
         FaultState::Step { side: Side::After, service, step: StepSelector::Any } => {
@@ -96,7 +96,7 @@ fn write_step(service: ServiceId, step: StepSelector, plan: &Plan) -> String {
     }
 }
 
-fn write_action(action: &FaultAction, plan: &Plan) -> String {
+pub fn write_action(action: &FaultAction, plan: &Plan) -> String {
     let at = |verb: &str, target: &Target| format!("{verb} {}", write_target(target, plan));
     let by = |thousandths: u64| format!("by {}", write_factor(thousandths));
     match action {

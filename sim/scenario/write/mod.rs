@@ -4,4 +4,4 @@ mod fault;
 #[cfg(test)]
 mod tests;
 
-pub use fault::write_fault;
+pub use fault::{write_action, write_fault, write_state};

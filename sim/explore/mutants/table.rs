@@ -1,0 +1,373 @@
+//! The table: each guard once. A guard without an entry does not compile.
+
+use super::Oracle::{Invariant, Promise};
+use super::System::{Disks, Groups, Replication, Transactions};
+use super::{Fate, Mixed, Mutant, Oracle, System};
+use crate::checks::Invariant::*;
+use crate::checks::Promise::*;
+use crate::types::Guard;
+
+/// What is known of the mutant without this guard.
+pub fn mutant(guard: Guard) -> Mutant {
+    let (breaks, fate) = match guard {
+        // --- replication and controller ---
+        Guard::TruncateByEpoch => (
+            "a new follower cuts its log at its own high watermark, which lags behind what is committed",
+            killed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)], Replication, "elections"),
+        ),
+        Guard::DivergenceCheck => (
+            "a follower whose log is as long as the leader's keeps what it has, whoever wrote it",
+            killed(
+                &[Invariant(LogsMatch), Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)],
+                Replication,
+                "slow-fetches",
+            ),
+        ),
+        Guard::FloorEpoch => (
+            "a follower goes by the leader's end of an epoch and not by its own, where they differ",
+            killed(
+                &[Invariant(LogsMatch), Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)],
+                Replication,
+                "slow-fetches",
+            ),
+        ),
+        Guard::FetchEpochFencing => (
+            "a leader of an old epoch goes on serving followers that know a newer one",
+            killed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)], Replication, "old-metadata"),
+        ),
+        Guard::ShrinkAfterCommit => (
+            "a leader takes a replica out of its in-sync set before the controller knows",
+            killed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)], Replication, "cut-off"),
+        ),
+        Guard::MaximalInSyncReplicas => (
+            "the high watermark does not wait for a replica that the controller has admitted already",
+            killed(&[Invariant(CandidatesComplete), Invariant(AcknowledgedIsDurable)], Replication, "late-answers"),
+        ),
+        Guard::LeaderEpochStartOffset => (
+            "a new leader admits a replica that lacks what its predecessor had committed",
+            killed(&[Invariant(CandidatesComplete), Invariant(AcknowledgedIsDurable)], Replication, "slow-fetches"),
+        ),
+        Guard::ResetReplicaState => (
+            "a leader believes what it knew of its followers before they lost it",
+            killed(&[Invariant(CandidatesComplete), Invariant(AcknowledgedIsDurable)], Replication, "old-metadata"),
+        ),
+        Guard::BrokerEpochCheck => (
+            "a replica that came back without its log is admitted for what it had before",
+            killed(&[Invariant(CandidatesComplete)], Disks, "lost-logs"),
+        ),
+        Guard::EligibleReplicas => (
+            "a fenced or stopping broker is admitted to the in-sync set",
+            killed(&[Invariant(FencedIsOut)], Replication, "restarts"),
+        ),
+        Guard::PartitionEpochCheck => (
+            "a leader's request that is based on an older in-sync set overwrites the controller's newer one",
+            killed(&[Invariant(CandidatesComplete), Invariant(AcknowledgedIsDurable)], Replication, "late-answers"),
+        ),
+        Guard::OffsetNotAvailable => (
+            "the latest offset is answered before the new leader knows how far it goes",
+            killed(&[Promise(Loss)], Groups, "elections"),
+        ),
+        Guard::LeaderCheck => (
+            "a broker that does not lead takes and gives records",
+            killed(&[Promise(Loss)], Replication, "old-metadata"),
+        ),
+        Guard::QuorumFlush => (
+            "a voter forgets with its power what it has voted and appended",
+            killed(
+                &[Invariant(QuorumRemembers), Invariant(OneLeaderPerEpoch), Invariant(FencedIsOut)],
+                Disks,
+                "lost-votes",
+            ),
+        ),
+        // --- producer and idempotence ---
+        Guard::DuplicateBatch => (
+            "a batch that comes again is refused as out of order, and sent once more under a new epoch",
+            killed(&[Promise(Duplicates)], Replication, "retries"),
+        ),
+        Guard::ProducerStateFollowsLog => (
+            "what is known of producers is neither rebuilt from a log nor taken back with it",
+            killed(&[Promise(Duplicates), Promise(Loss)], Replication, "elections"),
+        ),
+        Guard::DuplicateWaits => (
+            "a batch that comes again is acknowledged though the first of it is not replicated yet",
+            killed(&[Invariant(AcknowledgedIsDurable)], Replication, "retries"),
+        ),
+        Guard::AckAfterReplication => (
+            "acks=all is answered when the leader alone has the batch",
+            killed(&[Invariant(AcknowledgedIsDurable)], Replication, "elections"),
+        ),
+        Guard::AfterAppendIsUncertain => (
+            "a producer is told for certain that a batch failed, which stays in the log",
+            killed(&[Promise(Phantoms)], Replication, "cut-off"),
+        ),
+        Guard::SequenceCheck => {
+            ("a batch is taken though the one before it is missing", killed(&[Promise(Order)], Replication, "retries"))
+        }
+        // --- groups and consumers ---
+        Guard::GenerationFencing => (
+            "a member whose session has expired still moves the group's offsets",
+            killed(&[Promise(Duplicates)], Groups, "zombies"),
+        ),
+        Guard::CoordinatorLoading => (
+            "a coordinator that has not read its log yet says that nothing is committed",
+            killed(&[Promise(Duplicates)], Groups, "elections"),
+        ),
+        Guard::CoordinatorUnload => {
+            ("a deposed coordinator goes on answering", killed(&[Promise(Duplicates)], Groups, "old-metadata"))
+        }
+        Guard::FetchPositionCheck => (
+            "records that were fetched for another position are given to the consumer",
+            killed(&[Promise(Duplicates)], Groups, "elections"),
+        ),
+        Guard::CommitAfterReplication => (
+            "an offset commit is answered before it is replicated",
+            killed(&[Promise(Duplicates)], Groups, "elections"),
+        ),
+        // --- transactions ---
+        Guard::TransactionVerification => (
+            "a late batch of an ended transaction opens one that nobody will end",
+            killed(&[Invariant(TransactionsAreAtomic), Promise(Pending)], Transactions, "late-requests"),
+        ),
+        Guard::TransactionEpoch => (
+            "a late batch of an ended transaction falls into the next one",
+            killed(&[Invariant(TransactionsAreAtomic)], Transactions, "late-requests"),
+        ),
+        Guard::VerificationToken => (
+            "what was verified for an ended transaction opens one that nobody will end",
+            killed(&[Invariant(TransactionsAreAtomic), Promise(Pending)], Transactions, "late-requests"),
+        ),
+        Guard::ProducerEpochCheck => (
+            "a producer that has a successor goes on writing",
+            killed(&[Invariant(FencedProducersAreSilent), Invariant(TransactionsAreAtomic)], Transactions, "zombies"),
+        ),
+        Guard::TransactionalGenerationFencing => (
+            "a member whose session has expired commits offsets in its transaction",
+            killed(&[Promise(Duplicates)], Transactions, "zombies"),
+        ),
+        Guard::StableOffsets => (
+            "a new owner begins in front of what its predecessor has decided and not yet marked",
+            killed(&[Promise(Duplicates)], Transactions, "zombies"),
+        ),
+        Guard::ResumeDecided => (
+            "a new transaction coordinator lets lie what its predecessor had decided",
+            killed(&[Promise(Pending)], Transactions, "elections"),
+        ),
+        Guard::CoordinatorEpochCheck => (
+            "a deposed transaction coordinator still ends transactions",
+            killed(&[Invariant(TransactionsAreAtomic)], Transactions, "old-metadata"),
+        ),
+        Guard::RepeatedMarker => (
+            "a marker whose answer was lost is refused when it comes again, for ever",
+            killed(&[Promise(Pending)], Transactions, "lost-answers"),
+        ),
+        Guard::StableOffsetIsExclusive => {
+            ("the first undecided record is read", killed(&[Invariant(ReadsAreCommitted)], Transactions, "elections"))
+        }
+        Guard::UnreplicatedMarker => (
+            "records are read when their marker is written, though it may still go",
+            killed(&[Invariant(ReadsAreCommitted)], Transactions, "elections"),
+        ),
+        Guard::AbortedFilter => (
+            "a consumer stops leaving aborted records out at the first marker of their producer",
+            killed(&[Invariant(ReadsAreCommitted)], Transactions, "elections"),
+        ),
+        // --- seen by tests that lead to them ---
+        Guard::EligibleLeaderReplicas => (
+            "the last replica in sync stays so although it may have lost its log, and others follow it",
+            scripted(
+                &[Invariant(LossyIsOut)],
+                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
+            ),
+        ),
+        Guard::UncleanShutdownDetection => (
+            "a replica that did not stop cleanly is still taken for one that holds everything",
+            scripted(
+                &[Invariant(LossyIsOut)],
+                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
+            ),
+        ),
+        Guard::LastKnownLeaderServes => (
+            "a partition is given to its last known leader though that one is not there",
+            scripted(
+                &[Invariant(FencedIsOut)],
+                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
+            ),
+        ),
+        Guard::SameMinInSyncReplicas => (
+            "a leader acknowledges with fewer replicas than the controller takes for enough",
+            scripted(
+                &[Invariant(CandidatesComplete)],
+                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
+            ),
+        ),
+        Guard::StrictMinInSyncReplicas => (
+            "the high watermark moves while too few replicas are in sync, and an eligible one lacks records",
+            scripted(
+                &[Invariant(CandidatesComplete)],
+                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
+            ),
+        ),
+        Guard::HighWatermarkInLog => (
+            "a log that begins further on keeps a high watermark in front of its begin",
+            scripted(
+                &[Invariant(OffsetsOrdered)],
+                "tests/it/retention.rs::the_high_watermark_is_in_a_log_that_begins_further_on",
+            ),
+        ),
+        Guard::FollowerReadsToHighWatermark => (
+            "a follower hands out records that may still be cut",
+            scripted(
+                &[Invariant(ReadsAreConsistent)],
+                "tests/it/follower_reads.rs::a_follower_that_hands_out_what_is_not_committed_is_found",
+            ),
+        ),
+        Guard::RetainedBatches => (
+            "a batch that comes again is not known any more, and is appended twice",
+            scripted(&[Invariant(SendsLandOnce)], "tests/it/producers.rs::a_leader_that_remembers_too_little_repeats"),
+        ),
+        Guard::OpenProducerIsKept => (
+            "a producer is forgotten within its transaction, and its retry is appended twice",
+            scripted(
+                &[Promise(Duplicates)],
+                "tests/it/transactions.rs::a_producer_that_is_forgotten_within_its_transaction_repeats",
+            ),
+        ),
+        Guard::ProducerOutlivesRecords => (
+            "a producer is forgotten with its records and begins again at 0 in its epoch",
+            scripted(
+                &[Promise(Duplicates)],
+                "tests/it/producers.rs::a_producer_that_is_forgotten_with_its_records_repeats",
+            ),
+        ),
+        Guard::EpochAfterDrain => (
+            "batches in flight get a new identity, and land twice",
+            scripted(
+                &[Invariant(SendsLandOnce)],
+                "tests/it/producers.rs::a_new_epoch_at_once_repeats_what_is_in_the_log",
+            ),
+        ),
+        Guard::EverySequenceRestarts => (
+            "after a new epoch partitions refuse each other's sequences in turn",
+            scripted(
+                &[Invariant(EpochsHaveReasons)],
+                "tests/it/producers.rs::partitions_that_go_on_in_a_new_epoch_ask_for_the_next",
+            ),
+        ),
+        Guard::BatchOutlivesRequest => (
+            "the place of an expired batch is given away, and its request carries another record",
+            scripted(
+                &[Invariant(RecordsAreWhereTheyWereSent)],
+                "tests/it/producers.rs::a_batch_whose_place_is_given_away_too_early_goes_astray",
+            ),
+        ),
+        Guard::FlushWaitsForSplits => (
+            "a flush ends before the parts of a split batch are acknowledged",
+            scripted(&[Promise(Loss)], "tests/it/producers.rs::a_flush_that_forgets_the_parts_of_a_batch_loses_them"),
+        ),
+        Guard::SequencesOutliveMetadata => (
+            "sequences begin again within an epoch, and new records are taken for old ones",
+            scripted(
+                &[Invariant(SendsAreToldTruly)],
+                "tests/it/producers.rs::sequences_that_begin_again_are_taken_for_repetitions",
+            ),
+        ),
+        Guard::CommitGeneration => (
+            "a late commit is sent with the generation of a later round and takes offsets back",
+            scripted(&[], "sim/kafka/group/transcripts/a_late_commit_with_a_new_generation_takes_offsets_back.txt"),
+        ),
+        Guard::OwnedGeneration => (
+            "an assignor trusts a stale claim, and a partition gets two owners",
+            scripted(&[], "sim/kafka/group/transcripts/two_own_a_partition_by_a_stale_claim.txt"),
+        ),
+        Guard::RevokeBeforeAssign => (
+            "a partition moves within a round, and has two owners",
+            scripted(&[Invariant(OneOwner)], "tests/it/groups.rs::what_moves_within_a_round_gets_a_second_owner"),
+        ),
+        Guard::KeptRecords => (
+            "records that were fetched for a kept partition are thrown away, and never handed out",
+            scripted(&[Promise(Loss)], "tests/it/groups.rs::records_that_are_thrown_away_in_a_round_are_lost"),
+        ),
+        Guard::AutoCommitInPoll => (
+            "offsets of records that are still in hand are committed by the clock",
+            scripted(&[Promise(Loss)], "tests/it/groups.rs::auto_commit_by_the_clock_loses_what_is_in_hand"),
+        ),
+        Guard::RetentionOfEmptyGroups => (
+            "offsets of a group that reads expire under it",
+            scripted(&[Promise(Loss)], "tests/it/groups.rs::offsets_of_a_group_that_reads_do_not_expire"),
+        ),
+        Guard::SessionsAfterLoad => (
+            "a new coordinator waits for a dead member for ever",
+            scripted(&[Promise(Pending)], "tests/it/groups.rs::a_new_coordinator_waits_for_nobody_for_ever"),
+        ),
+        Guard::PartitionEpochKept => (
+            "a partition that is given back to its owner is taken for free, and gets a second one",
+            scripted(&[Invariant(OneOwner)], "tests/it/groups.rs::a_partition_whose_epoch_is_lost_gets_a_second_owner"),
+        ),
+        Guard::RevocationAcknowledged => (
+            "a partition that its owner was only asked for is given to another",
+            scripted(
+                &[Invariant(OneOwner)],
+                "tests/it/groups.rs::a_partition_that_was_only_asked_for_gets_a_second_owner",
+            ),
+        ),
+        Guard::EndFencing => (
+            "a late end of a transaction ends the next one",
+            scripted(
+                &[Invariant(FencedProducersHaveSuccessors)],
+                "tests/it/transactions.rs::a_late_end_that_is_not_fenced_ends_the_next_transaction",
+            ),
+        ),
+        Guard::MarkerAfterReplication => (
+            "a marker is answered before it is replicated, and goes with its leader",
+            scripted(
+                &[Invariant(TransactionsEndAsTold)],
+                "tests/it/transactions.rs::a_marker_answered_before_it_is_replicated_is_lost",
+            ),
+        ),
+        Guard::RotationIsWritten => (
+            "a new coordinator does not know the id that follows the last epoch, and fences its own producer",
+            scripted(
+                &[Invariant(FencedProducersHaveSuccessors)],
+                "tests/it/transactions.rs::an_id_that_is_not_written_down_fences_its_own_producer",
+            ),
+        ),
+        Guard::MarkerIdentity => (
+            "an answer about the marker of one transaction is taken for the next, which stays open",
+            scripted(&[], "sim/kafka/transaction/transcripts/an_answer_about_a_marker_is_for_its_transaction.txt"),
+        ),
+        Guard::EpochForgetsBatches => (
+            "sequences of an aborted epoch are taken for repetitions, and records are swallowed",
+            scripted(
+                &[Invariant(SendsAreToldTruly)],
+                "tests/it/transactions.rs::sequences_of_another_epoch_swallow_records",
+            ),
+        ),
+        Guard::ExpiryFences => (
+            "a producer whose transaction took too long goes on, and commits the rest",
+            scripted(
+                &[Invariant(TransactionsAreAtomic)],
+                "tests/it/transactions.rs::a_producer_that_took_too_long_and_is_not_fenced_commits_half",
+            ),
+        ),
+        Guard::CommitsInLogOrder => (
+            "a coordinator and its successor disagree which of two commits counts",
+            scripted(&[], "sim/kafka/group/offsets.rs::a_successor_finds_what_its_predecessor_answered"),
+        ),
+        Guard::StagedOffsetsStay => (
+            "an offset that an open transaction is about to change expires, and the group goes back",
+            scripted(
+                &[Promise(Duplicates)],
+                "tests/it/transactions.rs::an_offset_that_expires_within_its_transaction_sends_the_group_back",
+            ),
+        ),
+    };
+    Mutant { guard, breaks, fate }
+}
+
+const fn killed(by: &'static [Oracle], system: System, mix: &'static str) -> Fate {
+    Fate::Killed { by, on: Mixed { system, mix } }
+}
+
+const fn scripted(by: &'static [Oracle], test: &'static str) -> Fate {
+    Fate::Scripted { by, test }
+}

@@ -1,0 +1,101 @@
+//! `hikyaku mutants`: the list, the table of kills, and what a script may rely on.
+
+use std::path::Path;
+
+use hikyaku::explore::mutants::{Fate, attempt, mutant};
+use hikyaku::types::{Guard, Seed};
+
+use crate::common::{Scratch, hikyaku, load, stderr, stdout};
+
+#[test]
+fn the_list_has_a_line_for_each_guard_that_begins_with_its_id() {
+    let output = hikyaku(&["mutants"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = stdout(&output);
+    let ids: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(ids, Guard::ALL.iter().map(|guard| guard.id()).collect::<Vec<_>>());
+    let line = text.lines().find(|line| line.starts_with("P11 ")).expect("a line for P11");
+    for word in ["acknowledged-is-durable", "replication elections", "the leader alone", "DelayedProduce"] {
+        assert!(line.contains(word), "{line}");
+    }
+}
+
+#[test]
+fn the_list_is_also_json() {
+    let output = hikyaku(&["mutants", "--id", "R6,P4", "--format", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let ids: Vec<&str> = list.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!(ids, ["R6", "P4"]);
+    assert_eq!(list[0]["scenario"], "tests/data/mutants/replication.toml");
+    assert!(list[0]["oracles"][0].is_string());
+}
+
+#[test]
+fn an_unknown_id_is_told_which_are_known() {
+    let output = hikyaku(&["mutants", "--id", "r9,P111"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("did you mean `R9`?"), "{}", stderr(&output));
+    assert!(stderr(&hikyaku(&["mutants", "--id", "P111"])).contains("did you mean `P11`?"));
+    assert_eq!(hikyaku(&["mutants", "--seeds", "10"]).status.code(), Some(2), "without --kill nothing is run");
+}
+
+#[test]
+fn a_kill_is_a_line_with_its_oracle_and_five_counts() {
+    let output = hikyaku(&["mutants", "--kill", "--id", "P11,T14", "--seeds", "40"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for (id, oracle) in [("P11", "acknowledged-is-durable"), ("T14", "reads-are-committed")] {
+        let line = text.lines().find(|line| line.starts_with(id)).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains(oracle), "{line}");
+        let numbers = line.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).count();
+        assert_eq!(numbers, 6, "the median and the five: {line}");
+    }
+    assert!(text.contains("2 of 2 mutants killed"), "{text}");
+    assert!(text.contains("hikyaku shrink tests/data/mutants/replication.toml --cell mix="), "{text}");
+}
+
+/// The systems without anything that goes wrong: nobody dies, and the exit code says so.
+#[test]
+fn a_mutant_that_survives_is_a_failure() {
+    let scratch = Scratch::new("mutants");
+    let text = std::fs::read_to_string("tests/data/mutants/replication.toml").expect("the system");
+    let quiet: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once(" = { chaos = ") {
+            Some((mix, _)) => format!("{mix} = {{ chaos = {{ families = [\"clock\"], rate = \"1/min\" }} }}"),
+            None => line.to_string(),
+        })
+        .collect();
+    scratch.write("replication.toml", quiet.join("\n"));
+    let folder = scratch.path("");
+    let arguments = ["mutants", "--kill", "--id", "P11", "--seeds", "2", "--systems", &folder];
+    let output = hikyaku(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
+    let line = stdout(&output).lines().find(|line| line.starts_with("P11")).expect("a line").to_string();
+    assert!(line.contains("SURVIVED") && line.contains("– – – – –"), "{line}");
+    let json = hikyaku(&[&arguments[..], &["--format", "json"]].concat());
+    let list: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");
+    assert_eq!(list[0]["killed-within"], serde_json::Value::Null);
+    assert_eq!(list[0]["searches"][4]["end"], "survived");
+    assert_eq!(list[0]["searches"][4]["runs"], 2);
+}
+
+/// What killed a mutant once, made small. Each file is named after its guard: it must fail without the guard, by an oracle
+/// that the table names, and hold with it.
+#[test]
+fn what_killed_a_mutant_once_kills_it_again_and_holds_with_the_guard() {
+    const FOLDER: &str = "tests/data/regressions";
+    let mut files: Vec<_> = std::fs::read_dir(FOLDER).expect("the folder").map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in &files {
+        let id = file.file_stem().expect("a name").to_str().expect("an id");
+        let guard = Guard::ALL.iter().copied().find(|guard| guard.id() == id).expect("a guard");
+        let Fate::Killed { by, .. } = mutant(guard).fate else { panic!("{id} is not to be killed") };
+        let family = load(&Path::new(FOLDER).join(format!("{id}.toml")).display().to_string(), &[]);
+        let plan = family.cells[0].plan(Seed(family.seeds.start));
+        assert!(plan.faults.len() <= 3 && plan.chaos.is_none(), "{id}: {} faults", plan.faults.len());
+        let kill = attempt(&plan, guard, by);
+        assert!(kill.is_ok(), "{id}: {kill:?}");
+    }
+    assert!(!files.is_empty());
+}

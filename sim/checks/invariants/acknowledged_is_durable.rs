@@ -91,6 +91,6 @@ impl AcknowledgedIsDurable {
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             return;
         }
-        self.partitions.entry(*partition).or_default().give(*end_offset, incidents);
+        self.partitions.entry(*partition).or_default().give(*end_offset, incidents.lossy.len());
     }
 }

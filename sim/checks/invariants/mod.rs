@@ -127,7 +127,7 @@ impl Invariants {
     /// A word of a client. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
-            self.reads_are_consistent.of_client(event, logs, incidents);
+            self.reads_are_consistent.of_client(event, logs);
             self.of_transactions(event, logs, incidents);
         }
     }

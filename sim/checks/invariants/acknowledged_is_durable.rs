@@ -106,6 +106,6 @@ impl AcknowledgedIsDurable {
             let message = format!("acknowledged up to {end_offset}, and the high watermark is {high_watermark}");
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
         }
-        self.partitions.entry(*partition).or_default().give(*end_offset, incidents);
+        self.partitions.entry(*partition).or_default().give(*end_offset, incidents.lossy.len());
     }
 }

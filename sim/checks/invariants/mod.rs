@@ -175,7 +175,7 @@ impl Invariants {
     /// A word of a client. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if self.premise.stands() {
-            self.reads_are_consistent.of_client(event, logs, incidents);
+            self.reads_are_consistent.of_client(event, logs);
             self.sends_are_told_truly.after(event, logs, &mut self.found);
             self.epochs_have_reasons.after(event, &mut self.found);
             self.of_transactions(event, logs, incidents);

@@ -34,8 +34,8 @@ impl Promised {
         self.unclean |= unclean;
     }
 
-    pub fn give(&mut self, end: Offset, incidents: &Incidents) {
-        let lossy = incidents.lossy.len();
+    /// `lossy`: losses of the run that had surely happened before the promise was given.
+    pub fn give(&mut self, end: Offset, lossy: usize) {
         match self.ends.last_mut() {
             Some((_, known)) if end <= *known => {}
             Some((then, known)) if *then == lossy => *known = end,

@@ -7,8 +7,9 @@
 //! How it is decided: for each partition the end of what was handed out is kept. When a replica begins to lead and its log
 //! leaves the one that counted before that end, records are gone that somebody has read.
 //!
-//! When it does not judge: as with what was acknowledged, after an unclean election, and after more losses of unflushed
-//! data than the partition must survive. What retention removed is not compared.
+//! When it does not judge: after an unclean election, and after more losses of unflushed data than the partition must
+//! survive. All losses of the run count: what is handed out now may have been fetched before any of them. What retention
+//! removed is not compared.
 //!
 //! Source: ConsistentRead of kafka_replication_kip_966; KIP-392.
 
@@ -57,12 +58,12 @@ impl ReadsAreConsistent {
     }
 
     /// What lies beyond the log that counts was gone before it was handed out, and its loss judged then.
-    pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+    pub fn of_client(&mut self, event: &Event, logs: &Logs) {
         if let Happening::Note(Note::Polled { partition, to, .. }) = &event.what
             && let Some(log) = logs.of(*partition)
         {
             let read = self.partitions.entry(*partition).or_default();
-            read.give((*to).min(log.counting.end()), incidents);
+            read.give((*to).min(log.counting.end()), 0);
         }
     }
 }

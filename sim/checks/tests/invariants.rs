@@ -403,3 +403,17 @@ fn what_nobody_read_may_vanish() {
     story.at(2000).leads(B2, 1, 0);
     assert!(story.violations().is_empty(), "{:?}", story.violations());
 }
+
+#[test]
+fn what_was_fetched_before_a_loss_and_handed_out_after_it_may_vanish() {
+    let mut plan = plan(Billing::Insert);
+    plan.cluster.settings.eligible_leader_replicas_version = 0;
+    let mut story = Story::new(&plan);
+    story.at(1000);
+    let record = message(0, 0, 1);
+    let offset = story.appended(0, record, true);
+    loses_power(&mut story, B1);
+    story.at(1100).flow(BILLING_1, record, offset);
+    story.at(2000).leads(B1, 1, 0);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+}

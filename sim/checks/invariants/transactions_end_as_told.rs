@@ -68,10 +68,10 @@ impl TransactionsEndAsTold {
             Happening::Stopped { .. } | Happening::Note(Note::ProducerFenced { .. }) => {
                 self.acknowledged.remove(&event.node);
             }
-            Happening::Note(Note::SendSucceeded { partition, offset: Some(offset), .. }) => {
-                if self.partitions.contains_key(partition) {
-                    self.acknowledged.entry(event.node).or_default().push((*partition, *offset));
-                }
+            Happening::Note(Note::SendSucceeded { partition, offset: Some(offset), .. })
+                if self.partitions.contains_key(partition) =>
+            {
+                self.acknowledged.entry(event.node).or_default().push((*partition, *offset));
             }
             Happening::Note(Note::TransactionEnded { outcome, .. }) => {
                 for (partition, offset) in self.acknowledged.remove(&event.node).unwrap_or_default() {

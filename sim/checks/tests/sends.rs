@@ -149,7 +149,7 @@ fn epoch_begins(story: &mut Story, epoch: u16) {
 #[test]
 fn a_new_epoch_has_a_reason() {
     let mut story = Story::new(&plan(Billing::Insert));
-    epoch_begins(&mut story.at(1000), 0);
+    epoch_begins(story.at(1000), 0);
     failed(&mut story, 1, false);
     epoch_begins(&mut story, 1);
     story.leads(B2, 1, 0);

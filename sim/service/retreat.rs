@@ -17,7 +17,7 @@ use crate::types::*;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Before a commit that was not answered is asked for again.
-const COMMIT_BACKOFF: Duration = Duration::from_millis(100);
+pub(super) const COMMIT_BACKOFF: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

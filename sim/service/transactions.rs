@@ -8,7 +8,7 @@
 
 use super::flow::{Flow, FlowId, FlowState};
 use super::interpreter::{Ask, Interpreter};
-use super::retreat::is_fencing;
+use super::retreat::{COMMIT_BACKOFF, is_fencing};
 use super::steps::Begun;
 use crate::types::note::{Note, StepOutcome};
 use crate::types::record::TransactionOutcome;
@@ -80,10 +80,14 @@ impl Interpreter {
                 self.transaction = None;
                 self.flows.get(id).offset_sent = false;
                 let Flow { source, refused, .. } = *self.flows.get(id);
-                // Whoever owns the partition now, perhaps this process after its next poll, begins where the last
-                // transaction was committed.
-                if refused || source.is_some_and(|source| !self.commits.owns(source)) {
+                if source.is_some_and(|source| !self.commits.owns(source)) {
+                    // Whoever owns the partition now begins where the last transaction was committed.
                     self.give_up(id, step);
+                } else if refused {
+                    // Nobody took the partition away: who refused is deposed, or a new round is on its way. The application goes
+                    // back to where it committed last, which is here. Kafka: resetToLastCommittedPositions.
+                    self.flows.get(id).refused = false;
+                    self.wait_or_give_up(id, FlowState::Backoff, COMMIT_BACKOFF, step);
                 } else {
                     self.make_ready(id, FlowState::Climb);
                 }

@@ -181,3 +181,12 @@ fn a_producer_that_took_too_long_and_is_not_fenced_commits_half() {
 fn an_offset_that_expires_within_its_transaction_sends_the_group_back() {
     assert!(sum(&attacked("expiry", Guard::StagedOffsetsStay), repeated) > 0, "T20 is not seen");
 }
+
+/// Found by a mix of faults with every guard standing.
+#[test]
+fn offsets_that_a_deposed_coordinator_refuses_are_not_passed_over() {
+    let family = load("tests/data/a_deposed_coordinator_refuses_offsets.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
+    }
+}

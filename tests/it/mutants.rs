@@ -59,19 +59,14 @@ fn a_kill_is_a_line_with_its_oracle_and_five_counts() {
 fn a_mutant_that_survives_is_a_failure() {
     let scratch = Scratch::new("mutants");
     let text = std::fs::read_to_string("tests/data/mutants/replication.toml").expect("the system");
-    let quiet: Vec<String> = text
-        .lines()
-        .map(|line| match line.split_once(" = { chaos = ") {
-            Some((mix, _)) => format!("{mix} = {{ chaos = {{ families = [\"clock\"], rate = \"1/min\" }} }}"),
-            None => line.to_string(),
-        })
-        .collect();
-    scratch.write("replication.toml", quiet.join("\n"));
+    let (system, _) = text.split_once("[matrix]").expect("mixes");
+    let quiet = "[matrix]\nmix = [\"elections\"]\n\n[variant]\nelections = { chaos = { families = [\"clock\"], rate = \"1/min\" } }\n";
+    scratch.write("replication.toml", format!("{system}{quiet}"));
     let folder = scratch.path("");
-    let arguments = ["mutants", "--kill", "--id", "P11", "--seeds", "2", "--systems", &folder];
+    let arguments = ["mutants", "--kill", "--id", "R1", "--seeds", "2", "--systems", &folder];
     let output = hikyaku(&arguments);
     assert_eq!(output.status.code(), Some(1), "{}{}", stdout(&output), stderr(&output));
-    let line = stdout(&output).lines().find(|line| line.starts_with("P11")).expect("a line").to_string();
+    let line = stdout(&output).lines().find(|line| line.starts_with("R1 ")).expect("a line").to_string();
     assert!(line.contains("SURVIVED") && line.contains("– – – – –"), "{line}");
     let json = hikyaku(&[&arguments[..], &["--format", "json"]].concat());
     let list: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");

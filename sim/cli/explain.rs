@@ -71,6 +71,14 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
         outln!("{text}");
         return Ok(Exit::Holds);
     }
+    let target = &arguments.target;
+    if !Path::new(target).exists() && !target.contains(':') {
+        bail!(
+            "`{}` is neither a folder with the plan.toml of a run, nor a token (SCENARIO:CELL:SEED:s1:DIGEST), nor a problem code \
+             such as S043",
+            printable(target)
+        );
+    }
     if arguments.worst == 0 {
         bail!("`--worst 0` asks for nothing; give 1 or more");
     }

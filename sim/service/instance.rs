@@ -193,6 +193,7 @@ impl Service {
                 self.expect_transactional().send_offsets(group, membership, offsets, step);
             }
             Ask::EndTransaction(outcome) => self.expect_transactional().end_transaction(outcome, step),
+            Ask::Seek(partition, offset) => self.expect_consumer().seek(partition, offset, step),
             Ask::FinishRevocation => self.expect_consumer().finish_revocation(step),
             Ask::Close => {
                 if let Some(consumer) = &mut self.consumer {

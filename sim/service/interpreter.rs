@@ -44,6 +44,8 @@ pub enum Ask {
         wait: bool,
     },
     FinishRevocation,
+    /// Read this partition from here again.
+    Seek(TopicPartition, Offset),
     /// Offsets become part of the open transaction; say whether they were taken.
     SendOffsets {
         offsets: Vec<(TopicPartition, Offset)>,
@@ -103,6 +105,8 @@ pub struct Interpreter {
     pub(super) revoking: Option<Revoking>,
     /// Whose transaction is open, or being ended.
     pub(super) transaction: Option<FlowId>,
+    /// Where a partition is read again before anything else is asked for.
+    pub(super) goes_back_to: Option<(TopicPartition, Offset)>,
     pub(super) phase: Phase,
 }
 
@@ -157,6 +161,7 @@ impl Interpreter {
             held: VecDeque::new(),
             revoking: None,
             transaction: None,
+            goes_back_to: None,
             phase: Phase::Created,
             plan,
         }
@@ -367,6 +372,9 @@ impl Interpreter {
 
     /// What is left when no flow can go on.
     fn next_duty(&mut self, step: &mut Step) -> Option<Ask> {
+        if let Some((partition, offset)) = self.goes_back_to.take() {
+            return Some(Ask::Seek(partition, offset));
+        }
         if let Some(ask) = self.revocation_duty(step) {
             return Some(ask);
         }

@@ -75,7 +75,7 @@ impl Interpreter {
     }
 
     /// Waits for the next attempt, unless there will be none here.
-    pub(super) fn wait_or_give_up(
+    fn wait_or_give_up(
         &mut self,
         id: FlowId,
         state: fn(TimerKey) -> FlowState,

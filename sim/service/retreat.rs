@@ -17,7 +17,7 @@ use crate::types::*;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Before a commit that was not answered is asked for again.
-pub(super) const COMMIT_BACKOFF: Duration = Duration::from_millis(100);
+const COMMIT_BACKOFF: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -296,7 +296,7 @@ impl Interpreter {
     }
 
     /// Drops what waits for a worker or for its next attempt.
-    fn drop_waiting(&mut self, partitions: &[TopicPartition], step: &mut Step) {
+    pub(super) fn drop_waiting(&mut self, partitions: &[TopicPartition], step: &mut Step) {
         let fits = |arrival: &Arrival| is_among(arrival.source.map(|at| at.partition), partitions);
         let mut waiting = self.intake.take_where(fits);
         let (gone, kept) = self.held.drain(..).partition::<Vec<Arrival>, _>(fits);

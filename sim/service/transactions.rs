@@ -8,7 +8,7 @@
 
 use super::flow::{Flow, FlowId, FlowState};
 use super::interpreter::{Ask, Interpreter};
-use super::retreat::{COMMIT_BACKOFF, is_fencing};
+use super::retreat::is_fencing;
 use super::steps::Begun;
 use crate::types::note::{Note, StepOutcome};
 use crate::types::record::TransactionOutcome;
@@ -84,16 +84,24 @@ impl Interpreter {
                     // Whoever owns the partition now begins where the last transaction was committed.
                     self.give_up(id, step);
                 } else if refused {
-                    // Nobody took the partition away: who refused is deposed, or a new round is on its way. The application goes
-                    // back to where it committed last, which is here. Kafka: resetToLastCommittedPositions.
-                    self.flows.get(id).refused = false;
-                    self.wait_or_give_up(id, FlowState::Backoff, COMMIT_BACKOFF, step);
+                    self.go_back_to(id, step);
                 } else {
                     self.make_ready(id, FlowState::Climb);
                 }
             }
             (_, _) => {}
         }
+    }
+
+    /// Nobody took the partition away, or nobody has said so yet: whoever refused may be deposed. The records from here on are
+    /// fetched again after the next poll(), by whoever owns the partition then. Kafka: resetToLastCommittedPositions.
+    fn go_back_to(&mut self, id: FlowId, step: &mut Step) {
+        if let Some(source) = self.flows.get(id).source {
+            self.drop_waiting(&[source.partition], step);
+            self.commits.forget(&[source.partition]);
+            self.goes_back_to = Some((source.partition, source.offset));
+        }
+        self.give_up(id, step);
     }
 
     /// The offset was committed with the transaction: nobody has to ask for it again.

@@ -420,7 +420,7 @@ pub enum PositionReason {
     ResetLatest,
     /// The log was cut below the old position; reading goes on where it differs. KIP-320.
     Truncated,
-    /// Kept beside the data of a store.
+    /// The application said so: kept beside the data of a store, or where it goes back to.
     Stored,
 }
 

@@ -187,7 +187,7 @@ impl Consumer {
         self.advance(step);
     }
 
-    /// The application sets a position itself, as for offsets kept beside its data.
+    /// The application sets a position itself: for offsets kept beside its data, or to go back to where it committed last.
     pub fn seek(&mut self, partition: TopicPartition, offset: Offset, step: &mut Step) {
         if self.positions.contains_key(&partition) {
             self.buffers.drop_partition(partition);

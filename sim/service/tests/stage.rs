@@ -189,6 +189,7 @@ impl Stage {
                 self.say(format!("sends offsets {}", offsets.join(" ")));
             }
             Ask::EndTransaction(outcome) => self.say(format!("ends its transaction: {outcome:?}")),
+            Ask::Seek(partition, offset) => self.say(format!("goes back to {partition} offset {offset}")),
             Ask::FinishRevocation => self.say("gives the partitions back".into()),
             Ask::Close => self.say("closes its clients".into()),
             Ask::Exit { clean } => self.say(format!("exits, clean={clean}")),

@@ -88,7 +88,7 @@ impl<'a> Words<'a> {
             }
             Told::RungReached { service, rung } => {
                 let ladder = self.plan.services.get(usize::from(service.0)).map_or(&[][..], |service| &service.ladder);
-                let rung = ladder.get(usize::from(*rung)).map_or(String::new(), |rung| word(rung));
+                let rung = ladder.get(usize::from(*rung)).map_or(String::new(), word);
                 format!("goes by its ladder: {rung}")
             }
             Told::Redelivered { .. } => "is given it once more by a fault".to_string(),

@@ -348,7 +348,7 @@ fn changes(verification: &Verification, plan: &Plan) -> Vec<(Tone, String)> {
     let words = Words::new(plan);
     let (broken, of) = verification.before;
     let helps: Vec<_> = verification.tried.iter().filter(|tried| verification.is_verified(tried)).collect();
-    let column = helps.iter().map(|tried| width(&tried.cure.change)).max().unwrap_or(0).clamp(20, 80);
+    let column = helps.iter().map(|tried| width(&tried.cure.change)).max().unwrap_or(0).clamp(20, 96);
     let figures = |(broken, of): (u64, u64)| format!("broken in {broken} of {of}");
     let pad = |text: &str| format!("{text}{}", " ".repeat(column.saturating_sub(width(text))));
     let title =

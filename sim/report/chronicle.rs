@@ -161,7 +161,7 @@ impl<'a> Words<'a> {
             Told::Committed { group, partition, offset, by } => {
                 let (partition, group, by) = (self.partition(*partition), self.group(*group), self.node(*by));
                 format!(
-                    "has the commit of {by}: group {group} is behind {partition} offset {}",
+                    "has the commit of {by}: group {group} is past {partition} offset {}",
                     offset.0.saturating_sub(1)
                 )
             }

@@ -22,11 +22,20 @@ pub(super) struct Reconciliation {
     told: Option<Vec<TopicPartition>>,
     /// What the heartbeat that is out says that we own.
     telling: Option<Vec<TopicPartition>>,
+    /// An assignment was taken since then. Also one that changes nothing must be acknowledged: the coordinator may have told
+    /// us of another in between, which it believes that we took. Kafka: `localEpoch` of `LocalAssignment`.
+    unacknowledged: bool,
 }
 
 impl Reconciliation {
     pub fn new() -> Reconciliation {
-        Reconciliation { wanted: None, heartbeat_interval: Duration::ZERO, told: None, telling: None }
+        Reconciliation {
+            wanted: None,
+            heartbeat_interval: Duration::ZERO,
+            told: None,
+            telling: None,
+            unacknowledged: false,
+        }
     }
 }
 
@@ -133,7 +142,8 @@ impl Consumer {
         let member = *self.membership.member.get_or_insert_with(|| MemberId(step.rng.below(1 << MEMBER_ID_BITS)));
         let owned: Vec<TopicPartition> = self.positions.keys().copied().collect();
         let is_full = epoch == MemberEpoch::Joining || self.reconciliation().told.is_none();
-        let says = is_full || self.reconciliation().told.as_ref() != Some(&owned);
+        let says = is_full || self.must_say(&owned);
+        self.reconciliation().unacknowledged = false;
         self.reconciliation().telling = Some(owned.clone());
         let subscription = is_full.then(|| ConsumerMember {
             instance: self.settings.group_instance_id,
@@ -175,6 +185,7 @@ impl Consumer {
     /// We own what is wanted when the rest is taken. The coordinator hears of it at once.
     fn take_wanted(&mut self, mut wanted: Vec<TopicPartition>, step: &mut Step) {
         self.reconciliation().wanted = None;
+        self.reconciliation().unacknowledged = true;
         wanted.sort();
         let added: Vec<TopicPartition> =
             wanted.iter().copied().filter(|partition| !self.positions.contains_key(partition)).collect();
@@ -188,9 +199,14 @@ impl Consumer {
     fn answer_at_once_when_changed(&mut self, step: &mut Step) {
         let is_settled = self.is_settled();
         let owned: Vec<TopicPartition> = self.positions.keys().copied().collect();
-        if is_settled && self.reconciliation().told.as_ref() != Some(&owned) {
+        if is_settled && self.must_say(&owned) {
             self.membership.heartbeat_due = step.time();
         }
+    }
+
+    fn must_say(&mut self, owned: &Vec<TopicPartition>) -> bool {
+        let reconciliation = self.reconciliation();
+        reconciliation.unacknowledged || reconciliation.told.as_ref() != Some(owned)
     }
 
     /// The group goes on without us: everything is lost, and we join anew.

@@ -35,6 +35,7 @@ pub enum Note {
         from: Offset,
         to: Offset,
     },
+    /// Also said at a start of a log that begins further on than at 0.
     LogStartMoved {
         partition: TopicPartition,
         to: Offset,

@@ -145,10 +145,13 @@ impl FollowerReader {
 }
 
 impl Partition {
-    /// Recovers the log from its disk, said batch by batch.
+    /// Recovers the log from its disk, said batch by batch. Where it begins is said first: it may be empty.
     pub fn new(id: TopicPartition, settings: PartitionSettings, image: LogImage, step: &mut Step) -> Partition {
         let checkpointed = image.high_watermark;
         let log = Log::recover(image, settings.log);
+        if Offset::ZERO < log.start_offset() {
+            step.note(Note::LogStartMoved { partition: id, to: log.start_offset() });
+        }
         for batch in log.batches() {
             let batch = batch.clone();
             step.note(Note::BatchAppended { partition: id, role: AppendRole::Recovered, batch });

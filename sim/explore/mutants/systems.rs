@@ -18,6 +18,20 @@ pub enum System {
     Groups,
     /// Orders become invoices within transactions.
     Transactions,
+    /// Idempotent producers that give up soon, one of which hardly ever sends.
+    Producers,
+    /// Batches that are too large for their topic, sent without waiting.
+    Splits,
+    /// Replicas that stay eligible when they are not in sync any more (KIP-966), and disks that write nothing back.
+    Eligible,
+    /// Groups by both protocols, whose members have work to do.
+    Protocols,
+    /// Members that commit automatically and die with records in hand.
+    AutoCommits,
+    /// Logs that begin further on all the time, and readers in the racks of followers.
+    Retention,
+    /// Orders that come seldom, and offsets that are soon forgotten.
+    Offsets,
 }
 
 /// Where systems are read from.
@@ -31,7 +45,19 @@ pub enum Source {
 }
 
 impl System {
-    pub const ALL: [System; 4] = [System::Replication, System::Disks, System::Groups, System::Transactions];
+    pub const ALL: [System; 11] = [
+        System::Replication,
+        System::Disks,
+        System::Groups,
+        System::Transactions,
+        System::Producers,
+        System::Splits,
+        System::Eligible,
+        System::Protocols,
+        System::AutoCommits,
+        System::Retention,
+        System::Offsets,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +65,13 @@ impl System {
             System::Disks => "disks",
             System::Groups => "groups",
             System::Transactions => "transactions",
+            System::Producers => "producers",
+            System::Splits => "splits",
+            System::Eligible => "eligible",
+            System::Protocols => "protocols",
+            System::AutoCommits => "auto-commits",
+            System::Retention => "retention",
+            System::Offsets => "offsets",
         }
     }
 
@@ -53,6 +86,13 @@ impl System {
             System::Disks => include_str!("../../../tests/data/mutants/disks.toml"),
             System::Groups => include_str!("../../../tests/data/mutants/groups.toml"),
             System::Transactions => include_str!("../../../tests/data/mutants/transactions.toml"),
+            System::Producers => include_str!("../../../tests/data/mutants/producers.toml"),
+            System::Splits => include_str!("../../../tests/data/mutants/splits.toml"),
+            System::Eligible => include_str!("../../../tests/data/mutants/eligible.toml"),
+            System::Protocols => include_str!("../../../tests/data/mutants/protocols.toml"),
+            System::AutoCommits => include_str!("../../../tests/data/mutants/auto-commits.toml"),
+            System::Retention => include_str!("../../../tests/data/mutants/retention.toml"),
+            System::Offsets => include_str!("../../../tests/data/mutants/offsets.toml"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The table: each guard once. A guard without an entry does not compile.
 
 use super::Oracle::{Invariant, Promise};
-use super::System::{Disks, Groups, Replication, Transactions};
+use super::System::*;
 use super::{Fate, Mixed, Mutant, Oracle, System};
 use crate::checks::Invariant::*;
 use crate::checks::Promise::*;
@@ -100,9 +100,10 @@ pub fn mutant(guard: Guard) -> Mutant {
             "a producer is told for certain that a batch failed, which stays in the log",
             killed(&[Promise(Phantoms)], Replication, "cut-off"),
         ),
-        Guard::SequenceCheck => {
-            ("a batch is taken though the one before it is missing", killed(&[Promise(Order)], Replication, "retries"))
-        }
+        Guard::SequenceCheck => (
+            "a batch is taken though the one before it is missing",
+            killed(&[Promise(Order), Invariant(SendsLandOnce)], Replication, "retries"),
+        ),
         // --- groups and consumers ---
         Guard::GenerationFencing => (
             "a member whose session has expired still moves the group's offsets",
@@ -174,45 +175,27 @@ pub fn mutant(guard: Guard) -> Mutant {
         // --- seen by tests that lead to them ---
         Guard::EligibleLeaderReplicas => (
             "the last replica in sync stays so although it may have lost its log, and others follow it",
-            scripted(
-                &[Invariant(LossyIsOut)],
-                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
-            ),
+            killed(&[Invariant(LossyIsOut)], Eligible, "lost-power"),
         ),
         Guard::UncleanShutdownDetection => (
             "a replica that did not stop cleanly is still taken for one that holds everything",
-            scripted(
-                &[Invariant(LossyIsOut)],
-                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
-            ),
+            killed(&[Invariant(LossyIsOut)], Eligible, "lost-power"),
         ),
         Guard::LastKnownLeaderServes => (
             "a partition is given to its last known leader though that one is not there",
-            scripted(
-                &[Invariant(FencedIsOut)],
-                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
-            ),
+            killed(&[Invariant(FencedIsOut)], Eligible, "last-leaders"),
         ),
         Guard::SameMinInSyncReplicas => (
             "a leader acknowledges with fewer replicas than the controller takes for enough",
-            scripted(
-                &[Invariant(CandidatesComplete)],
-                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
-            ),
+            killed(&[Invariant(CandidatesComplete)], Eligible, "cut-off"),
         ),
         Guard::StrictMinInSyncReplicas => (
             "the high watermark moves while too few replicas are in sync, and an eligible one lacks records",
-            scripted(
-                &[Invariant(CandidatesComplete)],
-                "tests/it/eligible.rs::without_a_guard_of_eligible_replicas_its_invariant_is_broken",
-            ),
+            killed(&[Invariant(CandidatesComplete)], Eligible, "cut-off"),
         ),
         Guard::HighWatermarkInLog => (
             "a log that begins further on keeps a high watermark in front of its begin",
-            scripted(
-                &[Invariant(OffsetsOrdered)],
-                "tests/it/retention.rs::the_high_watermark_is_in_a_log_that_begins_further_on",
-            ),
+            killed(&[Invariant(OffsetsOrdered)], Retention, "restarts"),
         ),
         Guard::FollowerReadsToHighWatermark => (
             "a follower hands out records that may still be cut",
@@ -223,7 +206,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::RetainedBatches => (
             "a batch that comes again is not known any more, and is appended twice",
-            scripted(&[Invariant(SendsLandOnce)], "tests/it/producers.rs::a_leader_that_remembers_too_little_repeats"),
+            killed(&[Invariant(SendsLandOnce)], Producers, "lost-answers"),
         ),
         Guard::OpenProducerIsKept => (
             "a producer is forgotten within its transaction, and its retry is appended twice",
@@ -234,42 +217,27 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::ProducerOutlivesRecords => (
             "a producer is forgotten with its records and begins again at 0 in its epoch",
-            scripted(
-                &[Promise(Duplicates)],
-                "tests/it/producers.rs::a_producer_that_is_forgotten_with_its_records_repeats",
-            ),
+            killed(&[Promise(Duplicates)], Retention, "lost-answers"),
         ),
         Guard::EpochAfterDrain => (
             "batches in flight get a new identity, and land twice",
-            scripted(
-                &[Invariant(SendsLandOnce)],
-                "tests/it/producers.rs::a_new_epoch_at_once_repeats_what_is_in_the_log",
-            ),
+            killed(&[Invariant(SendsLandOnce)], Producers, "lost-answers"),
         ),
         Guard::EverySequenceRestarts => (
             "after a new epoch partitions refuse each other's sequences in turn",
-            scripted(
-                &[Invariant(EpochsHaveReasons)],
-                "tests/it/producers.rs::partitions_that_go_on_in_a_new_epoch_ask_for_the_next",
-            ),
+            killed(&[Invariant(EpochsHaveReasons)], Producers, "lost-answers"),
         ),
         Guard::BatchOutlivesRequest => (
             "the place of an expired batch is given away, and its request carries another record",
-            scripted(
-                &[Invariant(RecordsAreWhereTheyWereSent)],
-                "tests/it/producers.rs::a_batch_whose_place_is_given_away_too_early_goes_astray",
-            ),
+            killed(&[Invariant(RecordsAreWhereTheyWereSent)], Producers, "late-requests"),
         ),
         Guard::FlushWaitsForSplits => (
             "a flush ends before the parts of a split batch are acknowledged",
-            scripted(&[Promise(Loss)], "tests/it/producers.rs::a_flush_that_forgets_the_parts_of_a_batch_loses_them"),
+            killed(&[Promise(Loss)], Splits, "rebalances"),
         ),
         Guard::SequencesOutliveMetadata => (
             "sequences begin again within an epoch, and new records are taken for old ones",
-            scripted(
-                &[Invariant(SendsAreToldTruly)],
-                "tests/it/producers.rs::sequences_that_begin_again_are_taken_for_repetitions",
-            ),
+            killed(&[Invariant(SendsAreToldTruly)], Producers, "restarts"),
         ),
         Guard::CommitGeneration => (
             "a late commit is sent with the generation of a later round and takes offsets back",
@@ -277,38 +245,33 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::OwnedGeneration => (
             "an assignor trusts a stale claim, and a partition gets two owners",
-            scripted(&[], "sim/kafka/group/transcripts/two_own_a_partition_by_a_stale_claim.txt"),
+            killed(&[Invariant(OneOwner)], Protocols, "late-answers"),
         ),
         Guard::RevokeBeforeAssign => (
             "a partition moves within a round, and has two owners",
-            scripted(&[Invariant(OneOwner)], "tests/it/groups.rs::what_moves_within_a_round_gets_a_second_owner"),
+            killed(&[Invariant(OneOwner)], Protocols, "rebalances"),
         ),
         Guard::KeptRecords => (
             "records that were fetched for a kept partition are thrown away, and never handed out",
-            scripted(&[Promise(Loss)], "tests/it/groups.rs::records_that_are_thrown_away_in_a_round_are_lost"),
+            killed(&[Promise(Loss)], Protocols, "rebalances"),
         ),
         Guard::AutoCommitInPoll => (
             "offsets of records that are still in hand are committed by the clock",
-            scripted(&[Promise(Loss)], "tests/it/groups.rs::auto_commit_by_the_clock_loses_what_is_in_hand"),
+            killed(&[Promise(Loss)], AutoCommits, "crashes"),
         ),
-        Guard::RetentionOfEmptyGroups => (
-            "offsets of a group that reads expire under it",
-            scripted(&[Promise(Loss)], "tests/it/groups.rs::offsets_of_a_group_that_reads_do_not_expire"),
-        ),
-        Guard::SessionsAfterLoad => (
-            "a new coordinator waits for a dead member for ever",
-            scripted(&[Promise(Pending)], "tests/it/groups.rs::a_new_coordinator_waits_for_nobody_for_ever"),
-        ),
+        Guard::RetentionOfEmptyGroups => {
+            ("offsets of a group that reads expire under it", killed(&[Promise(Duplicates)], Offsets, "rebalances"))
+        }
+        Guard::SessionsAfterLoad => {
+            ("a new coordinator waits for a dead member for ever", killed(&[Promise(Pending)], Protocols, "crashes"))
+        }
         Guard::PartitionEpochKept => (
             "a partition that is given back to its owner is taken for free, and gets a second one",
-            scripted(&[Invariant(OneOwner)], "tests/it/groups.rs::a_partition_whose_epoch_is_lost_gets_a_second_owner"),
+            killed(&[Invariant(OneOwner)], Protocols, "comings"),
         ),
         Guard::RevocationAcknowledged => (
             "a partition that its owner was only asked for is given to another",
-            scripted(
-                &[Invariant(OneOwner)],
-                "tests/it/groups.rs::a_partition_that_was_only_asked_for_gets_a_second_owner",
-            ),
+            killed(&[Invariant(OneOwner)], Protocols, "comings"),
         ),
         Guard::EndFencing => (
             "a late end of a transaction ends the next one",
@@ -337,17 +300,11 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::EpochForgetsBatches => (
             "sequences of an aborted epoch are taken for repetitions, and records are swallowed",
-            scripted(
-                &[Invariant(SendsAreToldTruly)],
-                "tests/it/transactions.rs::sequences_of_another_epoch_swallow_records",
-            ),
+            killed(&[Invariant(SendsAreToldTruly)], Transactions, "lost-answers"),
         ),
         Guard::ExpiryFences => (
             "a producer whose transaction took too long goes on, and commits the rest",
-            scripted(
-                &[Invariant(TransactionsAreAtomic)],
-                "tests/it/transactions.rs::a_producer_that_took_too_long_and_is_not_fenced_commits_half",
-            ),
+            killed(&[Invariant(TransactionsAreAtomic)], Transactions, "zombies"),
         ),
         Guard::CommitsInLogOrder => (
             "a coordinator and its successor disagree which of two commits counts",

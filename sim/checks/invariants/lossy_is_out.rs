@@ -34,6 +34,8 @@ pub struct LossyIsOut {
     lossy: BTreeSet<NodeId>,
     epochs: BTreeMap<NodeId, BrokerEpoch>,
     partitions: BTreeMap<TopicPartition, Candidates>,
+    /// A new controller says everything again, brokers first; what its predecessor died before saying comes behind them.
+    is_taking_over: bool,
 }
 
 /// Members of the in-sync set and of the eligible replicas.
@@ -58,6 +60,7 @@ impl LossyIsOut {
             lossy: BTreeSet::new(),
             epochs: BTreeMap::new(),
             partitions: BTreeMap::new(),
+            is_taking_over: false,
         }
     }
 
@@ -68,10 +71,12 @@ impl LossyIsOut {
         self.lossy.extend(incidents.lossy[self.losses..].iter().map(|(_, node)| *node));
         self.losses = incidents.lossy.len();
         match &event.what {
+            Happening::Note(Note::BecameController { .. }) => self.is_taking_over = true,
             Happening::Note(Note::BrokerChanged { broker, broker_epoch, .. }) => {
                 self.registers(event, *broker, *broker_epoch, found);
             }
             Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
+                self.is_taking_over = false;
                 self.judge(event, *partition, state, *unclean, found);
             }
             _ => {}
@@ -86,7 +91,7 @@ impl LossyIsOut {
         *known = epoch.max(*known);
         let has_lost = is_new && self.lossy.remove(&broker);
         for (partition, candidates) in &mut self.partitions {
-            if candidates.leaving.remove(&broker) {
+            if !self.is_taking_over && candidates.leaving.remove(&broker) {
                 stayed(event, *partition, broker, None, found);
             }
             if is_new && candidates.known.contains(&broker) {

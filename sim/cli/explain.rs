@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd, Told};
 use crate::checks::{Evidence, EvidenceKind, RunOutcome, Seen, WaitOptions};
-use crate::explore::explain::{ENOUGH_BEFORE, Trial, Verification, cures, findings, follow, is_bad, verify};
+use crate::explore::explain::{ENOUGH_BEFORE, Harm, Trial, Verification, cures, findings, follow, is_bad, verify};
 use crate::explore::replay::{Token, beginning};
 use crate::explore::run_seed;
 use crate::explore::shrink::pinned;
@@ -21,7 +21,7 @@ use crate::scenario::plan::{Boundary, PlaceKind, Plan, Trigger};
 use crate::scenario::{self, printable};
 use crate::types::{EventId, Guard, ServiceId};
 
-use super::replay::{Recorded, find, shown};
+use super::replay::{Recorded, find, judged, shown};
 use super::run::{jobs_default, parse_guard, stop_on_interrupt, write};
 use super::summary::word;
 use super::{Exit, Format};
@@ -84,7 +84,7 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     }
     let recorded = find_run(arguments)?;
     let plan = &recorded.plan;
-    let (outcome, report) = run_seed(plan, WaitOptions::default(), |_| {});
+    let (outcome, report) = judged(|| run_seed(plan, WaitOptions::default(), |_| {}))?;
     let token = Token::new(plan, report.digest).to_string();
     let same = recorded.digest.is_none_or(|digest| digest == beginning(report.digest));
     let events = match arguments.event {
@@ -123,10 +123,15 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
             place.is_some_and(|place| matches!(place.kind, PlaceKind::Topic { .. }))
         };
         bad.sort_by_key(|found| (found.kind, !is_topic(found)));
-        let verification = match bad.first() {
-            Some(evidence) if 0 < arguments.runs => Some(tried(arguments, plan, &outcome, evidence, &stop)),
-            Some(_) | None => None,
-        };
+        // What is tried depends on the harm and not on the event: several events of one harm share what came of it.
+        let verification = bad.first().filter(|_| 0 < arguments.runs).map(|evidence| {
+            let harm = (evidence.place, evidence.kind);
+            let known = told.iter().find(|known| known.harm() == Some(harm));
+            match known.and_then(|known| known.verification.clone()) {
+                Some(verification) => verification,
+                None => tried(arguments, plan, &outcome, evidence, &stop),
+            }
+        });
         let explained = Explained { chronicle, evidence: bad, verification };
         let folder = out.join(event.to_string());
         let files = write_story(&explained, plan, &token, &folder)?;
@@ -298,7 +303,7 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
         Length::Abridged => abridged(&chronicle.lines),
         Length::Whole => (chronicle.lines.iter().collect(), None),
     };
-    let names = shown.iter().map(|line| width(words.node(line.node))).max().unwrap_or(0);
+    let names = shown.iter().map(|line| width(&words.names().node(line.node))).max().unwrap_or(0);
     for (number, line) in shown.into_iter().enumerate() {
         if let Some((before, count)) = left_out
             && before == number
@@ -306,8 +311,8 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
             lines.push((Tone::Muted, format!("    {:>12}  … {count} lines left out; story.txt has them", "")));
         }
         let tone = if line.what.struck() || is_gone(&line.what) { Tone::Violated } else { Tone::Plain };
-        let node = words.node(line.node);
-        let gap = " ".repeat(names - width(node));
+        let node = words.names().node(line.node);
+        let gap = " ".repeat(names - width(&node));
         lines.push((tone, format!("    {:>12}  {node}{gap}  {}", seconds(line.time), words.sentence(line))));
     }
     lines.push((Tone::Plain, String::new()));
@@ -366,8 +371,12 @@ fn changes(verification: &Verification, plan: &Plan) -> Vec<(Tone, String)> {
     for tried in &helps {
         lines.push((Tone::Holds, format!("    ✓ {}  {}  verified", pad(&tried.cure.change), figures(tried.after))));
         if let Some(((place, kind), count)) = tried.instead {
-            let harm =
-                format!("        but then {} is {} in {count} of {}", words.place(place), harm(kind), tried.after.1);
+            let harm = format!(
+                "        but then {} is {} in {count} of {}",
+                words.names().place(place),
+                harm(kind),
+                tried.after.1
+            );
             lines.push((Tone::Plain, harm));
         }
     }
@@ -540,11 +549,16 @@ struct ChangeLine<'a> {
 }
 
 impl Explained {
+    /// What its worst fate is, and where.
+    fn harm(&self) -> Option<Harm> {
+        self.evidence.first().map(|evidence| (evidence.place, evidence.kind))
+    }
+
     fn line<'a>(&'a self, plan: &Plan) -> EventLine<'a> {
         let words = Words::new(plan);
         let line = |line: &crate::checks::chronicle::Line| StoryLine {
             seconds: line.time.0 as f64 / 1e9 - crate::types::Time::LOAD_START.0 as f64 / 1e9,
-            node: words.node(line.node).to_string(),
+            node: words.names().node(line.node).to_string(),
             what: words.sentence(line),
         };
         let changes = self.verification.as_ref().map(|verification| ChangesLine {

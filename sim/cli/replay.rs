@@ -213,23 +213,12 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         .context("failed to write the history")?;
     let (compares, writes) = (recorded.history.is_some(), out.is_some());
     let mut problem: Option<io::Error> = None;
-    // A plan from a file may describe what no scenario can, and what the judge never thought of.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let run = catch_unwind(AssertUnwindSafe(|| {
+    let (outcome, report) = judged(|| {
         run_seed(plan, WaitOptions::default(), |event| {
             if problem.is_none() && (compares || writes) {
                 problem = recorder.write(event).err();
             }
         })
-    }));
-    std::panic::set_hook(hook);
-    let (outcome, report) = run.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        anyhow::anyhow!(
-            "this plan contradicts itself and cannot be judged ({}); take the plan.toml as it was written",
-            printable(text.unwrap_or("a panic"))
-        )
     })?;
     problem.map_or(Ok(()), Err).context("failed to write the history")?;
     let (Both(_, lockstep), _) = recorder.finish().context("failed to write the history")?;
@@ -238,6 +227,21 @@ fn run_again(recorded: &Recorded, out: Option<&Path>) -> anyhow::Result<(RunOutc
         write_verdict(plan, &outcome, &report, out)?;
     }
     Ok((outcome, report, difference))
+}
+
+/// A plan from a file may describe what no scenario can, and what the judge never thought of.
+pub fn judged<T>(run: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(run));
+    std::panic::set_hook(hook);
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        anyhow::anyhow!(
+            "this plan contradicts itself and cannot be judged ({}); take the plan.toml as it was written",
+            printable(text.unwrap_or("a panic"))
+        )
+    })
 }
 
 fn write_verdict(plan: &Plan, outcome: &RunOutcome, report: &RunReport, out: &Path) -> anyhow::Result<()> {

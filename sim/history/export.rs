@@ -59,18 +59,34 @@ impl Names {
         }
     }
 
-    fn node(&self, node: NodeId) -> Cow<'_, str> {
+    pub fn node(&self, node: NodeId) -> Cow<'_, str> {
         match node {
             NodeId(0) => Cow::Borrowed("world"),
             _ => known(&self.nodes, node),
         }
     }
 
-    fn partition(&self, partition: TopicPartition) -> Cow<'_, str> {
+    pub fn partition(&self, partition: TopicPartition) -> Cow<'_, str> {
         Cow::Owned(format!("{}/{}", known(&self.topics, partition.topic), partition.partition))
     }
 
-    fn step(&self, service: ServiceId, step: u16) -> Cow<'_, str> {
+    pub fn place(&self, place: PlaceId) -> Cow<'_, str> {
+        known(&self.places, place)
+    }
+
+    pub fn group(&self, group: GroupId) -> Cow<'_, str> {
+        known(&self.groups, group)
+    }
+
+    pub fn service(&self, service: ServiceId) -> Cow<'_, str> {
+        known(&self.services, service)
+    }
+
+    pub fn fault(&self, fault: FaultId) -> Cow<'_, str> {
+        known(&self.faults, fault)
+    }
+
+    pub fn step(&self, service: ServiceId, step: u16) -> Cow<'_, str> {
         match self.steps.get(&(service, step)) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(step.to_string()),
@@ -219,12 +235,12 @@ impl<'a> Row<'a> {
     }
 
     fn group(self, group: GroupId) -> Row<'a> {
-        let name = known(&self.names.groups, group);
+        let name = self.names.group(group);
         self.text("group", name)
     }
 
     fn service(self, service: ServiceId) -> Row<'a> {
-        let name = known(&self.names.services, service);
+        let name = self.names.service(service);
         self.text("service", name)
     }
 
@@ -234,12 +250,12 @@ impl<'a> Row<'a> {
     }
 
     fn place(self, place: PlaceId) -> Row<'a> {
-        let name = known(&self.names.places, place);
+        let name = self.names.place(place);
         self.text("place", name)
     }
 
     fn fault(self, fault: FaultId) -> Row<'a> {
-        let name = known(&self.names.faults, fault);
+        let name = self.names.fault(fault);
         self.text("fault", name)
     }
 

@@ -1,80 +1,61 @@
 //! The chronicle of an event in words, for a terminal and for pages. It decides nothing: every line is one that the checks told.
 
+use std::borrow::Cow;
+
 use super::charts::sequence::{SequenceChart, SequenceMark, SequenceRow};
 use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd, Line, Told};
 use crate::checks::word;
 use crate::history::event::StopReason;
+use crate::history::export::Names;
 use crate::scenario::plan::Plan;
 use crate::types::note::{CallerOutcome, PositionReason, StepOutcome, StoreEffect};
 use crate::types::request::ErrorCode;
 use crate::types::*;
 
-/// Words for what a plan has numbers for.
-#[derive(Clone, Copy)]
+/// Sentences about what a plan has numbers for.
 pub struct Words<'a> {
     plan: &'a Plan,
+    names: Names,
 }
 
 impl<'a> Words<'a> {
     pub fn new(plan: &'a Plan) -> Words<'a> {
-        Words { plan }
+        Words { plan, names: Names::of(plan) }
     }
 
-    pub fn node(&self, id: NodeId) -> &'a str {
-        self.plan.nodes.iter().find(|node| node.id == id).map_or("the world", |node| &node.name)
-    }
-
-    pub fn place(&self, id: PlaceId) -> &'a str {
-        self.plan.places.get(usize::from(id.0)).map_or("?", |place| &place.name)
-    }
-
-    pub fn partition(&self, partition: TopicPartition) -> String {
-        let topic = self.plan.topics.get(usize::from(partition.topic.0)).map_or("?", |topic| &topic.name);
-        format!("{topic}/{}", partition.partition)
-    }
-
-    fn service(&self, id: ServiceId) -> &'a str {
-        self.plan.services.get(usize::from(id.0)).map_or("?", |service| &service.name)
-    }
-
-    fn group(&self, id: GroupId) -> &'a str {
-        self.plan.groups.iter().find(|group| group.id == id).map_or("?", |group| &group.name)
-    }
-
-    fn fault(&self, id: FaultId) -> (&'a str, &'a str) {
-        self.plan.faults.get(usize::from(id.0)).map_or(("?", ""), |fault| (&fault.name, &fault.text))
-    }
-
-    fn step(&self, service: ServiceId, step: u16) -> &'a str {
-        let service = self.plan.services.get(usize::from(service.0));
-        service.and_then(|service| service.steps.get(usize::from(step))).map_or("?", |step| &step.text)
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     fn nodes(&self, nodes: &[NodeId]) -> String {
-        nodes.iter().map(|node| self.node(*node)).collect::<Vec<_>>().join(", ")
+        nodes.iter().map(|node| self.names.node(*node)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn somebody(&self, node: Option<NodeId>) -> Cow<'_, str> {
+        node.map_or(Cow::Borrowed("nobody"), |node| self.names.node(node))
     }
 
     /// What the line says, without its time and node.
     pub fn sentence(&self, line: &Line) -> String {
         match &line.what {
             Told::Arrived => "arrives".to_string(),
-            Told::Attempted { instance, attempt: 1 } => format!("calls {}", self.node(*instance)),
-            Told::Attempted { instance, attempt } => format!("calls {}, attempt {attempt}", self.node(*instance)),
+            Told::Attempted { instance, attempt: 1 } => format!("calls {}", self.names.node(*instance)),
+            Told::Attempted { instance, attempt } => format!("calls {}, attempt {attempt}", self.names.node(*instance)),
             Told::Settled(CallerOutcome::Accepted) => "was told ok".to_string(),
             Told::Settled(CallerOutcome::Refused) => "was told no".to_string(),
             Told::Settled(CallerOutcome::Unknown) => "gives up without an answer".to_string(),
             Told::FlowStarted { attempt, source, .. } => {
                 let source = source.map_or(String::new(), |(partition, offset)| {
-                    format!(" for {} offset {offset}", self.partition(partition))
+                    format!(" for {} offset {offset}", self.names.partition(partition))
                 });
                 let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 format!("begins its steps{source}{again}")
             }
             Told::StepReached { service, step } => {
-                format!("reaches `{}`, and is not through with it", self.step(*service, *step))
+                format!("reaches `{}`, and is not through with it", self.names.step(*service, *step))
             }
             Told::StepDone { service, step, outcome } => {
-                let step = self.step(*service, *step);
+                let step = self.names.step(*service, *step);
                 match outcome {
                     StepOutcome::Done => format!("`{step}` is done"),
                     StepOutcome::Skipped => format!("`{step}` finds a row, and the rest is skipped"),
@@ -93,7 +74,7 @@ impl<'a> Words<'a> {
             }
             Told::Redelivered { .. } => "is given it once more by a fault".to_string(),
             Told::Applied { place, effect, caller } => {
-                let place = self.place(*place);
+                let place = self.names.place(*place);
                 let done = match effect {
                     StoreEffect::Inserted => format!("{place} has a new row"),
                     StoreEffect::Overwrote { newer: true } => format!("{place} is overwritten"),
@@ -101,32 +82,34 @@ impl<'a> Words<'a> {
                     StoreEffect::Unchanged => format!("{place} has it already, and nothing changes"),
                     StoreEffect::Added => format!("{place} is added to"),
                 };
-                format!("{done}, for {}", self.node(*caller))
+                format!("{done}, for {}", self.names.node(*caller))
             }
             Told::AnswerLost => "gives no answer, or refuses".to_string(),
-            Told::Sent { partition } => format!("hands it to its producer, for {}", self.partition(*partition)),
+            Told::Sent { partition } => format!("hands it to its producer, for {}", self.names.partition(*partition)),
             Told::Appended { partition, offset } => {
-                format!("appends it as leader: {} offset {offset}", self.partition(*partition))
+                format!("appends it as leader: {} offset {offset}", self.names.partition(*partition))
             }
-            Told::Copied { partition, offset } => format!("copies {} offset {offset}", self.partition(*partition)),
+            Told::Copied { partition, offset } => {
+                format!("copies {} offset {offset}", self.names.partition(*partition))
+            }
             Told::Recovered { partition, offset } => {
-                format!("finds {} offset {offset} on its disk", self.partition(*partition))
+                format!("finds {} offset {offset} on its disk", self.names.partition(*partition))
             }
             Told::NotRecovered { partition, offset } => {
-                format!("does not find {} offset {offset} on its disk", self.partition(*partition))
+                format!("does not find {} offset {offset} on its disk", self.names.partition(*partition))
             }
             Told::Replicated { partition, offset } => {
-                format!("all in-sync replicas have {} offset {offset}", self.partition(*partition))
+                format!("all in-sync replicas have {} offset {offset}", self.names.partition(*partition))
             }
-            Told::Answered { error: ErrorCode::None, to, .. } => format!("acknowledges it to {}", self.node(*to)),
+            Told::Answered { error: ErrorCode::None, to, .. } => format!("acknowledges it to {}", self.names.node(*to)),
             Told::Answered { error, to, .. } => {
-                format!("answers {} to {}", word(&format!("{error:?}")), self.node(*to))
+                format!("answers {} to {}", word(&format!("{error:?}")), self.names.node(*to))
             }
             Told::Acknowledged { partition, offset: Some(offset) } => {
-                format!("learns that it is queued: {} offset {offset}", self.partition(*partition))
+                format!("learns that it is queued: {} offset {offset}", self.names.partition(*partition))
             }
             Told::Acknowledged { partition, offset: None } => {
-                format!("takes it for queued in {}, without an answer (acks=0)", self.partition(*partition))
+                format!("takes it for queued in {}, without an answer (acks=0)", self.names.partition(*partition))
             }
             Told::SendFailed { error, certain } => {
                 let sure = if *certain { "it is in no log" } else { "nobody can tell whether it is in a log" };
@@ -134,47 +117,49 @@ impl<'a> Words<'a> {
             }
             Told::Led { partition, leader_epoch, holds_it } => {
                 let with = if *holds_it { "and has it" } else { "WITHOUT it" };
-                format!("leads {} in epoch {leader_epoch}, {with}", self.partition(*partition))
+                format!("leads {} in epoch {leader_epoch}, {with}", self.names.partition(*partition))
             }
             Told::ElectedUnclean { partition, leader } => {
-                let leader = leader.map_or("nobody", |leader| self.node(leader));
-                format!("elects {leader} for {} from outside the in-sync set", self.partition(*partition))
+                let leader = self.somebody(*leader);
+                format!("elects {leader} for {} from outside the in-sync set", self.names.partition(*partition))
             }
             Told::Truncated { partition, offset } => {
-                format!("CUTS {} offset {offset} from its log", self.partition(*partition))
+                format!("CUTS {} offset {offset} from its log", self.names.partition(*partition))
             }
             Told::Expired { partition, offset } => {
-                format!("retention removes {} offset {offset}", self.partition(*partition))
+                format!("retention removes {} offset {offset}", self.names.partition(*partition))
             }
             Told::Delivered { group, partition, offset } => {
-                let (partition, group) = (self.partition(*partition), self.group(*group));
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
                 format!("is given {partition} offset {offset} (group {group})")
             }
             Told::PassedOver { group, partition, position, why } => {
-                let (partition, group) = (self.partition(*partition), self.group(*group));
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
                 format!("goes on BEHIND it: {partition} from offset {position}, {} (group {group})", reason(*why))
             }
             Told::SetBack { group, partition, position, why } => {
-                let (partition, group) = (self.partition(*partition), self.group(*group));
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
                 format!("goes back: {partition} from offset {position}, {} (group {group})", reason(*why))
             }
             Told::Committed { group, partition, offset, by } => {
-                let (partition, group, by) = (self.partition(*partition), self.group(*group), self.node(*by));
+                let (partition, group, by) =
+                    (self.names.partition(*partition), self.names.group(*group), self.names.node(*by));
                 format!(
                     "has the commit of {by}: group {group} is past {partition} offset {}",
                     offset.0.saturating_sub(1)
                 )
             }
             Told::Assigned { group, partition } => {
-                format!("owns {} (group {})", self.partition(*partition), self.group(*group))
+                format!("owns {} (group {})", self.names.partition(*partition), self.names.group(*group))
             }
             Told::TakenAway { group, partition, in_order } => {
-                let (partition, group) = (self.partition(*partition), self.group(*group));
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
                 let how = if *in_order { "gives back" } else { "has lost" };
                 format!("{how} {partition} (group {group})")
             }
             Told::FaultFired { fault, nodes, peers } => {
-                let (name, text) = self.fault(*fault);
+                let name = self.names.fault(*fault);
+                let text = self.plan.faults.get(usize::from(fault.0)).map_or("", |fault| &fault.text);
                 let at = match (nodes.is_empty(), peers.is_empty()) {
                     (true, _) => String::new(),
                     (false, true) => format!(" at {}", self.nodes(nodes)),
@@ -182,7 +167,7 @@ impl<'a> Words<'a> {
                 };
                 format!("fault `{name}`{at}: {text}")
             }
-            Told::FaultHealed { fault } => format!("fault `{}` is over", self.fault(*fault).0),
+            Told::FaultHealed { fault } => format!("fault `{}` is over", self.names.fault(*fault)),
             Told::Stopped { why } => match why {
                 StopReason::Crash => "crashes",
                 StopReason::PowerLoss => "loses power",
@@ -208,8 +193,8 @@ impl<'a> Words<'a> {
     }
 
     fn copy(&self, copy: &CopyAtEnd) -> String {
-        let at = format!("{} offset {}", self.partition(copy.partition), copy.offset);
-        let leader = copy.leader.map_or("nobody", |leader| self.node(leader));
+        let at = format!("{} offset {}", self.names.partition(copy.partition), copy.offset);
+        let leader = self.somebody(copy.leader);
         match (copy.is_there(), copy.expired, copy.holders.is_empty()) {
             (true, _, _) => format!("yes: {at}, on {}; {leader} leads", self.nodes(&copy.holders)),
             (false, true, _) => format!("no: it was {at}, and retention has removed it"),
@@ -222,14 +207,15 @@ impl<'a> Words<'a> {
 
     /// Is the consumer running? One sentence for each service and partition.
     pub fn consumer(&self, consumer: &ConsumerAtEnd) -> String {
-        let instances = format!("{} of {} of {}", consumer.running, consumer.instances, self.service(consumer.service));
+        let instances =
+            format!("{} of {} of {}", consumer.running, consumer.instances, self.names.service(consumer.service));
         let running = match (consumer.running, consumer.instances) {
             (0, _) => format!("NO: {instances} run"),
             (running, of) if running == of => format!("yes: {instances} run"),
             _ => format!("in part: {instances} run"),
         };
-        let owner = consumer.owner.map_or("nobody", |owner| self.node(owner));
-        let partition = self.partition(consumer.partition);
+        let owner = self.somebody(consumer.owner);
+        let partition = self.names.partition(consumer.partition);
         let committed = match consumer.committed {
             None => "nothing committed".to_string(),
             Some(offset) if consumer.end <= offset => format!("committed {offset}, no lag"),
@@ -316,7 +302,7 @@ pub fn diagram(chronicle: &Chronicle, plan: &Plan, title: String, subtitle: Stri
         };
         rows.push(SequenceRow { time: seconds(line.time), label: words.sentence(line), mark });
     }
-    let lanes = lanes.iter().map(|node| words.node(*node).to_string()).collect();
+    let lanes = lanes.iter().map(|node| words.names.node(*node).to_string()).collect();
     SequenceChart { title, subtitle, lanes, rows, left_out: gap, footer }
 }
 

@@ -19,7 +19,7 @@ mod roles;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 
 use madsim::runtime::Runtime;
@@ -52,25 +52,14 @@ pub struct RunReport {
 
 /// Runs the plan to its end on a fresh thread. The observer sees the history as it grows.
 pub fn run(plan: &Plan, observer: impl FnMut(&Event) + Send) -> RunReport {
-    let plan = Arc::new(plan.clone());
-    on_fresh_thread(0, move |runtime| {
-        runtime.block_on(async { drive(World::new(plan, Handlers::default(), observer)) })
-    })
+    run_until(plan, &AtomicBool::new(false), observer)
 }
 
 /// As [`run`], but ends behind the event at which the observer raises `stop`.
 pub fn run_until(plan: &Plan, stop: &AtomicBool, observer: impl FnMut(&Event) + Send) -> RunReport {
     let plan = Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
-        runtime.block_on(async {
-            let mut world = World::new(plan, Handlers::default(), observer);
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                world.start_all();
-                while !world.ended && !stop.load(Ordering::Relaxed) && world.happen_next() {}
-            }));
-            conclude(outcome, &mut world);
-            world.report()
-        })
+        runtime.block_on(async { drive(World::new(plan, Handlers::default(), observer), stop) })
     })
 }
 
@@ -99,12 +88,14 @@ pub fn run_with(
 pub fn echo(plan: &Plan, in_flight: u64, messages: u64) -> RunReport {
     let plan = Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
-        runtime.block_on(async { drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {})) })
+        runtime.block_on(async {
+            drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {}), &AtomicBool::new(false))
+        })
     })
 }
 
-fn drive<O: FnMut(&Event)>(mut world: World<O>) -> RunReport {
-    let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_the_end()));
+fn drive<O: FnMut(&Event)>(mut world: World<O>, stop: &AtomicBool) -> RunReport {
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_the_end(stop)));
     conclude(outcome, &mut world);
     world.report()
 }

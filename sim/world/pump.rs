@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
@@ -211,9 +212,10 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    pub fn run_to_the_end(&mut self) {
+    /// Or to the event behind which `stop` is raised.
+    pub fn run_to_the_end(&mut self, stop: &AtomicBool) {
         self.start_all();
-        while !self.ended && self.happen_next() {}
+        while !self.ended && !stop.load(Ordering::Relaxed) && self.happen_next() {}
     }
 
     pub(super) fn start_all(&mut self) {

@@ -10,7 +10,7 @@ mod cures;
 mod reruns;
 
 pub use cures::{Cure, cures};
-pub use reruns::{ENOUGH_BEFORE, Trial, Tried, Verification, verify};
+pub use reruns::{ENOUGH_BEFORE, Harm, Trial, Tried, Verification, verify};
 
 use crate::checks::chronicle::{Chronicle, Chronicler};
 use crate::checks::{Evidence, EvidenceKind, Judge, RunOutcome, Verdict, WaitOptions};

@@ -244,11 +244,12 @@ impl Trace {
         let (first, again) = (repetition.first, repetition.again);
         let cause = match repetition.boundary {
             Boundary::Consumer => self.incidents.last_of(&[first.1, again.1], first.0, again.0),
-            // Somebody ran out of time and tried again.
+            // Somebody ran out of time and tried again. What made the other side silent may have begun long before.
             Boundary::Downstream => {
-                let stores = plan.stores.iter().map(|store| store.node);
-                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(stores).collect();
-                self.incidents.last_delay_of(&nodes, first.0, again.0)
+                let other = other_side(plan, repetition.by);
+                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(other).collect();
+                let between = self.incidents.last_delay_of(&nodes, first.0, again.0);
+                between.or_else(|| self.incidents.in_force(&nodes, first.0))
             }
             Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group => {
                 let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
@@ -285,12 +286,30 @@ impl Trace {
     }
 }
 
+/// Whom a step asked to do something.
+fn other_side(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<NodeId> {
+    let (service, step) = by?;
+    match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
+        Action::Store { store, .. } => plan.stores.get(usize::from(*store)).map(|store| store.node),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
+        },
+        Action::Work { .. }
+        | Action::Publish { .. }
+        | Action::Commit { .. }
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction => None,
+    }
+}
+
 pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
     plan.places.iter().any(|p| {
         p.id == place
             && match p.kind {
                 PlaceKind::Topic { .. } => true,
-                PlaceKind::Table { .. } => false,
+                PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => false,
             }
     })
 }
@@ -364,6 +383,7 @@ fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
         Action::Commit { .. } | Action::SendOffsets { .. } => true,
         Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::Respond
         | Action::BeginTransaction

@@ -120,6 +120,11 @@ pub fn places_of_step(plan: &Plan, step: &StepPlan) -> Vec<PlaceId> {
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => Vec::new(),
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
         Action::Publish { topic, .. } => place_of(plan, *topic).into_iter().collect(),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => {
+                plan.endpoints.get(usize::from(endpoint)).map(|known| known.place).into_iter().collect()
+            }
+        },
         Action::Store { operations, .. } => operations.iter().filter_map(table_written).collect(),
     }
 }

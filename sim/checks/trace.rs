@@ -58,6 +58,10 @@ pub struct Trace {
     /// began.
     flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
     flows_begun: u64,
+    /// Which run of a step an endpoint executed last, for each event.
+    runs: BTreeMap<(PlaceId, EventId), CallRun>,
+    /// By the number of the store.
+    store_nodes: Vec<NodeId>,
     controllers: u64,
 }
 
@@ -165,6 +169,8 @@ impl Trace {
             sends: Vec::new(),
             flows: Vec::new(),
             flows_begun: 0,
+            runs: BTreeMap::new(),
+            store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
             routes,
         };
@@ -302,7 +308,9 @@ impl Trace {
             | Note::RungReached { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
             | Note::Redelivered { .. } => self.business(note, event),
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
@@ -331,6 +339,7 @@ impl Trace {
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
             | Note::ProducerFenced { .. }
+            | Note::BreakerChanged { .. }
             | Note::MemberGone { .. } => {}
         }
     }
@@ -570,6 +579,7 @@ impl PlaceTrace {
                 | StoreStep::Add { .. } => false,
             }),
             Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });
         PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }

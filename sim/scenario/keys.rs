@@ -223,7 +223,7 @@ pub const TOP: &[Key] = &[
     key("client", Kind::Own("a table"), "Producer and consumer settings of every service."),
     key("topic", Kind::Own("a table of tables"), "Topics."),
     key("store", Kind::Own("a table of tables"), "Databases."),
-    later("endpoint", Kind::Own("a table of tables"), "Systems of other people."),
+    key("endpoint", Kind::Own("a table of tables"), "Systems of other people."),
     key("service", Kind::Own("a table of tables"), "Our own programs."),
     key("fault", Kind::Own("a table of faults"), "What goes wrong."),
     key("chaos", Kind::Own("a table"), "Faults drawn from the seed."),
@@ -280,6 +280,17 @@ pub const STORE: &[Key] = &[
     key("errors", Kind::Ratio, "Share of requests that are refused."),
     key("lost-requests", Kind::Ratio, "Share of requests that are never executed, in silence."),
     key("lost-answers", Kind::Ratio, "Share of requests that are executed in silence."),
+    key("owner", Kind::Text, "The team that deals with it."),
+    key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
+];
+
+pub const ENDPOINT: &[Key] = &[
+    key("latency", Kind::Spread, "Round trip as the caller sees it."),
+    key("errors", Kind::Ratio, "Share of calls that are refused."),
+    key("lost-requests", Kind::Ratio, "Share of calls that are never executed, in silence."),
+    key("lost-answers", Kind::Ratio, "Share of calls that are executed in silence."),
+    key("idempotency-keys", Kind::Own("true, false, or for how long"), "Whether a repeated key is known again."),
+    key("capacity", Kind::Integer(1, 1_000), "Calls at once; the others wait."),
     key("owner", Kind::Text, "The team that deals with it."),
     key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
 ];

@@ -7,9 +7,11 @@ use crate::types::request::Present;
 use crate::types::settings::*;
 use crate::types::*;
 
+mod calls;
 mod faults;
 mod live;
 
+pub use calls::*;
 pub use faults::*;
 pub use live::*;
 
@@ -41,6 +43,9 @@ pub struct Plan {
     pub topics: Vec<TopicPlan>,
     pub groups: Vec<GroupPlan>,
     pub stores: Vec<StorePlan>,
+    /// Systems of other people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointPlan>,
     pub places: Vec<PlacePlan>,
     pub services: Vec<ServicePlan>,
     pub faults: Vec<FaultPlan>,
@@ -104,6 +109,10 @@ pub enum NodeKind {
     Store {
         store: u16,
     },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
+    },
     /// The outside world of a `requests` service.
     Callers {
         service: ServiceId,
@@ -114,7 +123,8 @@ pub enum NodeKind {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NetworkPlan {
     pub default: LinkPlan,
-    /// Directed pairs that differ; the last entry for a pair wins. Stores have no link latency: theirs is the round trip.
+    /// Directed pairs that differ; the last entry for a pair wins. Stores and endpoints have no link latency: theirs is the
+    /// round trip.
     pub between: Vec<LinkOverride>,
     /// Which of the seed's sequences latencies of links and disks are drawn from. 0 is the one that a scenario has; a run that
     /// is to differ from another in its latencies alone has another.
@@ -205,7 +215,7 @@ pub struct StorePlan {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlacePlan {
     pub id: PlaceId,
-    /// `db.orders`, or the name of a topic.
+    /// `db.orders`, or the name of an endpoint or a topic.
     pub name: String,
     pub kind: PlaceKind,
 }
@@ -216,6 +226,10 @@ pub enum PlaceKind {
     /// Index into `stores`.
     Table {
         store: u16,
+    },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
     },
     Topic {
         topic: TopicId,
@@ -370,6 +384,7 @@ pub enum Action {
         wait: bool,
         key: PublishKey,
     },
+    Call(CallPlan),
     Commit {
         every: CommitEvery,
         wait: bool,

@@ -48,7 +48,19 @@ pub struct Flow {
     pub offset_sent: bool,
     /// The group has refused its offset: this process is no member any more, or of another round.
     pub refused: bool,
+    /// Of the call that it is at.
+    pub call: CallProgress,
     pub state: FlowState,
+}
+
+/// How far a run of a `call` step has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallProgress {
+    pub run: CallRun,
+    /// The attempt that is out or was last; from 1.
+    pub attempt: u16,
+    /// Of an attempt nobody here can tell whether it was executed.
+    pub unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +77,8 @@ pub enum FlowState {
     Climb,
     /// Its dead letter is not out: waits, then publishes another.
     DeadLetterFailed,
+    /// Another attempt of its call is due.
+    CallAgain,
     /// It is given up: on to `commit` or `respond`.
     JumpToEnd,
     // Waiting.
@@ -76,6 +90,12 @@ pub enum FlowState {
         correlation: Correlation,
         timer: TimerKey,
     },
+    Calling {
+        correlation: Correlation,
+        timer: TimerKey,
+    },
+    /// Between two attempts of a call.
+    CallBackoff(TimerKey),
     Publishing {
         send: SendId,
         wait: bool,
@@ -124,6 +144,7 @@ impl Flow {
             skipped: false,
             offset_sent: false,
             refused: false,
+            call: CallProgress::default(),
             state: FlowState::Begin,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commits::CommitToken;
-use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
+use super::interpreter::{Ask, CALL_CHANNEL, Interpreter, Polled, STORE_CHANNEL};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
 use crate::kafka::producer::{Producer, SendOutcome, Taken, TransactionEvent};
 use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
@@ -120,6 +120,10 @@ impl Service {
             if let Response::Store(response) = response {
                 self.interpreter.handle_store_answer(correlation, response);
             }
+        } else if channel == CALL_CHANNEL {
+            if let Response::Endpoint(response) = response {
+                self.interpreter.handle_endpoint_answer(correlation, response, step);
+            }
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
                 consumer.handle_response(channel, from, correlation, response, step);
@@ -132,6 +136,8 @@ impl Service {
     fn handle_disconnected(&mut self, channel: Channel, peer: NodeId, step: &mut Step) {
         if channel == STORE_CHANNEL {
             self.interpreter.handle_store_disconnected(peer);
+        } else if channel == CALL_CHANNEL {
+            self.interpreter.handle_call_disconnected(peer, step);
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
                 consumer.handle_disconnected(channel, peer, step);
@@ -150,7 +156,7 @@ impl Service {
         for producer in self.producers.iter_mut().filter(|producer| due(producer.next_deadline())) {
             producer.handle_timeout(step);
         }
-        self.interpreter.handle_timeout(now);
+        self.interpreter.handle_timeout(step);
     }
 
     /// Until nobody has anything left to do at this instant.
@@ -310,6 +316,7 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         Action::Publish { .. }
         | Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Commit { .. }
         | Action::Respond
         | Action::BeginTransaction

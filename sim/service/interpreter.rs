@@ -10,9 +10,10 @@
 //! In other files: the steps (`steps.rs`), what happens when one fails (`ladder.rs`), and everything that takes work
 //! away again (`retreat.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
 use super::intake::Intake;
@@ -25,6 +26,8 @@ use crate::types::*;
 
 /// All stores are called on this channel.
 pub const STORE_CHANNEL: Channel = Channel(200);
+/// Endpoints are called on this one.
+pub const CALL_CHANNEL: Channel = Channel(201);
 
 /// What the interpreter wants of the clients beside it. Performed at once and in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,10 @@ pub struct Interpreter {
     sent: u64,
     /// Calls to stores that are out.
     pub(super) store_calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// Attempts of calls that are out.
+    pub(super) calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// By step; of those that have one.
+    pub(super) breakers: BTreeMap<u16, Breaker>,
     /// Records handed to a producer whose outcome somebody waits for.
     pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
@@ -152,6 +159,8 @@ impl Interpreter {
             number: 0,
             sent: 0,
             store_calls: FewMap::new(),
+            calls: FewMap::new(),
+            breakers: BTreeMap::new(),
             sends: FewMap::new(),
             commits: Commits::new(commit_of),
             commits_out: FewMap::new(),
@@ -278,7 +287,8 @@ impl Interpreter {
         }
     }
 
-    pub fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        let now = step.time();
         while let Some((timer, id)) = self.timers.first()
             && timer.0 <= now
         {
@@ -292,6 +302,8 @@ impl Interpreter {
                     self.store_calls.remove(&correlation);
                     self.resolve(id, StepOutcome::Unknown);
                 }
+                FlowState::Calling { correlation, .. } => self.end_attempt(correlation, Attempted::Unknown, step),
+                FlowState::CallBackoff(_) => self.make_ready(id, FlowState::CallAgain),
                 FlowState::Backoff(_) => self.make_ready(id, FlowState::Restart),
                 FlowState::CommitBackoff(_) => self.make_ready(id, FlowState::CommitAgain),
                 FlowState::DeadLetterBackoff(_) => self.make_ready(id, FlowState::Climb),
@@ -301,6 +313,7 @@ impl Interpreter {
                 | FlowState::CommitAgain
                 | FlowState::Climb
                 | FlowState::DeadLetterFailed
+                | FlowState::CallAgain
                 | FlowState::JumpToEnd
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
@@ -343,6 +356,7 @@ impl Interpreter {
     pub fn check_invariants(&self) {
         assert!(self.flows.running() <= usize::from(self.service().workers.max(1)), "one flow for each worker");
         assert!(self.store_calls.len() <= self.flows.running(), "one call for each flow");
+        assert!(self.calls.len() <= self.flows.running(), "one attempt of a call for each flow");
         assert!(self.sends.len() <= self.flows.running(), "one awaited send for each flow");
         assert!(self.timers.len() <= self.flows.running(), "one timer for each flow");
     }
@@ -420,6 +434,7 @@ impl Interpreter {
             | Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
+            | Action::Call(_)
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }

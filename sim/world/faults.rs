@@ -257,6 +257,9 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             StoreStep::Check { .. } => false,
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => judged(plan.endpoints[usize::from(endpoint)].place),
+        },
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
     }

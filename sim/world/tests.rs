@@ -67,6 +67,7 @@ pub fn shop() -> Plan {
         ],
         topics: vec![topic(0, "orders", 0, 4, 2), topic(1, "__offsets", 1, 1, 1)],
         groups: vec![GroupPlan { id: GroupId(0), name: "stock".into() }],
+        endpoints: Vec::new(),
         stores: vec![StorePlan {
             name: "db".into(),
             node: NodeId(8),

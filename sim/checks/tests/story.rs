@@ -89,6 +89,7 @@ pub fn plan(effect: Billing) -> Plan {
         ],
         topics: vec![topic(0, "orders", ORDERS), topic(1, "dead", DEAD)],
         groups: vec![GroupPlan { id: GROUP, name: "billing".to_string() }],
+        endpoints: Vec::new(),
         stores: vec![StorePlan {
             name: "db".to_string(),
             node: DB,

@@ -168,6 +168,7 @@ impl Controller {
             | Request::OffsetFetch { .. }
             | Request::Call(_)
             | Request::Store(_)
+            | Request::Endpoint(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)

@@ -134,7 +134,7 @@ impl Builder<'_> {
                 self.judged.push((name.to_string(), item.key, true));
             } else if let Some(service) = self.service(name) {
                 self.read_service_expectation(service, item);
-            } else if self.topic(name).is_some() {
+            } else if self.topic(name).is_some() || self.plan.endpoints.iter().any(|known| known.name == name) {
                 self.read_place_expectation(name.to_string(), item);
             } else if self.plan.stores.iter().any(|store| store.name == name) {
                 self.read_store_expectations(name, item);
@@ -152,6 +152,7 @@ impl Builder<'_> {
             .iter()
             .map(|service| service.name.as_str())
             .chain(self.plan.stores.iter().map(|store| store.name.as_str()))
+            .chain(self.endpoint_names())
             .chain(self.topic_names())
             .collect();
         let title = format!("`{}` is neither a place nor a service", printable(name));
@@ -340,10 +341,13 @@ impl Builder<'_> {
         }
     }
 
-    /// A table that is written and of which nothing is expected: easily forgotten.
+    /// A table or an endpoint that is written and of which nothing is expected: easily forgotten.
     fn warn_unjudged(&self, place: Place) {
         for written in &self.plan.places {
-            let PlaceKind::Table { .. } = written.kind else { continue };
+            match written.kind {
+                PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => {}
+                PlaceKind::Topic { .. } => continue,
+            }
             let judged = self.judged.iter().any(|(name, ..)| *name == written.name);
             if !judged && !self.writers(written.id).is_empty() {
                 let title = format!("nothing is expected of `{}`", written.name);

@@ -448,7 +448,7 @@ impl Builder<'_> {
             Action::Commit { every, .. } => Some(*every),
             Action::SendOffsets { .. } => Some(CommitEvery::Record),
             Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
-            Action::BeginTransaction | Action::EndTransaction => None,
+            Action::Call(_) | Action::BeginTransaction | Action::EndTransaction => None,
         });
         let by_time = |interval: Duration| (duration.0 / interval.0.max(1)).saturating_sub(1);
         match (every, &service.trigger) {

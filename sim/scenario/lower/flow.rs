@@ -90,6 +90,7 @@ impl Builder<'_> {
             .filter_map(|step| match step.action {
                 Action::Publish { topic, .. } => Some(topic),
                 Action::Work { .. } | Action::Store { .. } | Action::Commit { .. } | Action::Respond => None,
+                Action::Call(_) => None,
                 Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => None,
             })
             .collect()
@@ -165,6 +166,9 @@ impl Builder<'_> {
         match &step.action {
             Action::Work { time, .. } => time.mean().as_seconds(),
             Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
+            Action::Call(call) => match call.to {
+                Callee::Endpoint(endpoint) => self.plan.endpoints[usize::from(endpoint)].latency.mean().as_seconds(),
+            },
             Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
@@ -174,14 +178,20 @@ impl Builder<'_> {
     pub fn writers(&self, place: PlaceId) -> Vec<usize> {
         let topic = match self.plan.places[place.0 as usize].kind {
             PlaceKind::Topic { topic } => Some(topic),
-            PlaceKind::Table { .. } => None,
+            PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => None,
         };
         let writes = |service: &&ServicePlan| {
             let service_number = service.id.0 as usize;
             let to_topic = topic.is_some_and(|topic| self.sent(service_number).contains(&topic));
-            to_topic || service.steps.iter().any(|step| writes_table(step, place))
+            to_topic || service.steps.iter().any(|step| writes_table(step, place) || self.calls(step, place))
         };
         self.plan.services.iter().filter(writes).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// The step calls the endpoint that this place is.
+    fn calls(&self, step: &StepPlan, place: PlaceId) -> bool {
+        let Action::Call(CallPlan { to: Callee::Endpoint(endpoint), .. }) = step.action else { return false };
+        self.plan.endpoints[usize::from(endpoint)].place == place
     }
 
     /// Whether events on their way to a place can end in a dead-letter topic.

@@ -3,6 +3,7 @@
 //! The passes follow what depends on what: the queue and the places, then services (who needs places and topics), then
 //! the flow of events through them (who needs all services), then faults and expectations. No pass stops at a problem.
 
+mod calls;
 mod chaos;
 mod cluster;
 mod expect;
@@ -26,7 +27,6 @@ use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
 use super::keys::TOP;
 use super::plan::*;
-use super::sentence::report_not_built;
 use super::tree::{Item, Table, Value};
 use super::values::{Kind, is_name};
 use super::vocabulary::{FAULTS, RUNGS, STEPS};
@@ -112,6 +112,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         topics: Vec::new(),
         groups: Vec::new(),
         stores: Vec::new(),
+        endpoints: Vec::new(),
         places: Vec::new(),
         services: Vec::new(),
         faults: Vec::new(),
@@ -149,11 +150,13 @@ impl Builder<'_> {
     fn build(&mut self, top: &Fields) {
         self.read_brokers(top);
         let stores = things(top, "store");
+        let endpoints = things(top, "endpoint");
         let topics = things(top, "topic");
         let services = things(top, "service");
         self.read_topics(top, &topics);
         self.number_services(&services);
         self.read_stores(&stores);
+        self.read_endpoints(&endpoints);
         self.number_places(&stores, &services);
         self.read_services(top, &services);
         self.size_offsets_topic(top);
@@ -230,6 +233,10 @@ impl Builder<'_> {
         self.plan.places.iter().filter(is_table).map(|place| place.name.as_str()).collect()
     }
 
+    pub fn endpoint_names(&self) -> Vec<&str> {
+        self.plan.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect()
+    }
+
     pub fn service_names(&self) -> Vec<&str> {
         self.plan.services.iter().map(|service| service.name.as_str()).collect()
     }
@@ -250,7 +257,7 @@ pub struct Thing<'a> {
     pub place: Place,
 }
 
-/// The named tables under `topic`, `store`, `service`.
+/// The named tables under `topic`, `store`, `endpoint`, `service`.
 fn things<'a>(top: &Fields<'a>, kind: &'static str) -> Vec<Thing<'a>> {
     let Some(item) = top.item(kind) else { return Vec::new() };
     let Some(table) = item.table() else {
@@ -354,9 +361,6 @@ fn check_namespace(tree: &Table, problems: &Problems) {
                 );
             }
         }
-    }
-    if let Some(item) = tree.get("endpoint") {
-        report_not_built("endpoint", item.key, problems);
     }
 }
 

@@ -131,8 +131,7 @@ impl Stage {
             if store == Some(next) {
                 self.step_store(Input::Timeout);
             } else {
-                let now = Time(self.now);
-                self.act(|interpreter, _| interpreter.handle_timeout(now));
+                self.act(|interpreter, step| interpreter.handle_timeout(step));
             }
         }
         self.now = end;
@@ -251,7 +250,7 @@ fn describe(note: &Note) -> String {
         Note::EffectApplied { place, message, effect, .. } => {
             format!("{} v{} in {place}: {effect:?}", message.event, message.version)
         }
-        Note::StoreAnswerLost { event } => format!("{event}: answer lost"),
+        Note::AnswerLost { event } => format!("{event}: answer lost"),
         other => format!("{other:?}"),
     }
 }

@@ -74,6 +74,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
             .collect(),
         topics: Vec::new(),
         groups: Vec::new(),
+        endpoints: Vec::new(),
         stores: vec![store],
         places: Vec::new(),
         services: vec![service],

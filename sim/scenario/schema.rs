@@ -42,6 +42,7 @@ pub fn schema() -> Value {
     top.insert("client".into(), closed(properties(client_keys().chain([CLIENT_RACK]))));
     top.insert("topic".into(), named(topic()));
     top.insert("store".into(), named(store()));
+    top.insert("endpoint".into(), named(endpoint()));
     top.insert("service".into(), named(service()));
     top.insert("fault".into(), named(fault()));
     top.insert("chaos".into(), chaos());
@@ -81,6 +82,16 @@ fn store() -> Value {
     keys.insert(
         "tables".into(),
         json!({ "type": "array", "items": name(), "minItems": 1, "description": "Tables of the store." }),
+    );
+    keys.insert("only".into(), one_or_many(name()));
+    closed(keys)
+}
+
+fn endpoint() -> Value {
+    let mut keys = properties(ENDPOINT.iter().copied());
+    keys.insert(
+        "idempotency-keys".into(),
+        json!({ "type": ["boolean", "string"], "description": "Whether a repeated key is known again, or for how long: true, false, \"24h\"." }),
     );
     keys.insert("only".into(), one_or_many(name()));
     closed(keys)
@@ -197,7 +208,7 @@ fn expect() -> Value {
     both.extend(metrics);
     json!({
         "type": "object",
-        "description": "What must hold of a place (store.table, a topic) or of a service.",
+        "description": "What must hold of a place (store.table, an endpoint, a topic) or of a service.",
         "additionalProperties": { "type": ["string", "object"], "properties": both },
     })
 }

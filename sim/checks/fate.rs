@@ -197,19 +197,23 @@ impl Counting<'_> {
             return Fate::Pending;
         }
         let path = self.trace.routes.path(origin_of(event), self.place);
-        let parked = path.iter().any(|hop| self.trace.ledger.flow(event, hop.service).flags & flow_flag::PARKED != 0);
+        let gives_up = |service: ServiceId| self.trace.ledger.flow(event, service).flags & flow_flag::PARKED != 0;
+        let parked = path.iter().any(|hop| gives_up(hop.head) || gives_up(hop.service));
         if parked { Fate::Parked } else { Fate::Lost }
     }
 
-    /// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin.
+    /// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin or of somebody
+    /// who is called.
     fn on_its_way(&self, event: EventId) -> bool {
         let origin = origin_of(event);
         let open = |place: PlaceId| self.trace.ledger.place(event, place).flags & place_flag::OPEN != 0;
+        let running = |service: ServiceId| self.trace.ledger.flow(event, service).flags & flow_flag::OPEN != 0;
         let path = self.trace.routes.path(origin, self.place);
         self.backlogged.services(event) & self.trace.routes.before(self.place) != 0
             || path.iter().any(|hop| open(hop.place))
             || open(self.place)
-            || self.trace.ledger.flow(event, origin).flags & flow_flag::OPEN != 0
+            || running(origin)
+            || path.iter().any(|hop| hop.service != hop.head && running(hop.service))
     }
 
     fn parked_by(&self, event: EventId, givers: &[(ServiceId, u16)]) -> bool {
@@ -334,7 +338,7 @@ impl Counting<'_> {
             };
             sightings.push(Sighting { time: flow.time, node: flow.node, what });
         }
-        let progress = self.trace.progress[gap.hop.service.0 as usize].as_ref();
+        let progress = self.trace.progress[gap.hop.head.0 as usize].as_ref();
         if let Some(progress) = progress
             && let Some(stretch) = progress.partitions.get(partition).and_then(|p| p.passed_over(slot.offset))
         {

@@ -60,6 +60,8 @@ pub struct Trace {
     flows_begun: u64,
     /// Which run of a step an endpoint executed last, for each event.
     runs: BTreeMap<(PlaceId, EventId), CallRun>,
+    /// The calls that brought an event to a called service last.
+    calls: BTreeMap<(EventId, ServiceId), LastCall>,
     /// By the number of the store.
     store_nodes: Vec<NodeId>,
     controllers: u64,
@@ -130,6 +132,18 @@ pub struct Reversal {
     pub other_at: (Time, NodeId),
 }
 
+/// The run of a step that called a service for an event.
+#[derive(Clone, Copy, Debug)]
+struct LastCall {
+    by: ServiceId,
+    run: CallRun,
+    /// Its first attempt.
+    since: Time,
+    attempts: u16,
+    /// The called service has begun its list again by itself since.
+    retried: bool,
+}
+
 /// An event that was applied again, with harm.
 #[derive(Clone, Copy, Debug)]
 pub struct Repetition {
@@ -170,6 +184,7 @@ impl Trace {
             flows: Vec::new(),
             flows_begun: 0,
             runs: BTreeMap::new(),
+            calls: BTreeMap::new(),
             store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
             routes,
@@ -182,7 +197,7 @@ impl Trace {
                 *cell(&mut trace.service_of_node, node.0) = Some(service.id);
             }
             match &service.trigger {
-                Trigger::Requests(_) => trace.progress.push(None),
+                Trigger::Requests(_) | Trigger::Called(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
                     cell(&mut trace.groups, consume.group.0).push(service.id);
@@ -232,7 +247,7 @@ impl Trace {
             return source;
         }
         let slot = self.ledger.flow(event, service);
-        (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
+        (slot.starts > 0 && self.progress[usize::from(service.0)].is_some()).then_some((slot.partition, slot.offset))
     }
 
     /// What runs for an event at a node, in the order in which it began.
@@ -565,7 +580,7 @@ impl PlaceTrace {
     fn new(plan: &Plan, routes: &Routes, place: PlaceId) -> PlaceTrace {
         let mut origins = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
-            Trigger::Consume(_) => None,
+            Trigger::Consume(_) | Trigger::Called(_) => None,
         });
         let unique_keys =
             origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));

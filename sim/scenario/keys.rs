@@ -296,7 +296,11 @@ pub const ENDPOINT: &[Key] = &[
 ];
 
 pub const SERVICE: &[Key] = &[
-    key("on", Kind::Phrase("a trigger: \"requests\" or \"consume TOPIC\""), "What starts the list of steps."),
+    key(
+        "on",
+        Kind::Phrase("a trigger: \"requests\", \"called\" or \"consume TOPIC\""),
+        "What starts the list of steps.",
+    ),
     key("steps", Kind::Own("a list of steps"), "What is done for each event."),
     key("instances", Kind::Integer(1, 1_000), "Processes of the service."),
     key("workers", Kind::Integer(1, 1_000), "Events at once in one instance."),
@@ -320,6 +324,9 @@ pub const REQUESTS: &[Key] = &[
     key("caller-id", Kind::Words(&["fixed", "per-attempt"]), "Whether a retry looks like a new event."),
 ];
 
+pub const CALLED: &[Key] =
+    &[key("max-waiting", Kind::Integer(1, 1_000_000), "Calls that wait for a worker; beyond it callers are refused.")];
+
 /// A setting of consumers that names a rack of the cluster.
 pub const CLIENT_RACK: Key =
     key("client-rack", Kind::Name, "Rack that the consumer stands in: it may read from a replica there (KIP-392).");
@@ -335,7 +342,6 @@ pub const CONSUME: &[Key] = &[
 
 /// Keys of triggers that this version does not have.
 pub const LATER_TRIGGERS: &[Key] = &[
-    later("max-waiting", Kind::Integer(1, 1_000_000), "Beyond it callers are refused."),
     later("every", Kind::Duration, "Between two polls of a table."),
     later("batch", Kind::Integer(1, 1_000_000), "Rows of one poll."),
     later("cursor", Kind::Words(&["unsent", "highest-id", "commit-order"]), "Which rows a poll finds."),

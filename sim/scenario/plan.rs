@@ -275,6 +275,7 @@ pub enum WorkerOrder {
 pub enum Trigger {
     Requests(RequestsPlan),
     Consume(ConsumePlan),
+    Called(CalledPlan),
 }
 
 /// The outside world of a service.

@@ -98,11 +98,11 @@ fn endpoint() -> Value {
 }
 
 fn service() -> Value {
-    let own = SERVICE.iter().chain(REQUESTS).chain(CONSUME).copied();
+    let own = SERVICE.iter().chain(REQUESTS).chain(CALLED).chain(CONSUME).copied();
     let mut keys = properties(own.chain(client_keys()));
     keys.insert(
         "on".into(),
-        json!({ "type": ["string", "object"], "description": "\"requests\", or \"consume TOPIC\"." }),
+        json!({ "type": ["string", "object"], "description": "\"requests\", \"called\", or \"consume TOPIC\"." }),
     );
     keys.insert("keys".into(), json!({ "type": ["integer", "string"], "minimum": 1, "description": "1000, \"zipf 1.1 of 1000\", \"unique\"." }));
     keys.insert("only".into(), one_or_many(name()));

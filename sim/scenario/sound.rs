@@ -184,6 +184,7 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
                 (Keys::Uniform(_) | Keys::Zipf { .. } | Keys::Unique, _) => {}
             }
         }
+        Trigger::Called(_) => {}
         Trigger::Consume(consume) => {
             group(consume.group, plan)?;
             consume.topics.iter().try_for_each(|id| topic(*id, plan))?;
@@ -232,6 +233,12 @@ fn action(action: &Action, service: &ServicePlan, plan: &Plan) -> Result<(), Str
             need(!call.timeout.is_zero(), || "it calls and does not wait".into())?;
             match call.to {
                 Callee::Endpoint(endpoint) => known(plan.endpoints.len(), usize::from(endpoint), "endpoint"),
+                Callee::Service(id) => {
+                    known(plan.services.len(), usize::from(id.0), "service")?;
+                    let callee = &plan.services[usize::from(id.0)];
+                    let is_called = matches!(callee.trigger, Trigger::Called(_)) && !callee.instances.is_empty();
+                    need(is_called, || format!("it calls `{}`, which is not called", callee.name))
+                }
             }
         }
         Action::Commit { every: CommitEvery::Records(0), .. } => Err("it commits every 0 records".into()),

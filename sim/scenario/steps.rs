@@ -36,6 +36,9 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
                 Callee::Endpoint(endpoint) => {
                     plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.name.clone())
                 }
+                Callee::Service(service) => {
+                    plan.services.get(usize::from(service.0)).map(|service| service.name.clone())
+                }
             };
             vec![("call", to.unwrap_or_default())]
         }

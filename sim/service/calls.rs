@@ -14,7 +14,7 @@ use super::steps::Begun;
 use crate::scenario::plan::{Action, BreakerPlan, CallKey, CallPlan, Callee};
 use crate::types::note::{Note, StepOutcome};
 use crate::types::random::combine;
-use crate::types::request::{EndpointRequest, EndpointResponse, IdempotencyKey, Request};
+use crate::types::request::{CallResponse, EndpointRequest, EndpointResponse, IdempotencyKey, Request, ServiceRequest};
 use crate::types::*;
 
 /// What a process knows of the other side of one of its steps.
@@ -64,7 +64,7 @@ impl Interpreter {
         let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
         let flow = self.flows.get(id);
         flow.call.attempt += 1;
-        let (message, CallProgress { run, attempt, .. }) = (flow.message, flow.call);
+        let (message, tried, CallProgress { run, attempt, .. }) = (flow.message, flow.attempt, flow.call);
         let of_step = combine(u64::from(service.0) << 16 | u64::from(number), u64::from(flow.attempt));
         let identity = combine(message.event.0, combine(combine(of_step, process), u64::from(attempt)));
         let key = call.idempotency_key.map(|key| match key {
@@ -76,6 +76,13 @@ impl Interpreter {
                 self.plan.endpoints[usize::from(endpoint)].node,
                 Request::Endpoint(EndpointRequest { message, service, step: number, run, identity, key }),
             ),
+            Callee::Service(callee) => {
+                // Instances take turns; another attempt goes to another one.
+                let instances = &self.plan.services[usize::from(callee.0)].instances;
+                let turn = message.event.0.wrapping_add(u64::from(attempt) + u64::from(tried));
+                let request = ServiceRequest { message, service, step: number, identity };
+                (instances[(turn % instances.len() as u64) as usize], Request::CallService(request))
+            }
         };
         let correlation = Correlation(self.next_number());
         let timer = self.set_timer(id, now + call.timeout);
@@ -90,6 +97,14 @@ impl Interpreter {
         let attempted = match response {
             EndpointResponse::Done => Attempted::Done,
             EndpointResponse::Refused => Attempted::Refused,
+        };
+        self.end_attempt(correlation, attempted, step);
+    }
+
+    pub fn handle_service_answer(&mut self, correlation: Correlation, response: CallResponse, step: &mut Step) {
+        let attempted = match response {
+            CallResponse::Accepted(_) => Attempted::Done,
+            CallResponse::Refused(_) => Attempted::Refused,
         };
         self.end_attempt(correlation, attempted, step);
     }

@@ -22,6 +22,8 @@ pub struct Arrival {
     pub source: Option<Source>,
     /// Who called, when the event came by a call.
     pub reply: Option<ReplyTo>,
+    /// The step that asks, when another service called.
+    pub asked_by: Option<(ServiceId, u16)>,
     /// Taken once more: its first delivery stands for it in commits.
     pub again: bool,
 }
@@ -32,6 +34,8 @@ pub struct Flow {
     pub source: Option<Source>,
     /// Whom an answer is owed; taken when it is given.
     pub reply: Option<ReplyTo>,
+    /// The step that asks, when another service called.
+    pub asked_by: Option<(ServiceId, u16)>,
     /// From 1.
     pub attempt: u32,
     pub step: u16,
@@ -135,6 +139,7 @@ impl Flow {
             message: arrival.message,
             source: arrival.source,
             reply: arrival.reply,
+            asked_by: arrival.asked_by,
             attempt: 1,
             step: 0,
             rung: 0,

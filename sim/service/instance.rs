@@ -37,7 +37,7 @@ impl Service {
         let own = &plan.services[index];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(instance),
                 consume.group,
@@ -77,7 +77,10 @@ impl Service {
         match input {
             Input::Started { incarnation, .. } => self.interpreter.start(incarnation),
             Input::Request { from, request: Request::Call(message) } => {
-                self.interpreter.handle_call(message, from, step);
+                self.interpreter.handle_call(message, from, None, step);
+            }
+            Input::Request { from, request: Request::CallService(call) } => {
+                self.interpreter.handle_call(call.message, from, Some((call.service, call.step)), step);
             }
             Input::Request { .. } | Input::StorageFailed => {}
             Input::Response { channel, from, correlation, response } => {
@@ -121,8 +124,12 @@ impl Service {
                 self.interpreter.handle_store_answer(correlation, response);
             }
         } else if channel == CALL_CHANNEL {
-            if let Response::Endpoint(response) = response {
-                self.interpreter.handle_endpoint_answer(correlation, response, step);
+            match response {
+                Response::Endpoint(response) => {
+                    self.interpreter.handle_endpoint_answer(correlation, response, step);
+                }
+                Response::Call(response) => self.interpreter.handle_service_answer(correlation, response, step),
+                _ => {}
             }
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {

@@ -26,7 +26,7 @@ use crate::types::*;
 
 /// All stores are called on this channel.
 pub const STORE_CHANNEL: Channel = Channel(200);
-/// Endpoints are called on this one.
+/// Endpoints and other services are called on this one.
 pub const CALL_CHANNEL: Channel = Channel(201);
 
 /// What the interpreter wants of the clients beside it. Performed at once and in order.
@@ -139,7 +139,7 @@ impl Interpreter {
     pub fn new(plan: Arc<Plan>, service: usize, node: NodeId) -> Interpreter {
         let own = &plan.services[service];
         let (by_key, commit_of) = match &own.trigger {
-            Trigger::Requests(_) => (false, Default::default()),
+            Trigger::Requests(_) | Trigger::Called(_) => (false, Default::default()),
             Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
         };
         let keyed = |concern: &str| plan.seed.keyed(&format!("{concern} {}", own.name));
@@ -192,13 +192,23 @@ impl Interpreter {
     }
 
     /// A caller asks for an event to be handled.
-    pub fn handle_call(&mut self, message: Message, from: ReplyTo, step: &mut Step) {
-        if self.phase != Phase::Running {
+    pub fn handle_call(
+        &mut self,
+        message: Message,
+        from: ReplyTo,
+        asked_by: Option<(ServiceId, u16)>,
+        step: &mut Step,
+    ) {
+        let is_full = match &self.service().trigger {
+            Trigger::Called(called) => called.max_waiting as usize <= self.intake.waiting(),
+            Trigger::Requests(_) | Trigger::Consume(_) => false,
+        };
+        if self.phase != Phase::Running || is_full {
             step.reply(from, Response::Call(CallResponse::Refused(message.event)));
             return;
         }
         step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
-        self.intake.push(Arrival { message, source: None, reply: Some(from), again: false });
+        self.intake.push(Arrival { message, source: None, reply: Some(from), asked_by, again: false });
     }
 
     /// The message that was taken last comes once more, behind what is at hand already. Nobody waits for its answer, and
@@ -210,7 +220,7 @@ impl Interpreter {
         if source.is_none() {
             step.note(Note::FlowStarted { service: self.id(), message: latest.message, source, attempt: 1 });
         }
-        self.intake.push(Arrival { reply: None, again: true, ..latest });
+        self.intake.push(Arrival { reply: None, asked_by: None, again: true, ..latest });
     }
 
     /// poll() returned.
@@ -234,10 +244,11 @@ impl Interpreter {
         for (index, record) in records.enumerate() {
             let round = self.commits.round_of(record.partition);
             let source = Source { partition: record.partition, offset: record.offset, round, batch };
-            let arrival = Arrival { message: record.message, source: Some(source), reply: None, again: false };
             if manual {
                 self.commits.hand_out(source);
             }
+            let (message, source) = (record.message, Some(source));
+            let arrival = Arrival { message, source, reply: None, asked_by: None, again: false };
             if commit_first && index > 0 {
                 self.held.push_back(arrival);
             } else {
@@ -522,7 +533,7 @@ impl Interpreter {
 
     pub(super) fn consume(&self) -> Option<&ConsumePlan> {
         match &self.service().trigger {
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) => None,
             Trigger::Consume(consume) => Some(consume),
         }
     }

@@ -123,6 +123,10 @@ impl Interpreter {
             }
             Action::Respond => {
                 if let Some(caller) = flow.reply.take() {
+                    if let Some((service, step_of_caller)) = flow.asked_by {
+                        let (event, caller) = (flow.message.event, caller.peer);
+                        step.note(Note::StepExecuted { service, step: step_of_caller, event, caller });
+                    }
                     step.reply(caller, Response::Call(CallResponse::Accepted(flow.message.event)));
                 }
                 Begun::Finished(StepOutcome::Done)

@@ -125,6 +125,8 @@ pub enum Request {
     Store(StoreRequest),
     /// A service asks the system of somebody else to do something.
     Endpoint(EndpointRequest),
+    /// A service calls another one. Answered as `Call` is.
+    CallService(ServiceRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
     /// Answered as AddPartitionsToTxn is.
@@ -628,6 +630,7 @@ impl Request {
             Request::Call(_) => RequestKind::Call,
             Request::Store(_) => RequestKind::Store,
             Request::Endpoint(_) => RequestKind::Endpoint,
+            Request::CallService(_) => RequestKind::Call,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
             Request::AddOffsetsToTxn(_) => RequestKind::AddOffsetsToTxn,
             Request::EndTxn(_) => RequestKind::EndTxn,
@@ -663,6 +666,7 @@ impl Request {
             Request::Call(message) => message.event.0,
             Request::Store(store) => combine(store.message.event.0, store.attempt),
             Request::Endpoint(call) => call.identity,
+            Request::CallService(call) => call.identity,
             _ => 0,
         };
         combine(self.kind() as u64, about)
@@ -676,7 +680,8 @@ impl Request {
             }
             Request::Fetch(fetch) => ByteCount(60 + 40 * fetch.partitions.len() as u64),
             Request::Call(message) => ByteCount(100 + u64::from(message.size)),
-            Request::Endpoint(call) => ByteCount(100 + u64::from(call.message.size)),
+            Request::Endpoint(EndpointRequest { message, .. })
+            | Request::CallService(ServiceRequest { message, .. }) => ByteCount(100 + u64::from(message.size)),
             _ => ByteCount(100),
         }
     }

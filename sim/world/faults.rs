@@ -259,6 +259,7 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
         Action::Call(call) => match call.to {
             Callee::Endpoint(endpoint) => judged(plan.endpoints[usize::from(endpoint)].place),
+            Callee::Service(_) => false,
         },
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,

@@ -210,3 +210,130 @@ fn an_answer_that_an_endpoint_lost_says_nothing_about_a_store() {
     let invoices = outcome.places.iter().find(|fates| fates.place == INVOICES).expect("fates");
     assert_eq!(invoices.blamed, vec![(Boundary::Consumer, 1)]);
 }
+
+// --- services of our own that are called ---
+
+const LEDGER: ServiceId = ServiceId(2);
+const LEDGER_1: NodeId = NodeId(16);
+
+/// Billing calls the ledger, which adds to the invoices.
+fn with_ledger() -> Plan {
+    let mut plan = calling(KeysHonoured::Never);
+    let kind = NodeKind::Instance { service: LEDGER, number: 1 };
+    plan.nodes.push(NodePlan { id: LEDGER_1, name: "ledger-1".into(), kind, rack: None });
+    let step = |text: &str, action: Action| StepPlan { text: text.to_string(), action, of: None };
+    let operations = vec![StoreStep::Add { table: INVOICES, by: 1 }];
+    plan.services.push(ServicePlan {
+        id: LEDGER,
+        name: "ledger".into(),
+        instances: vec![LEDGER_1],
+        trigger: Trigger::Called(CalledPlan { max_waiting: 1_000 }),
+        steps: vec![
+            step("add db.invoices", Action::Store { store: 0, operations }),
+            step("respond ok", Action::Respond),
+        ],
+        ladder: vec![Rung::Retry { times: 1, backoff: Spread::ZERO }, Rung::Refuse],
+        ..plan.services[1].clone()
+    });
+    if let Action::Call(call) = &mut plan.services[1].steps[0].action {
+        call.to = Callee::Service(LEDGER);
+    }
+    plan.expectations = vec![Expectation::Place(exactly_once(INVOICES))];
+    plan
+}
+
+fn asks(story: &mut Story, node: NodeId, message: Message, run: u64, attempt: u16) {
+    let (service, step, event, run) = (BILLING, 0, message.event, CallRun(run));
+    story.note(node, Note::CallAttempted { service, step, event, run, attempt, to: LEDGER_1 });
+}
+
+/// The ledger begins its list, in its own right or again by its ladder, and adds.
+fn adds(story: &mut Story, message: Message, attempt: u32) {
+    story.note(LEDGER_1, Note::FlowStarted { service: LEDGER, message, source: None, attempt });
+    story.note(LEDGER_1, Note::StepReached { service: LEDGER, step: 0, event: message.event });
+    let (service, step, place, effect) = (LEDGER, 0, INVOICES, StoreEffect::Added);
+    story.note(DB, Note::EffectApplied { service, step, place, message, effect, caller: LEDGER_1 });
+}
+
+fn blamed(outcome: &RunOutcome) -> &[(Boundary, u64)] {
+    &outcome.places.iter().find(|fates| fates.place == INVOICES).expect("fates").blamed
+}
+
+#[test]
+fn one_call_of_a_service_that_was_executed_twice_is_laid_to_downstream() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let booked = message(0, 0, 1);
+    let offset = story.ordered(booked);
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    adds(&mut story, booked, 1);
+    // The twin: the other instance of billing dies, and has nothing to do with it.
+    story.at(1500).stopped(BILLING_2, StopReason::Crash);
+    story.at(2000);
+    timed_out(&mut story, BILLING_1, booked, 1);
+    asks(&mut story, BILLING_1, booked, 7, 2);
+    adds(&mut story, booked, 1);
+    done(&mut story, BILLING_1, booked, offset);
+    assert_eq!(blamed(&story.ends(true)), [(Boundary::Downstream, 1)]);
+}
+
+#[test]
+fn a_service_that_was_called_again_by_a_list_that_began_again_is_laid_to_the_consumer() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let booked = message(0, 0, 1);
+    let offset = story.ordered(booked);
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    story.at(1100).stopped(BILLING_1, StopReason::Crash);
+    story.at(3000).position(BILLING_2, offset, PositionReason::Committed);
+    story.flow(BILLING_2, booked, offset);
+    asks(&mut story, BILLING_2, booked, 9, 1);
+    // The ledger was busy all the while, and comes to both calls only now.
+    adds(&mut story, booked, 1);
+    adds(&mut story, booked, 1);
+    done(&mut story, BILLING_2, booked, offset);
+    assert_eq!(blamed(&story.ends(true)), [(Boundary::Consumer, 1)]);
+}
+
+#[test]
+fn a_called_service_that_began_its_own_list_again_is_laid_to_the_consumer() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let booked = message(0, 0, 1);
+    let offset = story.ordered(booked);
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    adds(&mut story, booked, 1);
+    adds(&mut story, booked, 2);
+    done(&mut story, BILLING_1, booked, offset);
+    assert_eq!(blamed(&story.ends(true)), [(Boundary::Consumer, 1)]);
+}
+
+#[test]
+fn what_a_called_service_never_did_is_lost_at_the_head_of_the_calls() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let booked = message(0, 0, 1);
+    let offset = story.ordered(booked);
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    timed_out(&mut story, BILLING_1, booked, 1);
+    // A failure that is swallowed: the list goes on to its commit.
+    done(&mut story, BILLING_1, booked, offset);
+    let outcome = story.ends(true);
+    assert_eq!(blamed(&outcome), [(Boundary::Consumer, 1)]);
+    let fates = outcome.places.iter().find(|fates| fates.place == INVOICES).expect("fates");
+    assert_eq!((fates.expected, fates.lost), (1, 1));
+}
+
+#[test]
+fn what_never_reached_the_head_of_the_calls_is_lost_before_it() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let offset = story.ordered(message(0, 0, 1));
+    story.at(2000).position(BILLING_1, offset + 1, PositionReason::ResetLatest);
+    let outcome = story.ends(true);
+    assert_eq!(blamed(&outcome), [(Boundary::Group, 1)]);
+}

@@ -25,7 +25,12 @@ impl Trace {
                 }
             }
             Note::CallerSettled { event: about, outcome } => self.settled(*about, *outcome, now),
-            Note::FlowStarted { service, message, source, .. } => self.flow_started(*service, *message, *source, event),
+            Note::FlowStarted { service, message, source, attempt } => {
+                if let Some(call) = self.calls.get_mut(&(message.event, *service)) {
+                    call.retried = *attempt > 1;
+                }
+                self.flow_started(*service, *message, *source, event);
+            }
             Note::StepReached { service, step, event: about } => {
                 if let Some(slot) = self.ledger.flow_mut(*about, *service) {
                     (slot.time, slot.node, slot.reached) = (now, event.node, short(*step));
@@ -43,11 +48,23 @@ impl Trace {
                 self.effect(*place, *message, *effect, (now, *caller, source), (*service, *step));
             }
             Note::AnswerLost { event: about } => self.answer_lost(*about, event.node),
-            Note::CallAttempted { attempt, .. } => self.counters.retries += u64::from(*attempt > 1),
+            Note::CallAttempted { service, event: about, run, attempt, to, .. } => {
+                self.counters.retries += u64::from(*attempt > 1);
+                self.called(*about, *to, LastCall { by: *service, run: *run, since: now, attempts: 1, retried: false });
+            }
             Note::CallFailed { outcome, .. } => {
                 self.counters.unknown_outcomes += u64::from(*outcome == StepOutcome::Unknown);
             }
             _ => {}
+        }
+    }
+
+    /// A service is called; an endpoint says by itself for whom it acts.
+    fn called(&mut self, about: EventId, to: NodeId, call: LastCall) {
+        let Some(Some(callee)) = self.service_of_node.get(usize::from(to.0)) else { return };
+        match self.calls.get_mut(&(about, *callee)) {
+            Some(last) if last.run == call.run => last.attempts = last.attempts.saturating_add(1),
+            Some(_) | None => drop(self.calls.insert((about, *callee), call)),
         }
     }
 
@@ -303,14 +320,31 @@ impl Trace {
         if !is_call && self.ledger.flow(event, by).flags & flow_flag::ANSWER_LOST != 0 {
             return Boundary::Downstream;
         }
-        if self.is_origin(by) {
-            let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-            return if attempts > 1 { Boundary::Caller } else { Boundary::Consumer };
+        if let Some(boundary) = self.why_called_again(event, by, before.time) {
+            return boundary;
         }
         match (first, again) {
             (Some(first), Some(again)) if first != again => self.why_two_records(event, first, again),
             (Some(_) | None, Some(_) | None) => Boundary::Consumer,
         }
+    }
+
+    /// Why a list ran twice that no record starts: its callers asked again, its own ladder did, or one call of it timed out,
+    /// was executed, and was tried again. `None`: a consumer.
+    fn why_called_again(&self, event: EventId, by: ServiceId, first: Time) -> Option<Boundary> {
+        if self.is_origin(by) {
+            let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
+            return Some(if attempts > 1 { Boundary::Caller } else { Boundary::Consumer });
+        }
+        let call = self.calls.get(&(event, by))?;
+        if call.retried {
+            return Some(Boundary::Consumer);
+        }
+        // One attempt is one execution: the second came from an earlier run.
+        if call.attempts > 1 && call.since <= first {
+            return Some(Boundary::Downstream);
+        }
+        Some(self.why_called_again(event, call.by, first).unwrap_or(Boundary::Consumer))
     }
 
     /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is

@@ -197,8 +197,8 @@ impl Proposals<'_> {
     fn keyed_calls(&mut self, index: usize) {
         let service = &self.plan.services[index];
         for (number, step) in service.steps.iter().enumerate() {
-            let Action::Call(CallPlan { to: Callee::Endpoint(endpoint), .. }) = step.action else { continue };
-            let endpoint = usize::from(endpoint);
+            let Action::Call(call) = &step.action else { continue };
+            let Some(endpoint) = call.endpoint().map(usize::from) else { continue };
             let Some(EndpointPlan { name, idempotency_keys, .. }) = self.plan.endpoints.get(endpoint) else { continue };
             let honoured = match idempotency_keys {
                 KeysHonoured::Never => format!(", which {name} honours"),

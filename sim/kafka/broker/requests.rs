@@ -46,7 +46,8 @@ impl Broker {
             | Request::FetchQuorum(_)
             | Request::Call(_)
             | Request::Store(_)
-            | Request::Endpoint(_) => return,
+            | Request::Endpoint(_)
+            | Request::CallService(_) => return,
         };
         step.reply(from, response);
     }

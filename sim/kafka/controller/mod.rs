@@ -169,6 +169,7 @@ impl Controller {
             | Request::Call(_)
             | Request::Store(_)
             | Request::Endpoint(_)
+            | Request::CallService(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)

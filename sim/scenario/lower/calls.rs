@@ -84,6 +84,14 @@ impl Builder<'_> {
             let title = "`timeout` of this call is zero";
             self.problems.add(Diagnostic::error("S032", given.place, title).label("no answer comes").help("as 2s"));
         }
+        if let (Some(Callee::Service(_)), Some(given)) = (to, phrase.get("idempotency-key")) {
+            let title = "a service of our own knows an event by its id";
+            self.problems.add(
+                Diagnostic::error("S044", given.place, title)
+                    .label("means nothing to it")
+                    .help("remove it; a row by event id, as \"insert-if-absent\", makes a repetition harmless there"),
+            );
+        }
         let idempotency_key = phrase.scalar("idempotency-key").map(|key| match key.text() {
             "attempt" => CallKey::Attempt,
             _ => CallKey::Id,
@@ -100,10 +108,25 @@ impl Builder<'_> {
     }
 
     fn read_callee(&self, name: Text) -> Option<Callee> {
-        let endpoint = self.plan.endpoints.iter().position(|endpoint| endpoint.name == name.text);
-        if endpoint.is_none() {
-            self.report_unknown(name.text, name.place, "an endpoint", &self.endpoint_names());
+        if let Some(endpoint) = self.plan.endpoints.iter().position(|endpoint| endpoint.name == name.text) {
+            return Some(Callee::Endpoint(endpoint as u16));
         }
-        endpoint.map(|endpoint| Callee::Endpoint(endpoint as u16))
+        let is_called = |service: &&ServicePlan| matches!(service.trigger, Trigger::Called(_));
+        let Some(service) = self.plan.services.iter().find(|service| service.name == name.text) else {
+            let called = self.plan.services.iter().filter(is_called).map(|service| service.name.as_str());
+            let known: Vec<&str> = self.endpoint_names().into_iter().chain(called).collect();
+            self.report_unknown(name.text, name.place, "an endpoint or a called service", &known);
+            return None;
+        };
+        if !is_called(&service) {
+            let title = format!("nobody can call `{}`", name.text);
+            self.problems.add(
+                Diagnostic::error("S050", name.place, title)
+                    .label("not a `called` service")
+                    .help("write `on = \"called\"` there, or publish to a topic that it consumes"),
+            );
+            return None;
+        }
+        Some(Callee::Service(service.id))
     }
 }

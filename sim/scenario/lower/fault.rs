@@ -457,7 +457,7 @@ impl Builder<'_> {
             (Some(CommitEvery::Records(count)), _) => self.expected(service.id, 1.0 / f64::from(count)),
             (Some(CommitEvery::Interval(interval)), _) => by_time(interval),
             (None, Trigger::Consume(consume)) => by_time(consume.consumer.auto_commit_interval),
-            (None, Trigger::Requests(_)) => 1,
+            (None, Trigger::Requests(_) | Trigger::Called(_)) => 1,
         }
     }
 

@@ -194,7 +194,7 @@ impl Builder<'_> {
             let service = self.plan.services.iter().find(|service| service.name == name)?;
             match &service.trigger {
                 Trigger::Consume(consume) => Some(consume.group),
-                Trigger::Requests(_) => None,
+                Trigger::Requests(_) | Trigger::Called(_) => None,
             }
         };
         self.plan.groups.iter().find(|group| group.name == name).map(|group| group.id).or_else(by_service)

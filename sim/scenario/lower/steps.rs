@@ -342,7 +342,7 @@ impl Builder<'_> {
             self.problems.add(Diagnostic::error(code, place, title).label(label).help(help));
         };
         match &self.plan.services[service].trigger {
-            Trigger::Requests(_) => {
+            Trigger::Requests(_) | Trigger::Called(_) => {
                 if let Some(place) = seen.commits.first() {
                     report(
                         "S050",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, ServicePlan, Trigger};
 use crate::types::*;
 
 /// Somebody else's system: it executes what it is asked for, and may refuse, be slow, or say nothing.
@@ -57,6 +57,16 @@ pub struct CallPlan {
 pub enum Callee {
     /// Index into `endpoints`.
     Endpoint(u16),
+    /// Its instances take turns.
+    Service(ServiceId),
+}
+
+/// A service that others call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CalledPlan {
+    /// Calls that wait for a worker of one instance; who comes when so many wait is refused.
+    pub max_waiting: u32,
 }
 
 /// What a call says about itself, so that the other side may know a repetition.
@@ -77,6 +87,34 @@ pub struct BreakerPlan {
     pub failures: u32,
     /// How long it stays open; then one call is let through.
     pub reset: Duration,
+}
+
+impl CallPlan {
+    /// The service that is called.
+    pub fn service(&self) -> Option<ServiceId> {
+        match self.to {
+            Callee::Service(service) => Some(service),
+            Callee::Endpoint(_) => None,
+        }
+    }
+
+    /// The endpoint that is called, by its index.
+    pub fn endpoint(&self) -> Option<u16> {
+        match self.to {
+            Callee::Endpoint(endpoint) => Some(endpoint),
+            Callee::Service(_) => None,
+        }
+    }
+}
+
+impl ServicePlan {
+    /// Somebody waits for its answer.
+    pub fn has_callers(&self) -> bool {
+        match self.trigger {
+            Trigger::Requests(_) | Trigger::Called(_) => true,
+            Trigger::Consume(_) => false,
+        }
+    }
 }
 
 impl Plan {

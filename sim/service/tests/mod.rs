@@ -35,6 +35,7 @@ transcripts! {
     an_optional_call_lets_the_list_go_on,
     calls_wait_for_a_place_of_the_endpoint,
     a_call_to_a_dead_endpoint_is_in_doubt,
+    who_comes_when_too_many_wait_is_refused,
     a_blocked_record_blocks_what_stands_behind_it,
     a_pool_commits_contiguously_unless_told_otherwise,
     a_pool_keeps_the_order_of_a_key,

@@ -3,7 +3,7 @@
 //! ```text
 //! system on=consume list="…" ladder="…" workers=N commit-of=highest on-revoke=abandon latency=2ms lost-answers=100% keys=true capacity=1
 //! poll 0@10=e1 0@11=e2/k7/v3      poll() returns records: partition@offset=event, key and version if they matter
-//! call e1                         somebody calls
+//! call e1 | ask e1                somebody outside calls; step 2 of another service does
 //! redeliver                       the message that was taken last comes once more
 //! wait 5ms                        time passes
 //! committed | refused | unanswered   the oldest commit that waits is answered
@@ -27,7 +27,7 @@ use crate::service::commits::CommitToken;
 use crate::service::endpoint::Endpoint;
 use crate::service::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::service::store::Store;
-use crate::types::note::{Note, StepOutcome};
+use crate::types::note::{Note, StepOutcome, StoreEffect};
 use crate::types::record::TransactionOutcome;
 use crate::types::request::{ErrorCode, Request, Response};
 use crate::types::*;
@@ -62,10 +62,11 @@ impl Runner for Stage {
                 let records: Vec<Polled> = pairs(line).map(|(place, event)| polled(&place, &event)).collect();
                 self.act(|interpreter, step| interpreter.handle_records(records.into_iter(), step));
             }
-            "call" => {
+            asking @ ("call" | "ask") => {
                 let message = message(words[0]);
                 let from = ReplyTo { connection: ConnectionId(0), correlation: Correlation(0), peer: NodeId(30) };
-                self.act(|interpreter, step| interpreter.handle_call(message, from, step));
+                let asked_by = (asking == "ask").then_some((ServiceId(5), 2));
+                self.act(|interpreter, step| interpreter.handle_call(message, from, asked_by, step));
             }
             "redeliver" => self.act(|interpreter, step| interpreter.redeliver(step)),
             "committed" => self.answer_commit(Ok(())),
@@ -287,7 +288,11 @@ fn describe(note: &Note) -> String {
         Note::RungReached { rung, event, .. } => format!("{event} reaches rung {rung}"),
         Note::Abandoned { count, .. } => format!("abandons {count}"),
         Note::EffectApplied { place, message, effect, .. } => {
-            format!("{} v{} in {place}: {effect:?}", message.event, message.version)
+            let effect = match effect {
+                StoreEffect::Executed { .. } => "Executed".to_string(),
+                effect => format!("{effect:?}"),
+            };
+            format!("{} v{} in {place}: {effect}", message.event, message.version)
         }
         Note::CallAttempted { event, attempt, .. } => format!("{event} calls, attempt {attempt}"),
         Note::CallFailed { event, attempt, outcome, .. } => format!("{event} attempt {attempt} is {outcome:?}"),

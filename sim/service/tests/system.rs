@@ -137,6 +137,8 @@ pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
     let interval = Duration::from_millis(100);
     let trigger = if consumes {
         Trigger::Consume(consume)
+    } else if let Some(most) = get("max-waiting") {
+        Trigger::Called(CalledPlan { max_waiting: most.parse().expect("a number") })
     } else {
         Trigger::Requests(requests(interval, Arrivals::Constant, Keys::Unique))
     };

@@ -6,8 +6,9 @@
 //! repetition, because only then both applications and what struck between them are at hand.
 
 mod business;
+mod connections;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::distribution::Histogram;
 use super::incidents::Incidents;
@@ -65,6 +66,8 @@ pub struct Trace {
     /// By the number of the store.
     store_nodes: Vec<NodeId>,
     controllers: u64,
+    /// Who has asked whom, where somebody wants to know.
+    asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
 
 type Source = Option<(TopicPartition, Offset)>;
@@ -187,6 +190,7 @@ impl Trace {
             calls: BTreeMap::new(),
             store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
+            asked: connections::wanted(plan).then(BTreeSet::new),
             routes,
         };
         for topic in &plan.topics {
@@ -265,6 +269,9 @@ impl Trace {
     fn note(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
         let under_load = Time::LOAD_START <= now;
+        if self.asked.is_some() {
+            self.connect(note, node);
+        }
         match note {
             Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => {
                 if under_load && self.logs.of(*partition).is_some_and(|log| log.leader.is_some()) {

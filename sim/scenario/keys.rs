@@ -358,17 +358,17 @@ pub const PLACE: &[Key] = &[
     key("order", Kind::Words(&["per-key", "broken", "any"]), "Order of the effects of one key."),
     key("of", Kind::Argument("a place"), "Owed by every row of this place."),
     key("blame", Kind::Words(BOUNDARIES), "The boundary that every bad fate must be laid to."),
-    later("delay-mean", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p50", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p95", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p99", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-max", Kind::Phrase("a bound"), "Arrival to effect."),
+    key("delay-mean", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p50", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p95", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p99", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-max", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
 ];
 
 pub const BOUNDARIES: &[&str] = &["caller", "producer", "queue", "group", "consumer", "downstream", "any"];
 
-/// Metrics of the run as a whole.
-pub const LATER_RUN_METRICS: &[&str] = &["connections", "broker-requests", "broker-bytes", "moving-parts", "unsettled"];
+/// Metrics of the run as a whole that this version does not have.
+pub const LATER_RUN_METRICS: &[&str] = &["broker-requests", "broker-bytes"];
 
 pub const CHAOS: &[Key] = &[
     key(

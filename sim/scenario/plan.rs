@@ -36,6 +36,9 @@ pub struct Plan {
     /// Front-page chart, a file stem.
     pub chart: Option<String>,
     pub guards_off: Vec<Guard>,
+    /// Settings of the cluster, of clients and of topics that the file states.
+    #[serde(default)]
+    pub settings_stated: u32,
     pub cluster: ClusterPlan,
     pub network: NetworkPlan,
     pub disk: DiskPlan,
@@ -468,7 +471,21 @@ pub enum Rung {
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
     Place(PlaceExpectation),
-    Service { service: ServiceId, metric: ServiceMetric, bounds: Vec<Bound> },
+    Service {
+        service: ServiceId,
+        metric: ServiceMetric,
+        bounds: Vec<Bound>,
+    },
+    /// From arrival to effect.
+    Delay {
+        place: PlaceId,
+        metric: DelayMetric,
+        bounds: Vec<Bound>,
+    },
+    Run {
+        metric: RunMetric,
+        bounds: Vec<Bound>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -543,6 +560,29 @@ pub enum ServiceMetric {
     LagMax,
     AgeMax,
     Rebalances,
+}
+
+/// Arrival to first effect, over the events of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayMetric {
+    DelayMean,
+    DelayP50,
+    DelayP95,
+    DelayP99,
+    DelayMax,
+}
+
+/// What the system as a whole is, or comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunMetric {
+    /// Pairs of an instance and a process that it has asked something: a broker, a store, an endpoint, another instance.
+    Connections,
+    /// Processes of our own, topics, and settings that somebody wrote down.
+    MovingParts,
+    /// Events of which what the caller was told and what was done disagree, so that only a person can put it right.
+    Unsettled,
 }
 
 /// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.

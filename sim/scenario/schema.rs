@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::chaos::{STATES, verbs_of};
 use super::keys::*;
-use super::lower::{FLOORS, METRICS};
+use super::lower::{FLOORS, METRICS, RUN_METRICS};
 use super::plan::FaultFamily;
 use super::sentence::{Argument, Grammar, Verb};
 use super::values::Kind;
@@ -206,9 +206,19 @@ fn expect() -> Value {
         .collect();
     let mut both = place;
     both.extend(metrics);
+    for (name, item) in both.iter_mut().filter(|(name, _)| name.starts_with("delay-")) {
+        let about = format!("Arrival to effect: {}.", name.trim_start_matches("delay-"));
+        *item = one_or_many(json!({ "type": "string", "examples": ["< 1s"] }));
+        item["description"] = json!(about);
+    }
+    let of_run: Map<String, Value> = RUN_METRICS
+        .iter()
+        .map(|(name, _)| ((*name).to_string(), one_or_many(json!({ "type": "string", "examples": ["<= 20"] }))))
+        .collect();
     json!({
         "type": "object",
-        "description": "What must hold of a place (store.table, an endpoint, a topic) or of a service.",
+        "properties": of_run,
+        "description": "What must hold of a place (store.table, an endpoint, a topic), of a service, or of the run.",
         "additionalProperties": { "type": ["string", "object"], "properties": both },
     })
 }

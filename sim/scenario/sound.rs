@@ -34,6 +34,8 @@ pub fn check(plan: &Plan) -> Result<(), String> {
                 expected.of.map_or(Ok(()), |of| place(of, plan))?;
             }
             Expectation::Service { service, .. } => known(plan.services.len(), usize::from(service.0), "service")?,
+            Expectation::Delay { place: id, .. } => place(*id, plan)?,
+            Expectation::Run { .. } => {}
         }
     }
     Ok(())

@@ -77,9 +77,10 @@ impl Interpreter {
                 Request::Endpoint(EndpointRequest { message, service, step: number, run, identity, key }),
             ),
             Callee::Service(callee) => {
-                // Instances take turns; another attempt goes to another one.
+                // Any of them, by the event; another attempt goes to the next.
                 let instances = &self.plan.services[usize::from(callee.0)].instances;
-                let turn = message.event.0.wrapping_add(u64::from(attempt) + u64::from(tried));
+                let first = combine(message.event.0, u64::from(service.0) << 16 | u64::from(number));
+                let turn = first.wrapping_add(u64::from(attempt) + u64::from(tried));
                 let request = ServiceRequest { message, service, step: number, identity };
                 (instances[(turn % instances.len() as u64) as usize], Request::CallService(request))
             }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::scenario::plan::{EndpointPlan, KeysHonoured, Plan};
 use crate::types::note::{Note, StoreEffect};
+use crate::types::random::combine;
 use crate::types::request::{EndpointRequest, EndpointResponse, IdempotencyKey, Request, Response};
 use crate::types::*;
 
@@ -22,7 +23,7 @@ pub struct Endpoint {
     plan: Arc<Plan>,
     endpoint: u16,
     draws: Keyed,
-    keys: EndpointKeys,
+    memory: EndpointMemory,
     /// Requests that have one of its places, until they are answered or will not be.
     busy: u16,
     waiting: VecDeque<(ReplyTo, EndpointRequest)>,
@@ -31,9 +32,14 @@ pub struct Endpoint {
     number: u64,
 }
 
-/// Keys that it has seen, with when each counted first. They outlive its process.
+/// What an endpoint remembers. It outlives its process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EndpointKeys(BTreeMap<IdempotencyKey, Time>);
+pub struct EndpointMemory {
+    /// Keys that it has seen, with when each counted first.
+    keys: BTreeMap<IdempotencyKey, Time>,
+    /// How often a request of the same identity has come: whoever asks again is not answered as before by necessity.
+    asked: BTreeMap<u64, u32>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Due {
@@ -58,13 +64,13 @@ enum Fate {
 
 impl Endpoint {
     pub fn new(plan: Arc<Plan>, endpoint: u16) -> Endpoint {
-        Endpoint::with_keys(plan, endpoint, EndpointKeys::default())
+        Endpoint::with_memory(plan, endpoint, EndpointMemory::default())
     }
 
     /// An endpoint that starts again.
-    pub fn with_keys(plan: Arc<Plan>, endpoint: u16, keys: EndpointKeys) -> Endpoint {
+    pub fn with_memory(plan: Arc<Plan>, endpoint: u16, memory: EndpointMemory) -> Endpoint {
         let draws = plan.seed.keyed(&format!("endpoint {}", plan.endpoints[usize::from(endpoint)].name));
-        Endpoint { plan, endpoint, draws, keys, busy: 0, waiting: VecDeque::new(), due: FewMap::new(), number: 0 }
+        Endpoint { plan, endpoint, draws, memory, busy: 0, waiting: VecDeque::new(), due: FewMap::new(), number: 0 }
     }
 
     /// Which of the plan's it is.
@@ -73,8 +79,8 @@ impl Endpoint {
     }
 
     /// What survives the process. Requests under way are lost: not executed, or executed and never answered.
-    pub fn keys(self) -> EndpointKeys {
-        self.keys
+    pub fn memory(self) -> EndpointMemory {
+        self.memory
     }
 
     pub fn handle(&mut self, input: Input, step: &mut Step) {
@@ -116,9 +122,12 @@ impl Endpoint {
     }
 
     fn begin(&mut self, from: ReplyTo, request: EndpointRequest, now: Time) {
+        let before = self.memory.asked.entry(request.identity).or_default();
+        let identity = combine(request.identity, u64::from(*before));
+        *before += 1;
         let plan = self.own_plan();
         // All draws are made every time, so that one ratio does not move another's.
-        let mut draw = self.draws.at(Request::Endpoint(request).identity());
+        let mut draw = self.draws.at(identity);
         let (refused, lost) = (draw.chance(plan.errors), draw.chance(plan.lost_requests));
         let answer_lost = draw.chance(plan.lost_answers);
         let latency = draw.draw(&plan.latency);
@@ -162,7 +171,7 @@ impl Endpoint {
 
     fn execute(&mut self, request: &EndpointRequest, caller: NodeId, step: &mut Step) {
         let (place, honoured) = (self.own_plan().place, self.own_plan().idempotency_keys);
-        let known = request.key.is_some_and(|key| self.keys.meet(key, honoured, step.time()));
+        let known = request.key.is_some_and(|key| self.memory.meet(key, honoured, step.time()));
         let effect = if known { StoreEffect::Unchanged } else { StoreEffect::Executed { run: request.run } };
         let EndpointRequest { message, service, step: number, .. } = *request;
         step.note(Note::EffectApplied { service, step: number, place, message, effect, caller });
@@ -179,17 +188,17 @@ impl Endpoint {
     }
 }
 
-impl EndpointKeys {
+impl EndpointMemory {
     /// Whether the key is known and honoured; from now on it is.
     fn meet(&mut self, key: IdempotencyKey, honoured: KeysHonoured, now: Time) -> bool {
-        let first = self.0.get(&key).copied();
+        let first = self.keys.get(&key).copied();
         let known = first.is_some_and(|first| match honoured {
             KeysHonoured::Never => false,
             KeysHonoured::Always => true,
             KeysHonoured::For(length) => now < first + length,
         });
         if !known && honoured != KeysHonoured::Never {
-            self.0.insert(key, now);
+            self.keys.insert(key, now);
         }
         known
     }

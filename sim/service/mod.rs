@@ -24,7 +24,7 @@ mod tests;
 mod transactions;
 
 pub use callers::Callers;
-pub use endpoint::{Endpoint, EndpointKeys};
+pub use endpoint::{Endpoint, EndpointMemory};
 pub use instance::{Service, service_of, topics_of};
 pub use rows::StoreRows;
 pub use store::Store;

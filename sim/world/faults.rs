@@ -245,7 +245,7 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             Expectation::Place(expected) => {
                 expected.place == place && (expected.loss, expected.duplicates) != (Tolerance::Any, Tolerance::Any)
             }
-            Expectation::Service { .. } => false,
+            Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
         })
     };
     match action {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kafka::broker::{Broker, BrokerConfig};
 use crate::kafka::controller::{Controller, ControllerConfig};
 use crate::scenario::plan::{NodeKind, Plan};
-use crate::service::{Callers, Endpoint, EndpointKeys, Service, Store, StoreRows};
+use crate::service::{Callers, Endpoint, EndpointMemory, Service, Store, StoreRows};
 use crate::types::request::RequestKind;
 use crate::types::settings::TopicSettings;
 use crate::types::storage::StorageImage;
@@ -34,7 +34,7 @@ pub enum Process {
 /// What a process leaves behind beside its disk, for the one that comes after it.
 pub enum Kept {
     Store { store: u16, rows: StoreRows },
-    Endpoint { endpoint: u16, keys: EndpointKeys },
+    Endpoint { endpoint: u16, memory: EndpointMemory },
 }
 
 /// Whose round trip is their own: their links take no time.
@@ -81,8 +81,8 @@ impl Process {
     pub fn again(plan: &Arc<Plan>, kept: Kept) -> Process {
         match kept {
             Kept::Store { store, rows } => Process::Store(Box::new(Store::with_rows(plan.clone(), store, rows))),
-            Kept::Endpoint { endpoint, keys } => {
-                Process::Endpoint(Box::new(Endpoint::with_keys(plan.clone(), endpoint, keys)))
+            Kept::Endpoint { endpoint, memory } => {
+                Process::Endpoint(Box::new(Endpoint::with_memory(plan.clone(), endpoint, memory)))
             }
         }
     }
@@ -90,7 +90,9 @@ impl Process {
     pub fn keep(self) -> Option<Kept> {
         match self {
             Process::Store(store) => Some(Kept::Store { store: store.index(), rows: store.rows() }),
-            Process::Endpoint(endpoint) => Some(Kept::Endpoint { endpoint: endpoint.index(), keys: endpoint.keys() }),
+            Process::Endpoint(endpoint) => {
+                Some(Kept::Endpoint { endpoint: endpoint.index(), memory: endpoint.memory() })
+            }
             Process::Kafka { .. }
             | Process::Service(_)
             | Process::Handler(_)

@@ -36,6 +36,7 @@ pub fn shop() -> Plan {
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 3,
             controllers: vec![NodeId(1), NodeId(2), NodeId(3)],

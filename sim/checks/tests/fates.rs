@@ -17,7 +17,7 @@ fn fates(outcome: &RunOutcome, place: PlaceId) -> &PlaceFates {
 fn result(outcome: &RunOutcome, promise: Promise) -> &ExpectationResult {
     let found = outcome.expectations.iter().find(|result| match result.subject {
         Subject::Place { promise: of, .. } => of == promise,
-        Subject::Service { .. } => false,
+        Subject::Service { .. } | Subject::Delay { .. } | Subject::Run { .. } => false,
     });
     found.expect("a judged promise")
 }

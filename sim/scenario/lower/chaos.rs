@@ -227,7 +227,7 @@ impl Builder<'_> {
     fn nothing_may_be_parked(&self) -> bool {
         self.plan.expectations.iter().any(|expectation| match expectation {
             Expectation::Place(place) => place.parked == Tolerance::None && self.can_park(place.place),
-            Expectation::Service { .. } => false,
+            Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
         })
     }
 

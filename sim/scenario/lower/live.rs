@@ -45,7 +45,9 @@ impl Builder<'_> {
         match key.text {
             "rate" => {
                 if !matches!(plan.trigger, Trigger::Requests(_)) {
-                    let title = format!("`{}` has no `rate`: it handles what others send", name.text);
+                    let why =
+                        if plan.has_callers() { "others of our own call it" } else { "it consumes what others send" };
+                    let title = format!("`{}` has no `rate`: {why}", name.text);
                     self.report_fault("S077", path.place, title, "not a key of this service", &self.origins_help());
                     return None;
                 }

@@ -15,7 +15,7 @@ mod steps;
 mod target;
 mod transaction;
 
-pub use expect::{FLOORS, METRICS};
+pub use expect::{FLOORS, METRICS, RUN_METRICS};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ use super::chaos::ChaosSpec;
 use super::diagnostics::{Diagnostic, Place, Problems, nearest, printable};
 use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
-use super::keys::TOP;
+use super::keys::{CONSUMER_SETTINGS, PRODUCER_SETTINGS, TOP};
 use super::plan::*;
 use super::tree::{Item, Table, Value};
 use super::values::{Kind, is_name};
@@ -105,6 +105,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         drain,
         chart: top.text("chart"),
         guards_off: Vec::new(),
+        settings_stated: settings_stated(tree),
         cluster: cluster::read(&top),
         network: cluster::empty_network(),
         disk: cluster::empty_disk(),
@@ -299,6 +300,19 @@ fn report_zero(top: &Fields, key: &str) {
     );
 }
 
+/// Settings that somebody wrote down, and that somebody must know: of the cluster, of clients, of topics.
+fn settings_stated(tree: &Table) -> u32 {
+    let is_client = |key: &&str| {
+        PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == *key)
+            || CONSUMER_SETTINGS.iter().any(|setting| setting.key.name == *key)
+    };
+    let in_table = |name: &str| tree.table(name).map_or(0, |table| table.keys().count());
+    let things = |kind: &str| tree.table(kind).into_iter().flat_map(Table::iter).filter_map(|(_, item)| item.table());
+    let of_topics = things("topic").flat_map(Table::keys).filter(|key| !["only", "owner"].contains(key)).count();
+    let of_services = things("service").flat_map(Table::keys).filter(is_client).count();
+    (in_table("cluster") + in_table("client") + of_topics + of_services) as u32
+}
+
 fn read_header(top: &Fields) -> Header {
     let about = top.require("about", "\"the question that this scenario answers\"");
     let rows = top.item("row").map_or(Vec::new(), |item| {
@@ -387,6 +401,7 @@ fn is_reserved(name: &str) -> bool {
     target::ROLES.contains(&name)
         || KEYWORDS.contains(&name)
         || super::keys::LATER_RUN_METRICS.contains(&name)
+        || RUN_METRICS.iter().any(|(metric, _)| *metric == name)
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))
         || FAULTS.common.iter().any(|key| key.name == name)

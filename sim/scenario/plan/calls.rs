@@ -57,7 +57,7 @@ pub struct CallPlan {
 pub enum Callee {
     /// Index into `endpoints`.
     Endpoint(u16),
-    /// Its instances take turns.
+    /// One of its instances, and the next one at another attempt.
     Service(ServiceId),
 }
 

@@ -223,8 +223,10 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(stock) crash self"), "S009", "`mid-batch` is not built yet"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
-        (expect("connections = \"<= 10\""), "S009", "`connections` is not built yet"),
-        (expect("db.rows = { delay-p99 = \"< 1s\" }"), "S009", "`delay-p99` is not built yet"),
+        (expect("broker-bytes = \"<= 10\""), "S009", "`broker-bytes` is not built yet"),
+        (expect("connections = \"<= 10ms\""), "S083", "`connections` cannot be"),
+        (expect("unsettled = \"never\""), "S083", "`unsettled` cannot be"),
+        (expect("db.rows = { delay-p99 = \"< 10\" }"), "S083", "`delay-p99` cannot be"),
         // S01x: keys
         (with("brokers", "broker = 3"), "S010", "did you mean `brokers`?"),
         (with("brokers", "brokers = 3\nmin_insync_replicas = 2"), "S010", "did you mean `min-insync-replicas`?"),

@@ -68,6 +68,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 1,
             controllers: vec![BROKER],

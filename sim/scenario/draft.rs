@@ -251,9 +251,9 @@ orders = "at-least-once"
     fn forget_siblings_of(plan: &mut crate::scenario::plan::Plan) {
         use crate::scenario::plan::{Expectation, Limit, Over};
         let bounds = plan.expectations.iter_mut().flat_map(|expectation| match expectation {
-            Expectation::Service { bounds, .. } | Expectation::Delay { bounds, .. } | Expectation::Run { bounds, .. } => {
-                bounds.as_mut_slice()
-            }
+            Expectation::Service { bounds, .. }
+            | Expectation::Delay { bounds, .. }
+            | Expectation::Run { bounds, .. } => bounds.as_mut_slice(),
             Expectation::Place(_) => &mut [],
         });
         for bound in bounds.filter(|bound| matches!(bound.limit, Limit::Sibling { .. })) {

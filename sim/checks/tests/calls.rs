@@ -329,6 +329,26 @@ fn what_a_called_service_never_did_is_lost_at_the_head_of_the_calls() {
 }
 
 #[test]
+fn what_a_called_service_refused_and_its_caller_swallowed_is_lost_and_not_on_its_way() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let booked = message(0, 0, 1);
+    let offset = story.ordered(booked);
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    story.note(LEDGER_1, Note::FlowStarted { service: LEDGER, message: booked, source: None, attempt: 1 });
+    story.note(LEDGER_1, Note::StepReached { service: LEDGER, step: 0, event: booked.event });
+    story.note(LEDGER_1, Note::RungReached { service: LEDGER, rung: 1, event: booked.event });
+    let (service, step, event, outcome) = (BILLING, 0, booked.event, StepOutcome::Failed);
+    story.note(BILLING_1, Note::CallFailed { service, step, event, attempt: 1, outcome });
+    done(&mut story, BILLING_1, booked, offset);
+    let outcome = story.ends(true);
+    let fates = outcome.places.iter().find(|fates| fates.place == INVOICES).expect("fates");
+    assert_eq!((fates.lost, fates.pending), (1, 0));
+    assert_eq!(blamed(&outcome), [(Boundary::Consumer, 1)]);
+}
+
+#[test]
 fn what_never_reached_the_head_of_the_calls_is_lost_before_it() {
     let mut story = Story::new(&with_ledger());
     story.at(1000);

@@ -41,7 +41,7 @@ impl Trace {
                 self.step_done(*service, *step, *about, *outcome, event);
             }
             Note::FlowDone { service, event: about, skipped } => self.flow_done(*service, *about, *skipped, event),
-            Note::RungReached { service, rung, event: about } => self.rung_reached(*service, *rung, *about),
+            Note::RungReached { service, rung, event: about } => self.rung_reached(*service, *rung, *about, event.node),
             Note::Abandoned { count, .. } => self.counters.abandoned += u64::from(*count),
             Note::EffectApplied { service, step, place, message, effect, caller } => {
                 self.counters.applied += 1;
@@ -215,7 +215,7 @@ impl Trace {
         }
     }
 
-    fn rung_reached(&mut self, service: ServiceId, rung: u16, about: EventId) {
+    fn rung_reached(&mut self, service: ServiceId, rung: u16, about: EventId, node: NodeId) {
         let Some(plan) = self.services.get(service.0 as usize) else { return };
         let flag = match plan.ladder.get(rung as usize) {
             Some(Rung::Retry { .. } | Rung::Block { .. }) => {
@@ -230,10 +230,22 @@ impl Trace {
                 self.counters.skipped += 1;
                 flow_flag::DROPPED
             }
-            Some(Rung::Refuse | Rung::Crash | Rung::Close) | None => return,
+            Some(Rung::Refuse) => return self.refused(service, about, node),
+            Some(Rung::Crash | Rung::Close) | None => return,
         };
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             slot.flags |= flag;
+        }
+    }
+
+    /// The list ends with a no: nothing runs for the event here any more.
+    fn refused(&mut self, service: ServiceId, about: EventId, node: NodeId) {
+        let first = self.flows_of(node, service, about).next();
+        if let Some((key, _)) = first {
+            cell(&mut self.flows, node.0).remove(&key);
+        }
+        if let Some(slot) = self.ledger.flow_mut(about, service) {
+            slot.flags &= !flow_flag::OPEN;
         }
     }
 

@@ -281,6 +281,15 @@ fn clocks_of_a_handler_are_the_simulated_one() {
 }
 
 #[test]
+fn a_handler_in_place_of_steps_that_it_could_not_do_is_an_error_for_people() {
+    let text = "format = 1\nabout = \"who pays?\"\ncluster.brokers = 1\n[endpoint.bank]\n[service.till]\non = \"requests\"\n\
+                rate = \"1/s\"\nsteps = [\"call bank timeout 1s\", \"respond ok\"]\n[expect]\nbank = \"exactly-once\"\n";
+    let scenario = Scenario::parse(text).handler("till", |_| async { Ok(()) });
+    let problem = scenario.try_run().expect_err("it cannot call");
+    assert!(problem.contains("`till`") && problem.contains("handlers cannot call endpoints"), "{problem}");
+}
+
+#[test]
 fn a_wrong_service_or_scenario_is_an_error_for_people() {
     let problem = Scenario::parse(BILLING).handler("biling", careful).try_run().unwrap_err();
     assert!(problem.contains("`biling`") && problem.contains("did you mean `billing`?"), "{problem}");

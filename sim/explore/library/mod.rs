@@ -21,7 +21,7 @@ use super::difference::first_difference;
 use super::runs::{SeedRun, in_parallel};
 use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions, judge_cell, judge_family};
 use crate::history::{Event, export};
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Action, Plan, ServicePlan};
 use crate::scenario::{self, Family};
 use crate::types::Seed;
 use crate::world::handlers::{Context, HandlerFailure, Handlers, Result as Handled};
@@ -198,15 +198,10 @@ impl Scenario {
                 let cure = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
                 return Err(format!("a handler is for service `{service}`, which {} does not have{cure}", family.name));
             }
-            let mut plans = family.cells.iter().map(|cell| cell.plan(Seed(0)));
-            let is_transactional = |plan: scenario::plan::Plan| {
-                plan.services.iter().any(|other| other.name == *service && other.transactional.is_some())
-            };
-            if plans.any(is_transactional) {
-                return Err(format!(
-                    "a handler is for service `{service}`, whose steps are a `kafka-transaction`: handlers have no \
-                     transactions yet; remove the handler, or write \"publish\" and \"commit\" without a transaction"
-                ));
+            let plans = family.cells.iter().map(|cell| cell.plan(Seed(0)));
+            let mut own = plans.flat_map(|plan| plan.services).filter(|other| other.name == *service);
+            if let Some(lacking) = own.find_map(|own| lacking(&own)) {
+                return Err(format!("a handler is for service `{service}`, whose steps {lacking}"));
             }
         }
         Ok(family)
@@ -292,4 +287,16 @@ fn replay_asked_for() -> Result<Option<(u64, Option<String>)>, String> {
     let parsed = seed.trim().parse().ok().filter(|seed| *seed < u64::MAX);
     let seed = parsed.ok_or_else(|| format!("{SEED_VARIABLE} is `{seed}`; give one seed, such as 17"))?;
     Ok(Some((seed, std::env::var(CELL_VARIABLE).ok())))
+}
+
+/// What the steps of a service do and its handler could not.
+fn lacking(service: &ServicePlan) -> Option<&'static str> {
+    if service.transactional.is_some() {
+        return Some(
+            "are a `kafka-transaction`: handlers have no transactions yet; remove the handler, or write \"publish\" and \
+             \"commit\" without a transaction",
+        );
+    }
+    let calls = service.steps.iter().any(|step| matches!(step.action, Action::Call(_)));
+    calls.then_some("`call` somebody: handlers cannot call endpoints and services yet; remove the handler, or the step")
 }

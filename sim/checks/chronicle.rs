@@ -69,6 +69,14 @@ pub enum Told {
         caller: NodeId,
     },
     AnswerLost,
+    Called {
+        to: NodeId,
+        attempt: u16,
+    },
+    CallFailed {
+        attempt: u16,
+        outcome: StepOutcome,
+    },
     // --- the queue ---
     Sent {
         partition: TopicPartition,
@@ -204,6 +212,8 @@ impl Told {
             | Told::Redelivered { .. }
             | Told::Applied { .. }
             | Told::AnswerLost
+            | Told::Called { .. }
+            | Told::CallFailed { .. }
             | Told::Sent { .. }
             | Told::Appended { .. }
             | Told::Copied { .. }
@@ -239,6 +249,7 @@ impl Told {
         match self {
             Told::Attempted { instance: peer, .. }
             | Told::Answered { to: peer, .. }
+            | Told::Called { to: peer, .. }
             | Told::Applied { caller: peer, .. }
             | Told::Committed { by: peer, .. } => Some(*peer),
             _ => None,
@@ -579,7 +590,11 @@ impl Chronicler {
             Note::EffectApplied { place, message, effect, caller, .. } if own(&message.event) => {
                 Told::Applied { place: *place, effect: *effect, caller: *caller }
             }
-            Note::StoreAnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::AnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::CallAttempted { event, attempt, to, .. } if own(event) => Told::Called { to: *to, attempt: *attempt },
+            Note::CallFailed { event, attempt, outcome, .. } if own(event) => {
+                Told::CallFailed { attempt: *attempt, outcome: *outcome }
+            }
             _ => return,
         };
         self.tell(time, node, what);

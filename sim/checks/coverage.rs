@@ -210,7 +210,7 @@ impl StatesReached {
                 }
                 Note::PositionSet { why: PositionReason::Truncated, .. } => State::PositionTruncated,
                 Note::OffsetExpired { .. } => State::OffsetsExpired,
-                Note::StoreAnswerLost { .. } => State::StoreAnswerLost,
+                Note::AnswerLost { .. } => State::StoreAnswerLost,
                 Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
                 Note::RungReached { .. } => State::LadderUsed,
                 Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
@@ -264,6 +264,9 @@ impl StatesReached {
                 | Note::FlowDone { .. }
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
+                | Note::CallAttempted { .. }
+                | Note::CallFailed { .. }
+                | Note::BreakerChanged { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -403,7 +406,10 @@ impl StatesReached {
             | Note::StepExecuted { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
+            | Note::BreakerChanged { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

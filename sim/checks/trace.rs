@@ -6,8 +6,9 @@
 //! repetition, because only then both applications and what struck between them are at hand.
 
 mod business;
+mod connections;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::distribution::Histogram;
 use super::incidents::Incidents;
@@ -58,7 +59,15 @@ pub struct Trace {
     /// began.
     flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
     flows_begun: u64,
+    /// Which run of a step an endpoint executed last, for each event.
+    runs: BTreeMap<(PlaceId, EventId), CallRun>,
+    /// The calls that brought an event to a called service last.
+    calls: BTreeMap<(EventId, ServiceId), LastCall>,
+    /// By the number of the store.
+    store_nodes: Vec<NodeId>,
     controllers: u64,
+    /// Who has asked whom, where somebody wants to know.
+    asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
 
 type Source = Option<(TopicPartition, Offset)>;
@@ -126,6 +135,18 @@ pub struct Reversal {
     pub other_at: (Time, NodeId),
 }
 
+/// The run of a step that called a service for an event.
+#[derive(Clone, Copy, Debug)]
+struct LastCall {
+    by: ServiceId,
+    run: CallRun,
+    /// Its first attempt.
+    since: Time,
+    attempts: u16,
+    /// The called service has begun its list again by itself since.
+    retried: bool,
+}
+
 /// An event that was applied again, with harm.
 #[derive(Clone, Copy, Debug)]
 pub struct Repetition {
@@ -165,7 +186,11 @@ impl Trace {
             sends: Vec::new(),
             flows: Vec::new(),
             flows_begun: 0,
+            runs: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
+            asked: connections::wanted(plan).then(BTreeSet::new),
             routes,
         };
         for topic in &plan.topics {
@@ -176,7 +201,7 @@ impl Trace {
                 *cell(&mut trace.service_of_node, node.0) = Some(service.id);
             }
             match &service.trigger {
-                Trigger::Requests(_) => trace.progress.push(None),
+                Trigger::Requests(_) | Trigger::Called(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
                     cell(&mut trace.groups, consume.group.0).push(service.id);
@@ -226,7 +251,7 @@ impl Trace {
             return source;
         }
         let slot = self.ledger.flow(event, service);
-        (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
+        (slot.starts > 0 && self.progress[usize::from(service.0)].is_some()).then_some((slot.partition, slot.offset))
     }
 
     /// What runs for an event at a node, in the order in which it began.
@@ -244,6 +269,9 @@ impl Trace {
     fn note(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
         let under_load = Time::LOAD_START <= now;
+        if self.asked.is_some() {
+            self.connect(note, node);
+        }
         match note {
             Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => {
                 if under_load && self.logs.of(*partition).is_some_and(|log| log.leader.is_some()) {
@@ -302,7 +330,9 @@ impl Trace {
             | Note::RungReached { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
             | Note::Redelivered { .. } => self.business(note, event),
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
@@ -331,6 +361,7 @@ impl Trace {
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
             | Note::ProducerFenced { .. }
+            | Note::BreakerChanged { .. }
             | Note::MemberGone { .. } => {}
         }
     }
@@ -556,7 +587,7 @@ impl PlaceTrace {
     fn new(plan: &Plan, routes: &Routes, place: PlaceId) -> PlaceTrace {
         let mut origins = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
-            Trigger::Consume(_) => None,
+            Trigger::Consume(_) | Trigger::Called(_) => None,
         });
         let unique_keys =
             origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));
@@ -570,6 +601,7 @@ impl PlaceTrace {
                 | StoreStep::Add { .. } => false,
             }),
             Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });
         PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }

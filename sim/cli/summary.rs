@@ -196,7 +196,7 @@ fn expectation_table(summary: &Summary) -> String {
             let Expectation::Place(expected) = expectation else { continue };
             table.push(place_row(&plan, cell, expected, &runs));
         }
-        let metrics = cell.expectations.iter().filter(|one| matches!(one.subject, Subject::Service { .. }));
+        let metrics = cell.expectations.iter().filter(|one| !matches!(one.subject, Subject::Place { .. }));
         for expectation in metrics {
             let mean = expectation.statistics.as_ref().and_then(|statistics| statistics.mean);
             table.push(vec![

@@ -81,10 +81,15 @@ impl<'a> Words<'a> {
                     StoreEffect::Overwrote { newer: false } => format!("{place} is overwritten by an older version"),
                     StoreEffect::Unchanged => format!("{place} has it already, and nothing changes"),
                     StoreEffect::Added => format!("{place} is added to"),
+                    StoreEffect::Executed { .. } => format!("{place} does it"),
                 };
                 format!("{done}, for {}", self.names.node(*caller))
             }
-            Told::AnswerLost => "gives no answer, or refuses".to_string(),
+            Told::AnswerLost => "gives no answer".to_string(),
+            Told::Called { to, attempt: 1 } => format!("asks {}", self.names.node(*to)),
+            Told::Called { to, attempt } => format!("asks {} again, attempt {attempt}", self.names.node(*to)),
+            Told::CallFailed { attempt, outcome: StepOutcome::Failed } => format!("is told no, attempt {attempt}"),
+            Told::CallFailed { attempt, .. } => format!("has no answer in time, attempt {attempt}"),
             Told::Sent { partition } => format!("hands it to its producer, for {}", self.names.partition(*partition)),
             Told::Appended { partition, offset } => {
                 format!("appends it as leader: {} offset {offset}", self.names.partition(*partition))

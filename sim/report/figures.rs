@@ -233,7 +233,8 @@ fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
 pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
     let hits_store = |target: &Target| match target {
         Target::Node(node) => {
-            plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. }))
+            let is_others = |kind| matches!(kind, NodeKind::Store { .. } | NodeKind::Endpoint { .. });
+            plan.nodes.iter().any(|other| other.id == *node && is_others(other.kind))
         }
         _ => false,
     };
@@ -265,7 +266,7 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
             FaultKind::Load
         }
         FaultAction::Set(value) => match value.family() {
-            FaultFamily::Store => FaultKind::Downstream,
+            FaultFamily::Store | FaultFamily::Endpoint => FaultKind::Downstream,
             FaultFamily::Network => FaultKind::Network,
             FaultFamily::Cluster => FaultKind::Cluster,
             _ => FaultKind::Load,

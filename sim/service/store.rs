@@ -52,6 +52,11 @@ impl Store {
         Store { plan, store, draws, rows, due: FewMap::new(), number: 0 }
     }
 
+    /// Which of the plan's it is.
+    pub fn index(&self) -> u16 {
+        self.store
+    }
+
     /// What survives the process. Requests in flight are lost: not executed, or executed and never answered.
     pub fn rows(self) -> StoreRows {
         self.rows
@@ -116,7 +121,7 @@ impl Store {
                         Fate::Answered | Fate::AnswerLost => self.execute(&request, from.peer, step),
                     };
                     if fate == Fate::AnswerLost {
-                        step.note(Note::StoreAnswerLost { event: request.message.event });
+                        step.note(Note::AnswerLost { event: request.message.event });
                     } else {
                         self.push(answered, Due::Answer { to: from, response });
                     }

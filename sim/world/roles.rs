@@ -52,7 +52,7 @@ impl Roles {
         let offsets = plan.topics.last().expect("the offsets topic is always planned");
         let subscriptions = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(consume) => Some((consume.group, consume.topics.clone())),
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) => None,
         });
         Roles {
             offsets_topic: offsets.id,

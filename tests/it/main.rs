@@ -2,6 +2,7 @@
 
 mod ablations;
 mod bad_input;
+mod calls;
 mod chaos;
 mod common;
 mod damage;

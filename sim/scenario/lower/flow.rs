@@ -17,7 +17,10 @@ impl Builder<'_> {
         let count = self.plan.services.len();
         self.rates = vec![BTreeMap::new(); count];
         self.next = (0..count)
-            .map(|service| self.sent(service).into_iter().flat_map(|topic| self.readers(topic)).collect())
+            .map(|service| {
+                let readers = self.sent(service).into_iter().flat_map(|topic| self.readers(topic));
+                readers.chain(self.called(service, None)).collect()
+            })
             .collect();
         let order = self.in_flow_order();
         if order.len() < count {
@@ -33,8 +36,8 @@ impl Builder<'_> {
                     self.service_places[service],
                     format!("events of `{name}` go round in a circle"),
                 )
-                .label("what it publishes comes back to it")
-                .help("publish to another topic"),
+                .label("what it publishes or calls comes back to it")
+                .help("publish to another topic, or call somebody else"),
             );
             return;
         }
@@ -78,6 +81,9 @@ impl Builder<'_> {
                     *self.rates[reader].entry(origin).or_insert(0.0) += rate;
                 }
             }
+            for callee in self.called(service, Some(origin)) {
+                *self.rates[callee].entry(origin).or_insert(0.0) += rate;
+            }
         }
     }
 
@@ -90,15 +96,27 @@ impl Builder<'_> {
             .filter_map(|step| match step.action {
                 Action::Publish { topic, .. } => Some(topic),
                 Action::Work { .. } | Action::Store { .. } | Action::Commit { .. } | Action::Respond => None,
+                Action::Call(_) => None,
                 Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => None,
             })
             .collect()
     }
 
+    /// Services that the steps call, for events of one origin or of any. Each step counts; retries do not.
+    fn called(&self, service: usize, origin: Option<ServiceId>) -> Vec<usize> {
+        let applies = |step: &&StepPlan| origin.is_none() || step.of.is_none() || step.of == origin;
+        let steps = self.plan.services[service].steps.iter().filter(applies);
+        let callee = |step: &StepPlan| match &step.action {
+            Action::Call(call) => call.service().map(|service| usize::from(service.0)),
+            _ => None,
+        };
+        steps.filter_map(callee).collect()
+    }
+
     fn readers(&self, topic: TopicId) -> Vec<usize> {
         let reads = |service: &&ServicePlan| match &service.trigger {
             Trigger::Consume(consume) => consume.topics.contains(&topic),
-            Trigger::Requests(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) => false,
         };
         self.plan.services.iter().filter(reads).map(|service| service.id.0 as usize).collect()
     }
@@ -165,6 +183,12 @@ impl Builder<'_> {
         match &step.action {
             Action::Work { time, .. } => time.mean().as_seconds(),
             Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
+            Action::Call(call) => match call.to {
+                Callee::Endpoint(endpoint) => self.plan.endpoints[usize::from(endpoint)].latency.mean().as_seconds(),
+                Callee::Service(service) => {
+                    self.plan.services[usize::from(service.0)].steps.iter().map(|step| self.mean(step)).sum()
+                }
+            },
             Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
@@ -174,14 +198,20 @@ impl Builder<'_> {
     pub fn writers(&self, place: PlaceId) -> Vec<usize> {
         let topic = match self.plan.places[place.0 as usize].kind {
             PlaceKind::Topic { topic } => Some(topic),
-            PlaceKind::Table { .. } => None,
+            PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => None,
         };
         let writes = |service: &&ServicePlan| {
             let service_number = service.id.0 as usize;
             let to_topic = topic.is_some_and(|topic| self.sent(service_number).contains(&topic));
-            to_topic || service.steps.iter().any(|step| writes_table(step, place))
+            to_topic || service.steps.iter().any(|step| writes_table(step, place) || self.calls(step, place))
         };
         self.plan.services.iter().filter(writes).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// The step calls the endpoint that this place is.
+    fn calls(&self, step: &StepPlan, place: PlaceId) -> bool {
+        let Action::Call(call) = &step.action else { return false };
+        call.endpoint().is_some_and(|endpoint| self.plan.endpoints[usize::from(endpoint)].place == place)
     }
 
     /// Whether events on their way to a place can end in a dead-letter topic.
@@ -210,7 +240,7 @@ impl Builder<'_> {
             .map(|(origin, rate)| {
                 let count = match &self.plan.services[origin.0 as usize].trigger {
                     Trigger::Requests(requests) => requests.count,
-                    Trigger::Consume(_) => None,
+                    Trigger::Consume(_) | Trigger::Called(_) => None,
                 };
                 count.map_or(rate * duration, |count| (rate * duration).min(count as f64))
             })

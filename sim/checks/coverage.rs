@@ -264,6 +264,10 @@ impl StatesReached {
                 | Note::FlowDone { .. }
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -404,6 +408,10 @@ impl StatesReached {
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
             | Note::StoreAnswerLost { .. }
+            | Note::RowSeen { .. }
+            | Note::RowsPolled { .. }
+            | Note::RowsMarked { .. }
+            | Note::CursorMoved { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

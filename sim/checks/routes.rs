@@ -97,15 +97,24 @@ impl Routes {
 pub fn is_origin(service: &ServicePlan) -> bool {
     match service.trigger {
         Trigger::Requests(_) => true,
-        Trigger::Consume(_) => false,
+        Trigger::Consume(_) | Trigger::Poll(_) => false,
     }
 }
 
 /// Topics a service consumes.
 pub fn consumed(service: &ServicePlan) -> &[TopicId] {
     match &service.trigger {
-        Trigger::Requests(_) => &[],
+        Trigger::Requests(_) | Trigger::Poll(_) => &[],
         Trigger::Consume(consume) => &consume.topics,
+    }
+}
+
+/// Places that a service takes its events from: topics that it consumes, or the table that it polls.
+pub fn sources(plan: &Plan, service: &ServicePlan) -> Vec<PlaceId> {
+    match &service.trigger {
+        Trigger::Requests(_) => Vec::new(),
+        Trigger::Consume(consume) => consume.topics.iter().filter_map(|topic| place_of(plan, *topic)).collect(),
+        Trigger::Poll(poll) => vec![poll.table],
     }
 }
 
@@ -188,10 +197,9 @@ fn paths_from(plan: &Plan, writers: &[(Hop, Option<ServiceId>)], origin: Service
     paths
 }
 
-/// Services that consume the topic that this place is.
+/// Services that consume the topic that this place is, or poll the table.
 fn readers(plan: &Plan, place: PlaceId) -> Vec<ServiceId> {
-    let Some(topic) = plan.topics.iter().find(|topic| topic.place == place) else { return Vec::new() };
-    plan.services.iter().filter(|service| consumed(service).contains(&topic.id)).map(|service| service.id).collect()
+    plan.services.iter().filter(|service| sources(plan, service).contains(&place)).map(|service| service.id).collect()
 }
 
 /// Places and services that events of an origin can come to, over dead letters too.
@@ -232,7 +240,7 @@ fn services_before(
         for service in writing.chain(givers) {
             found |= 1 << service.0;
             let Some(plan_of_service) = plan.services.iter().find(|s| s.id == service) else { continue };
-            let upstream = consumed(plan_of_service).iter().filter_map(|topic| place_of(plan, *topic));
+            let upstream = sources(plan, plan_of_service).into_iter();
             open.extend(upstream.filter(|place| seen.insert(*place)));
         }
     }

@@ -214,6 +214,6 @@ impl Callers {
 fn requests(service: &ServicePlan) -> &RequestsPlan {
     match &service.trigger {
         Trigger::Requests(requests) => requests,
-        Trigger::Consume(_) => panic!("callers of a service that takes no requests"),
+        Trigger::Consume(_) | Trigger::Poll(_) => panic!("callers of a service that takes no requests"),
     }
 }

@@ -36,6 +36,8 @@ id! {
     Key(u64), "k";
     /// One record handed to a producer by its application: an event can be sent more than once.
     SendId(u64), "s";
+    /// Where a row stands in a polled table, from 1: by number, given at its insert, or in the order of commits.
+    RowNumber(u64), "";
     /// Position of a record in its partition, from 0. Ranges of offsets are half-open.
     Offset(u64), "";
     /// Term of a partition's leader, from 0. Kafka: leader epoch.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{TransactionOutcome, TransactionRecord};
-use super::request::ErrorCode;
+use super::request::{Cursor, ErrorCode};
 use super::settings::Acks;
 use super::*;
 
@@ -306,6 +306,34 @@ pub enum Note {
     StoreAnswerLost {
         event: EventId,
     },
+    /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
+    /// given at the insert, `rank` counts the rows seen.
+    RowSeen {
+        place: PlaceId,
+        event: EventId,
+        number: RowNumber,
+        rank: RowNumber,
+    },
+    /// A poll of a table has returned rows; said by the service that polls.
+    RowsPolled {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        /// By rank where the cursor goes by the order of commits, else by number.
+        rows: Vec<RowNumber>,
+    },
+    /// Rows are done with; said by the store.
+    RowsMarked {
+        place: PlaceId,
+        rows: Vec<RowNumber>,
+    },
+    /// The store keeps for a service that rows up to here are done with.
+    CursorMoved {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        to: RowNumber,
+    },
     /// A fault gave an instance the message once more that it had taken last: it waits for a worker like any other.
     Redelivered {
         service: ServiceId,
@@ -386,6 +414,10 @@ impl Note {
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
                 | Note::StoreAnswerLost { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionEnded { .. }

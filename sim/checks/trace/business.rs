@@ -106,12 +106,17 @@ impl Trace {
 
     fn step_done(&mut self, service: ServiceId, step: u16, about: EventId, outcome: StepOutcome, event: &Event) {
         self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown);
+        let commits = self.services.get(usize::from(service.0)).is_some_and(|service| {
+            matches!(service.steps.get(usize::from(step)).map(|step| &step.action), Some(Action::Commit { .. }))
+        });
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             (slot.time, slot.node) = (event.time, event.node);
             match outcome {
                 StepOutcome::Done => slot.done = short(step),
                 StepOutcome::Skipped => (slot.done, slot.flags) = (short(step), slot.flags | flow_flag::SKIPPED),
                 StepOutcome::Failed => {}
+                // Whether a row is marked says nothing of its effect.
+                StepOutcome::Unknown if commits => {}
                 StepOutcome::Unknown => slot.flags |= flow_flag::ANSWER_LOST,
             }
         }

@@ -45,7 +45,8 @@ impl Broker {
             | Request::BeginQuorumEpoch { .. }
             | Request::FetchQuorum(_)
             | Request::Call(_)
-            | Request::Store(_) => return,
+            | Request::Store(_)
+            | Request::PollRows(_) => return,
         };
         step.reply(from, response);
     }

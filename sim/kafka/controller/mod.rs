@@ -168,6 +168,7 @@ impl Controller {
             | Request::OffsetFetch { .. }
             | Request::Call(_)
             | Request::Store(_)
+            | Request::PollRows(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)

@@ -42,7 +42,7 @@ impl Builder<'_> {
         let plan = &self.plan.services[usize::from(service.0)];
         match key.text {
             "rate" => {
-                if matches!(plan.trigger, Trigger::Consume(_)) {
+                if !matches!(plan.trigger, Trigger::Requests(_)) {
                     let title = format!("`{}` has no `rate`: it consumes what others send", name.text);
                     self.report_fault("S077", path.place, title, "not a key of this service", &self.origins_help());
                     return None;

@@ -9,6 +9,7 @@ mod expect;
 mod fault;
 mod flow;
 mod live;
+mod poll;
 mod service;
 mod steps;
 mod target;
@@ -191,7 +192,7 @@ impl Builder<'_> {
             let service = self.plan.services.iter().find(|service| service.name == name)?;
             match &service.trigger {
                 Trigger::Consume(consume) => Some(consume.group),
-                Trigger::Requests(_) => None,
+                Trigger::Requests(_) | Trigger::Poll(_) => None,
             }
         };
         self.plan.groups.iter().find(|group| group.name == name).map(|group| group.id).or_else(by_service)
@@ -375,6 +376,7 @@ fn is_reserved(name: &str) -> bool {
         "requests",
         "consume",
         "called",
+        "unsent",
         "expect",
         "theory",
         "never",

@@ -95,3 +95,69 @@ impl RelayProgress {
         self.rows.values().filter(|row| !row.done).map(|row| row.event)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: PlaceId = PlaceId(3);
+    const RELAY: ServiceId = ServiceId(1);
+
+    fn relay(cursor: Cursor) -> RelayProgress {
+        let poll = PollPlan { store: 0, table: TABLE, every: Duration::from_secs(1), batch: 10, cursor };
+        let (rows, of_event) = (BTreeMap::new(), BTreeMap::new());
+        RelayProgress { service: RELAY, poll, rows, of_event, cursor: RowNumber(0) }
+    }
+
+    fn seen(event: u64, number: u64, rank: u64) -> Note {
+        Note::RowSeen { place: TABLE, event: EventId(event), number: RowNumber(number), rank: RowNumber(rank) }
+    }
+
+    fn polled(cursor: Cursor, rows: &[u64]) -> Note {
+        let rows = rows.iter().map(|row| RowNumber(*row)).collect();
+        Note::RowsPolled { service: RELAY, place: TABLE, cursor, rows }
+    }
+
+    fn moved(service: ServiceId, cursor: Cursor, to: u64) -> Note {
+        Note::CursorMoved { service, place: TABLE, cursor, to: RowNumber(to) }
+    }
+
+    fn states(relay: &RelayProgress) -> [Option<RowState>; 2] {
+        [EventId(1), EventId(2)].map(|event| relay.state_of(event))
+    }
+
+    #[test]
+    fn a_row_behind_the_cursor_that_no_poll_returned_was_skipped() {
+        let cursor = Cursor::HighestId;
+        // Seen before the cursor moved, and behind it.
+        for late in [false, true] {
+            let mut relay = relay(cursor);
+            relay.observe(&seen(2, 2, 1));
+            relay.observe(&polled(cursor, &[2]));
+            let (first, second) = (seen(1, 1, 2), moved(RELAY, cursor, 2));
+            let order = if late { [&second, &first] } else { [&first, &second] };
+            order.into_iter().for_each(|note| relay.observe(note));
+            assert_eq!(states(&relay), [Some(RowState::Skipped), Some(RowState::Done)]);
+            assert_eq!(relay.open().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_row_in_front_of_the_cursor_and_one_without_a_mark_are_open() {
+        let cursor = Cursor::CommitOrder;
+        let mut by_order = relay(cursor);
+        [seen(2, 2, 1), polled(cursor, &[1]), moved(RELAY, cursor, 1), seen(1, 1, 2)]
+            .iter()
+            .for_each(|note| by_order.observe(note));
+        assert_eq!(states(&by_order), [Some(RowState::Open), Some(RowState::Done)]);
+        let mut by_marks = relay(Cursor::Unsent);
+        [seen(2, 2, 1), seen(1, 1, 2), Note::RowsMarked { place: TABLE, rows: vec![RowNumber(2)] }]
+            .iter()
+            .for_each(|note| by_marks.observe(note));
+        // The cursor of another service is not its own.
+        by_marks.observe(&moved(ServiceId(7), Cursor::HighestId, 9));
+        assert_eq!(states(&by_marks), [Some(RowState::Open), Some(RowState::Skipped)]);
+        assert_eq!(by_marks.open().collect::<Vec<_>>(), [EventId(1)]);
+        assert_eq!(by_marks.state_of(EventId(5)), None);
+    }
+}

@@ -87,7 +87,7 @@ fn store() -> Value {
 }
 
 fn service() -> Value {
-    let own = SERVICE.iter().chain(REQUESTS).chain(CONSUME).copied();
+    let own = SERVICE.iter().chain(REQUESTS).chain(CONSUME).chain(POLL).copied();
     let mut keys = properties(own.chain(client_keys()));
     keys.insert(
         "on".into(),

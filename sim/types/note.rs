@@ -306,34 +306,6 @@ pub enum Note {
     StoreAnswerLost {
         event: EventId,
     },
-    /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
-    /// given at the insert, `rank` counts the rows seen.
-    RowSeen {
-        place: PlaceId,
-        event: EventId,
-        number: RowNumber,
-        rank: RowNumber,
-    },
-    /// A poll of a table has returned rows; said by the service that polls.
-    RowsPolled {
-        service: ServiceId,
-        place: PlaceId,
-        cursor: Cursor,
-        /// By rank where the cursor goes by the order of commits, else by number.
-        rows: Vec<RowNumber>,
-    },
-    /// Rows are done with; said by the store.
-    RowsMarked {
-        place: PlaceId,
-        rows: Vec<RowNumber>,
-    },
-    /// The store keeps for a service that rows up to here are done with.
-    CursorMoved {
-        service: ServiceId,
-        place: PlaceId,
-        cursor: Cursor,
-        to: RowNumber,
-    },
     /// A fault gave an instance the message once more that it had taken last: it waits for a worker like any other.
     Redelivered {
         service: ServiceId,
@@ -385,6 +357,36 @@ pub enum Note {
     MemberGone {
         group: GroupId,
         member: MemberId,
+    },
+
+    // --- relays ---
+    /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
+    /// given at the insert, `rank` counts the rows seen.
+    RowSeen {
+        place: PlaceId,
+        event: EventId,
+        number: RowNumber,
+        rank: RowNumber,
+    },
+    /// A poll of a table has returned rows; said by the service that polls.
+    RowsPolled {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        /// By rank where the cursor goes by the order of commits, else by number.
+        rows: Vec<RowNumber>,
+    },
+    /// Rows are done with; said by the store.
+    RowsMarked {
+        place: PlaceId,
+        rows: Vec<RowNumber>,
+    },
+    /// The store keeps for a service that rows up to here are done with.
+    CursorMoved {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        to: RowNumber,
     },
 }
 

@@ -499,16 +499,16 @@ impl Chronicler {
                     self.tell(time, node, what);
                 }
             }
-            Note::RowsPolled { service, place, cursor, rows } => {
-                if self.row_in(*place, *cursor).is_some_and(|row| rows.contains(&row)) {
-                    self.polled.insert((*service, *place));
-                    self.tell(time, node, Told::RowPolled { service: *service, place: *place });
-                }
+            Note::RowsPolled { service, place, cursor, rows }
+                if self.row_in(*place, *cursor).is_some_and(|row| rows.contains(&row)) =>
+            {
+                self.polled.insert((*service, *place));
+                self.tell(time, node, Told::RowPolled { service: *service, place: *place });
             }
-            Note::RowsMarked { place, rows } => {
-                if self.row_in(*place, Cursor::Unsent).is_some_and(|row| rows.contains(&row)) {
-                    self.tell(time, node, Told::RowMarked { place: *place });
-                }
+            Note::RowsMarked { place, rows }
+                if self.row_in(*place, Cursor::Unsent).is_some_and(|row| rows.contains(&row)) =>
+            {
+                self.tell(time, node, Told::RowMarked { place: *place });
             }
             Note::CursorMoved { service, place, cursor, to } => {
                 let before = self.cursors.insert((*service, *place), (*cursor, *to)).map_or(RowNumber(0), |(_, at)| at);

@@ -297,6 +297,9 @@ impl Trace {
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
             Boundary::Queue | Boundary::Group => "the queue delivered it twice",
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
+            Boundary::Consumer if self.relay_behind(plan, repetition).is_some() => {
+                "it was published again, before its row was marked as done"
+            }
             Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };

@@ -267,6 +267,10 @@ impl StatesReached {
                 | Note::CallAttempted { .. }
                 | Note::CallFailed { .. }
                 | Note::BreakerChanged { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -410,6 +414,10 @@ impl StatesReached {
             | Note::CallAttempted { .. }
             | Note::CallFailed { .. }
             | Note::BreakerChanged { .. }
+            | Note::RowSeen { .. }
+            | Note::RowsPolled { .. }
+            | Note::RowsMarked { .. }
+            | Note::CursorMoved { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

@@ -43,6 +43,9 @@ impl Backlogged {
                 }
             }
         }
+        for (service, relay) in trace.relays.iter().enumerate() {
+            found.extend(relay.iter().flat_map(|relay| relay.open()).map(|event| (event, 1 << service)));
+        }
         found.sort_unstable();
         found.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -257,7 +260,10 @@ impl Counting<'_> {
             boundary: Boundary::Caller,
             between: None,
             cause: None,
-            message: "the caller was told no, and the effect is there".to_string(),
+            message: match self.of {
+                Some(of) => format!("what it is about is not in {}, and the effect is there", self.name_of(of)),
+                None => "the caller was told no, and the effect is there".to_string(),
+            },
         });
         self.assemble(*kind, *event, None, sightings, blame)
     }
@@ -320,6 +326,10 @@ impl Counting<'_> {
         sightings
     }
 
+    fn name_of(&self, place: PlaceId) -> &str {
+        self.plan.places.iter().find(|known| known.id == place).map_or("?", |place| place.name.as_str())
+    }
+
     fn seen_at(&self, at: (Time, NodeId, Option<(TopicPartition, Offset)>)) -> Sighting {
         match at.2 {
             Some((partition, offset)) if is_topic(self.plan, self.place) => {
@@ -354,7 +364,7 @@ impl Counting<'_> {
             sightings.extend(what.map(|what| Sighting { time: row.settled, node: callers, what }));
         }
         sightings.sort_by_key(|sighting| sighting.time);
-        let place = self.plan.places.iter().find(|place| place.id == self.place).map_or("?", |p| p.name.as_str());
+        let place = self.name_of(self.place);
         let what = match kind {
             EvidenceKind::Lost => "lost",
             EvidenceKind::RepeatedHarmful => "applied more than once",

@@ -25,6 +25,7 @@ mod ledger;
 mod logs;
 mod metrics;
 mod progress;
+mod relays;
 mod responsibility;
 mod routes;
 mod signature;

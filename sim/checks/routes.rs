@@ -99,15 +99,24 @@ impl Routes {
 pub fn is_origin(service: &ServicePlan) -> bool {
     match service.trigger {
         Trigger::Requests(_) => true,
-        Trigger::Consume(_) | Trigger::Called(_) => false,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
     }
 }
 
 /// Topics a service consumes.
 pub fn consumed(service: &ServicePlan) -> &[TopicId] {
     match &service.trigger {
-        Trigger::Requests(_) | Trigger::Called(_) => &[],
+        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => &[],
         Trigger::Consume(consume) => &consume.topics,
+    }
+}
+
+/// Places that a service takes its events from: topics that it consumes, or the table that it polls.
+pub fn sources(plan: &Plan, service: &ServicePlan) -> Vec<PlaceId> {
+    match &service.trigger {
+        Trigger::Requests(_) | Trigger::Called(_) => Vec::new(),
+        Trigger::Consume(consume) => consume.topics.iter().filter_map(|topic| place_of(plan, *topic)).collect(),
+        Trigger::Poll(poll) => vec![poll.table],
     }
 }
 
@@ -223,10 +232,9 @@ pub fn called_by(step: &StepPlan) -> Option<ServiceId> {
     }
 }
 
-/// Services that consume the topic that this place is.
+/// Services that consume the topic that this place is, or poll the table.
 fn readers(plan: &Plan, place: PlaceId) -> Vec<ServiceId> {
-    let Some(topic) = plan.topics.iter().find(|topic| topic.place == place) else { return Vec::new() };
-    plan.services.iter().filter(|service| consumed(service).contains(&topic.id)).map(|service| service.id).collect()
+    plan.services.iter().filter(|service| sources(plan, service).contains(&place)).map(|service| service.id).collect()
 }
 
 /// Places and services that events of an origin can come to, over dead letters too.
@@ -269,7 +277,7 @@ fn services_before(
         while let Some(service) = services.pop() {
             found |= 1 << service.0;
             let Some(plan_of_service) = plan.services.iter().find(|s| s.id == service) else { continue };
-            let upstream = consumed(plan_of_service).iter().filter_map(|topic| place_of(plan, *topic));
+            let upstream = sources(plan, plan_of_service).into_iter();
             open.extend(upstream.filter(|place| seen.insert(*place)));
             let calls = |other: &&ServicePlan| other.steps.iter().filter_map(called_by).any(|callee| callee == service);
             services.extend(plan.services.iter().filter(calls).map(|other| other.id));

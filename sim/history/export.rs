@@ -212,6 +212,10 @@ impl<'a> Row<'a> {
         self.put("partitions", Value::List(list))
     }
 
+    fn numbers(self, name: &'static str, numbers: &[RowNumber]) -> Row<'a> {
+        self.put(name, Value::List(numbers.iter().map(|number| number.to_string().into()).collect()))
+    }
+
     fn nodes(self, name: &'static str, nodes: &[NodeId]) -> Row<'a> {
         let list = nodes.iter().map(|node| self.names.node(*node)).collect();
         self.put(name, Value::List(list))
@@ -500,6 +504,16 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .debug("outcome", effect)
             .peer(*caller),
         Note::AnswerLost { event } => row("answer-lost").event(*event),
+        Note::RowSeen { place, event, number, rank } => {
+            row("row-seen").place(*place).event(*event).number("row", number.0).number("rank", rank.0)
+        }
+        Note::RowsPolled { service, place, cursor, rows } => {
+            row("rows-polled").service(*service).place(*place).debug("cursor", cursor).numbers("rows", rows)
+        }
+        Note::RowsMarked { place, rows } => row("rows-marked").place(*place).numbers("rows", rows),
+        Note::CursorMoved { service, place, cursor, to } => {
+            row("cursor-moved").service(*service).place(*place).debug("cursor", cursor).number("row", to.0)
+        }
         Note::PassedOver { group, partition, from, to } => {
             row("passed-over").group(*group).partition(*partition).offset(*from).end_offset(*to)
         }

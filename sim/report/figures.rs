@@ -211,7 +211,8 @@ fn subject(plan: &Plan, service: &ServicePlan) -> String {
 fn label(cell: &CellReport) -> String {
     match cell.axes {
         [] => "this scenario".into(),
-        [(_, value)] => value.replace('x', "×"),
+        [(_, value)] if value.starts_with(|first: char| first.is_ascii_digit()) => value.replace('x', "×"),
+        [(_, value)] => value.clone(),
         _ => cell.id.to_string(),
     }
 }

@@ -579,7 +579,7 @@ impl<'a> Incidents<'a> {
         let group = self.group(random);
         let is_member = |service: &&ServicePlan| match &service.trigger {
             Trigger::Consume(consume) => consume.group == group,
-            Trigger::Requests(_) | Trigger::Called(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
         };
         let members: Vec<&ServicePlan> = self.plan.services.iter().filter(is_member).collect();
         if self.spec.budget.is_none() && random.below(4) == 0 {
@@ -634,7 +634,7 @@ impl<'a> Incidents<'a> {
             .iter()
             .filter_map(|service| match &service.trigger {
                 Trigger::Consume(consume) if consume.group == group => Some(consume.topics.clone()),
-                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) => None,
+                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             })
             .flatten()
             .collect();
@@ -713,7 +713,7 @@ fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
 fn rate_of(service: &ServicePlan) -> Option<(ServiceId, Duration)> {
     match &service.trigger {
         Trigger::Requests(requests) => Some((service.id, requests.interval)),
-        Trigger::Consume(_) | Trigger::Called(_) => None,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
     }
 }
 

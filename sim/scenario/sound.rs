@@ -187,6 +187,14 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
             }
         }
         Trigger::Called(_) => {}
+        Trigger::Poll(poll) => {
+            known(plan.stores.len(), usize::from(poll.store), "store")?;
+            place(poll.table, plan)?;
+            let kind = plan.places[usize::from(poll.table.0)].kind;
+            need(kind == PlaceKind::Table { store: poll.store }, || "it polls no table of its store".into())?;
+            need(SHORTEST_PERIOD <= poll.every, || format!("it polls every {}", poll.every))?;
+            need(1 <= poll.batch, || "its polls find no rows".into())?;
+        }
         Trigger::Consume(consume) => {
             group(consume.group, plan)?;
             consume.topics.iter().try_for_each(|id| topic(*id, plan))?;

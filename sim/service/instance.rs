@@ -37,7 +37,7 @@ impl Service {
         let own = &plan.services[index];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) | Trigger::Called(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(instance),
                 consume.group,
@@ -120,8 +120,10 @@ impl Service {
         step: &mut Step,
     ) {
         if channel == STORE_CHANNEL {
-            if let Response::Store(response) = response {
-                self.interpreter.handle_store_answer(correlation, response);
+            match response {
+                Response::Store(response) => self.interpreter.handle_store_answer(correlation, response),
+                Response::Rows(rows) => self.interpreter.handle_rows(correlation, rows, step),
+                _ => {}
             }
         } else if channel == CALL_CHANNEL {
             match response {

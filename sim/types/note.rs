@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{TransactionOutcome, TransactionRecord};
-use super::request::ErrorCode;
+use super::request::{Cursor, ErrorCode};
 use super::settings::Acks;
 use super::*;
 
@@ -384,6 +384,35 @@ pub enum Note {
         step: u16,
         open: bool,
     },
+    // --- relays ---
+    /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
+    /// given at the insert, `rank` counts the rows seen.
+    RowSeen {
+        place: PlaceId,
+        event: EventId,
+        number: RowNumber,
+        rank: RowNumber,
+    },
+    /// A poll of a table has returned rows; said by the service that polls.
+    RowsPolled {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        /// By rank where the cursor goes by the order of commits, else by number.
+        rows: Vec<RowNumber>,
+    },
+    /// Rows are done with; said by the store.
+    RowsMarked {
+        place: PlaceId,
+        rows: Vec<RowNumber>,
+    },
+    /// The store keeps for a service that rows up to here are done with.
+    CursorMoved {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        to: RowNumber,
+    },
 }
 
 impl Note {
@@ -412,6 +441,10 @@ impl Note {
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
                 | Note::AnswerLost { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionEnded { .. }

@@ -194,7 +194,7 @@ fn at_step(
         {
             Some(*caller)
         }
-        (Side::After, Note::Polled { .. }) if by_consumer(StepSelector::Poll) => Some(node),
+        (Side::After, Note::Polled { .. } | Note::RowsPolled { .. }) if by_consumer(StepSelector::Poll) => Some(node),
         // Automatic commits are no step of the list.
         (Side::Before, Note::CommitSent { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => {
             Some(node)

@@ -17,6 +17,7 @@ mod limits;
 mod live;
 mod mutants;
 mod nondeterminism;
+mod outbox;
 mod producers;
 mod promises;
 mod queueing;

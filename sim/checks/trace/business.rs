@@ -130,13 +130,15 @@ impl Trace {
         // Each attempt of a call has said for itself how it ended.
         let action = self.services.get(usize::from(service.0)).and_then(|plan| plan.steps.get(usize::from(step)));
         let is_call = action.is_some_and(|step| matches!(step.action, Action::Call(_)));
+        let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
         self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown && !is_call);
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             (slot.time, slot.node) = (event.time, event.node);
             match outcome {
                 StepOutcome::Done => slot.done = short(step),
                 StepOutcome::Skipped => (slot.done, slot.flags) = (short(step), slot.flags | flow_flag::SKIPPED),
-                StepOutcome::Unknown if !is_call => slot.flags |= flow_flag::ANSWER_LOST,
+                // Whether a row is marked says nothing of its effect.
+                StepOutcome::Unknown if !is_call && !commits => slot.flags |= flow_flag::ANSWER_LOST,
                 StepOutcome::Failed | StepOutcome::Unknown => {}
             }
         }

@@ -170,6 +170,7 @@ impl Controller {
             | Request::Store(_)
             | Request::Endpoint(_)
             | Request::CallService(_)
+            | Request::PollRows(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)

@@ -367,7 +367,7 @@ impl Builder<'_> {
             "any" => (StepSelector::Any, Some(self.plan.services[number].steps.len() as f64)),
             _ => (StepSelector::Index(self.read_step_name(service, wanted)?), Some(1.0)),
         };
-        let is_consumer = matches!(self.plan.services[number].trigger, Trigger::Consume(_));
+        let is_consumer = !matches!(self.plan.services[number].trigger, Trigger::Requests(_));
         if matches!(step, StepSelector::Commit | StepSelector::Poll) && !is_consumer {
             let title = format!("`{}` consumes nothing", self.plan.services[number].name);
             self.report_fault("S074", wanted.place, title, "never happens", "name one of its steps");
@@ -457,7 +457,7 @@ impl Builder<'_> {
             (Some(CommitEvery::Records(count)), _) => self.expected(service.id, 1.0 / f64::from(count)),
             (Some(CommitEvery::Interval(interval)), _) => by_time(interval),
             (None, Trigger::Consume(consume)) => by_time(consume.consumer.auto_commit_interval),
-            (None, Trigger::Requests(_) | Trigger::Called(_)) => 1,
+            (None, Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_)) => 1,
         }
     }
 

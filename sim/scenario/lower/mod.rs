@@ -10,6 +10,7 @@ mod expect;
 mod fault;
 mod flow;
 mod live;
+mod poll;
 mod service;
 mod steps;
 mod target;
@@ -195,7 +196,7 @@ impl Builder<'_> {
             let service = self.plan.services.iter().find(|service| service.name == name)?;
             match &service.trigger {
                 Trigger::Consume(consume) => Some(consume.group),
-                Trigger::Requests(_) | Trigger::Called(_) => None,
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             }
         };
         self.plan.groups.iter().find(|group| group.name == name).map(|group| group.id).or_else(by_service)
@@ -393,6 +394,7 @@ fn is_reserved(name: &str) -> bool {
         "requests",
         "consume",
         "called",
+        "unsent",
         "expect",
         "theory",
         "never",

@@ -9,6 +9,7 @@ macro_rules! outln {
     ($($argument:tt)*) => { out!("{}\n", format_args!($($argument)*)) };
 }
 
+mod artefacts;
 mod check;
 mod exit;
 mod explain;
@@ -18,6 +19,7 @@ mod replay;
 mod run;
 mod shards;
 mod shrink;
+mod study;
 mod summary;
 mod sweep;
 mod validate;

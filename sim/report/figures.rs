@@ -27,6 +27,17 @@ pub struct CellReport<'a> {
     pub verdict: &'a CellVerdict,
 }
 
+impl CellReport<'_> {
+    /// Its id, or what a scenario without axes is called.
+    pub fn name(&self) -> &str {
+        if self.id.is_empty() { "this scenario" } else { self.id }
+    }
+
+    pub fn place(&self, place: PlaceId) -> &str {
+        &self.plan.places[usize::from(place.0)].name
+    }
+}
+
 /// The charts of a family, front page first.
 pub fn figures(cells: &[CellReport], footer: &str) -> Vec<Figure> {
     let mut figures = Vec::new();

@@ -16,6 +16,7 @@ mod limits;
 mod live;
 mod mutants;
 mod nondeterminism;
+mod page;
 mod producers;
 mod promises;
 mod queueing;

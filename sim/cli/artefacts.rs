@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::study::Study;
 use crate::checks::chronicle::{Chronicle, Chronicler};
+use crate::checks::timeline::{Timeline, TimelineKeeper};
 use crate::checks::{CellVerdict, RunOutcome, Verdict};
 use crate::explore::difference::{Difference, first_difference};
 use crate::explore::sweep::write_whole;
@@ -15,11 +16,13 @@ use crate::explore::{SeedRun, in_parallel};
 use crate::history::export;
 use crate::report::answer::Report;
 use crate::report::charts::Figure;
-use crate::report::figures::figures;
+use crate::report::figures::{self, figures};
 use crate::report::html::stories::Story;
+use crate::report::results::telling_seed;
+use crate::report::run_figures::Featured;
 use crate::report::{html, markdown};
 use crate::scenario::plan::Plan;
-use crate::types::{EventId, Seed};
+use crate::types::{EventId, Seed, ServiceId};
 use crate::world;
 
 /// Events that are written down without `--all-histories`: about 300 MB. Most scenarios have some ten thousand events a
@@ -124,13 +127,16 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         _ => out.join(folder_name(&family.cells[run.cell].id)).join(format!("seed-{}", run.seed.0)),
     };
     let (told, stories_left) = study.to_tell();
-    let again = reruns(&histories.written, &told);
+    let featured = study.featured();
+    let again = reruns(&histories.written, &told, featured);
     let seen = in_parallel(again.len(), jobs, |number| {
         let rerun = &again[number];
         let run = &runs[rerun.run];
-        witness(&study.plan(rerun.run), rerun, rerun.recorded.then(|| folder_of(run)).as_deref())
+        let timeline = (rerun.run == featured).then(|| study.studied_service(rerun.run));
+        witness(&study.plan(rerun.run), rerun, timeline, rerun.recorded.then(|| folder_of(run)).as_deref())
     });
     let mut chronicles: Vec<(usize, Vec<Chronicle>)> = Vec::new();
+    let mut timeline: Option<Timeline> = None;
     for (rerun, seen) in again.iter().zip(seen) {
         let (run, seen) = (&runs[rerun.run], seen?);
         if seen.digest != run.report.digest {
@@ -144,9 +150,22 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
             written.paths.push(folder_of(run));
         }
         chronicles.push((rerun.run, seen.chronicles));
+        timeline = timeline.or(seen.timeline);
     }
     let cells = study.cells();
-    written.figures = figures(&cells, &study.footer());
+    let plan = study.plan(featured);
+    let with_incidents = cells.iter().find(|cell| telling_seed(cell).is_some());
+    let plans: Vec<Plan> = with_incidents.map(|cell| study.plans_of(cell.id)).unwrap_or_default();
+    written.figures = figures(&figures::Study {
+        cells: &cells,
+        featured: timeline.as_ref().map(|timeline| Featured {
+            plan: &plan,
+            outcome: &runs[featured].outcome,
+            timeline,
+        }),
+        incidents: with_incidents.map(|cell| (cell, &plans[..])),
+        footer: &study.footer(),
+    });
     for figure in &written.figures {
         write(&out.join(format!("{}.svg", figure.stem)), figure.svg.as_bytes())?;
         write(&out.join(format!("{}.png", figure.stem)), &figure.png)?;
@@ -158,7 +177,6 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         let followed = of_run.map(|(_, chronicles)| std::mem::take(chronicles)).unwrap_or_default();
         stories.extend(followed.into_iter().map(|chronicle| study.story(*run, chronicle)));
     }
-    let featured = study.most_telling().or(runs.first());
     let report = Report {
         scenario: &family.name,
         about: &family.about,
@@ -171,7 +189,7 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         stories: &stories,
         stories_left,
         faults: &study.faults(),
-        commands: &page_commands(study, featured),
+        commands: &page_commands(study, study.most_telling().or(runs.first())),
         digest: runs.first().map_or(0, |run| run.report.digest),
         warnings: &written.nondeterministic.iter().map(nondeterminism).collect::<Vec<_>>(),
     };
@@ -229,13 +247,16 @@ struct Rerun<'a> {
     events: &'a [EventId],
 }
 
-fn reruns<'a>(recorded: &[usize], told: &'a [(usize, Vec<EventId>)]) -> Vec<Rerun<'a>> {
+fn reruns<'a>(recorded: &[usize], told: &'a [(usize, Vec<EventId>)], featured: usize) -> Vec<Rerun<'a>> {
     let mut reruns: Vec<Rerun> = recorded.iter().map(|run| Rerun { run: *run, recorded: true, events: &[] }).collect();
     for (run, events) in told {
         match reruns.iter_mut().find(|rerun| rerun.run == *run) {
             Some(rerun) => rerun.events = events,
             None => reruns.push(Rerun { run: *run, recorded: false, events }),
         }
+    }
+    if reruns.iter().all(|rerun| rerun.run != featured) {
+        reruns.push(Rerun { run: featured, recorded: false, events: &[] });
     }
     reruns
 }
@@ -244,14 +265,25 @@ fn reruns<'a>(recorded: &[usize], told: &'a [(usize, Vec<EventId>)]) -> Vec<Reru
 struct Seen {
     digest: u128,
     chronicles: Vec<Chronicle>,
+    timeline: Option<Timeline>,
 }
 
-/// Runs once more, writes everything that happens into the folder if there is one, and follows events.
-fn witness(plan: &Plan, rerun: &Rerun, folder: Option<&Path>) -> anyhow::Result<Seen> {
+/// Runs once more, writes everything that happens into the folder if there is one, and follows events. `timeline`: keeps the run
+/// over time, with the consuming service that is watched, if there is any.
+fn witness(
+    plan: &Plan,
+    rerun: &Rerun,
+    timeline: Option<Option<ServiceId>>,
+    folder: Option<&Path>,
+) -> anyhow::Result<Seen> {
     let mut recorder = folder.map(|folder| record(plan, folder)).transpose()?;
     let mut problem: Option<std::io::Error> = None;
     let mut chroniclers: Vec<Chronicler> = rerun.events.iter().map(|event| Chronicler::new(*event)).collect();
+    let mut keeper = timeline.map(|service| TimelineKeeper::new(plan, service));
     let report = world::run(plan, |event| {
+        if let Some(keeper) = &mut keeper {
+            keeper.observe(event);
+        }
         if let Some(recorder) = &mut recorder
             && problem.is_none()
         {
@@ -264,7 +296,7 @@ fn witness(plan: &Plan, rerun: &Rerun, folder: Option<&Path>) -> anyhow::Result<
         finished.with_context(|| format!("failed to write the history in {}", folder.display()))?;
     }
     let chronicles = chroniclers.into_iter().map(|chronicler| chronicler.finish(plan)).collect();
-    Ok(Seen { digest: report.digest, chronicles })
+    Ok(Seen { digest: report.digest, chronicles, timeline: keeper.map(TimelineKeeper::finish) })
 }
 
 /// Writes the plan, and opens the history.

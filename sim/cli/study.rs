@@ -9,13 +9,13 @@ use crate::explore::explain::{findings, is_bad};
 use crate::explore::replay::Token;
 use crate::history::export::Names;
 use crate::report::answer::FaultRow;
-use crate::report::figures::CellReport;
+use crate::report::figures::{CellReport, studied};
 use crate::report::html::stories::Story;
 use crate::report::results::telling_seed;
 use crate::report::sweep::commands::quoted;
 use crate::scenario::plan::{FaultAction, Plan};
 use crate::scenario::{Family, printable};
-use crate::types::{EventId, Seed};
+use crate::types::{EventId, Seed, ServiceId};
 
 /// Stories on a page, over all cells, and of one cell.
 const STORIES: usize = 60;
@@ -86,6 +86,33 @@ impl Study<'_> {
         });
         let (cell, seed) = worst.or(seen)?;
         self.runs.iter().find(|run| self.family.cells[run.cell].id == cell.cell && run.seed == seed)
+    }
+
+    /// The run that is looked at over time, by its index: the most telling one; where nothing went wrong, the first at an advised
+    /// headroom, or the first of all.
+    pub fn featured(&self) -> usize {
+        const ADVISED: u64 = 1_500;
+        let index_of = |wanted: &SeedRun| {
+            self.runs.iter().position(|run| (run.cell, run.seed) == (wanted.cell, wanted.seed)).unwrap_or(0)
+        };
+        let at_least = |plan: &Plan| {
+            plan.services.iter().any(|service| service.headroom_thousandths.is_some_and(|headroom| ADVISED <= headroom))
+        };
+        let advised = || self.runs.iter().position(|run| at_least(&self.plans[run.cell]));
+        self.most_telling().map(index_of).or_else(advised).unwrap_or(0)
+    }
+
+    /// The consuming service that a run is asked about.
+    pub fn studied_service(&self, run: usize) -> Option<ServiceId> {
+        let id = &self.family.cells[self.runs[run].cell].id;
+        let cells = self.cells();
+        studied(cells.iter().find(|cell| cell.id == id)?).map(|(service, _)| service.id)
+    }
+
+    /// The plans of the runs of a cell.
+    pub fn plans_of(&self, cell: &str) -> Vec<Plan> {
+        let own = (0..self.runs.len()).filter(|run| self.family.cells[self.runs[*run].cell].id == cell);
+        own.map(|run| self.plan(run)).collect()
     }
 
     /// What to do with a run, and the command: again, replay, why, small.

@@ -11,10 +11,14 @@ use crate::report::numbers::{count, percent};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomesChart {
+    /// Name of its files.
+    pub stem: &'static str,
     /// What was studied. May be empty.
     pub subject: String,
     /// What rows are: "acks", "commit".
     pub rows_are: String,
+    /// What columns are: "where the effect lands", "point".
+    pub columns_are: String,
     /// What is counted, plural: "orders", "effects", "runs".
     pub unit: String,
     /// Places, as headings.
@@ -105,7 +109,7 @@ const GAP: f64 = 4.0;
 
 impl OutcomesChart {
     pub fn draw(&self) -> Figure {
-        self.page().finish("outcomes", title(self), description(self), table(self))
+        self.page().finish(self.stem, title(self), description(self), table(self))
     }
 
     fn page(&self) -> Page {
@@ -123,8 +127,8 @@ impl OutcomesChart {
             _ => format!(", the worst {} of {}", drawn.len(), count(self.rows.len() as u64)),
         };
         let subtitle = format!(
-            "{subject}Rows: {}{left_out}; columns: where the effect lands. Counts of {}; ≤ is the upper end of the 95 % interval",
-            self.rows_are, self.unit
+            "{subject}Rows: {}{left_out}; columns: {}. Counts of {}; ≤ is the upper end of the 95 % interval",
+            self.rows_are, self.columns_are, self.unit
         );
         let title = title(self);
         let (_, top) = header_lines(&title, &subtitle);
@@ -235,7 +239,10 @@ pub fn title(chart: &OutcomesChart) -> String {
             .filter(|(.., cell)| key(*cell) > 0)
             .reduce(|best, next| if share(next.2) > share(best.2) { next } else { best })
     };
-    let naming = |row: usize| match chart.rows_are.is_empty() || chart.rows[row].label.contains(&chart.rows_are) {
+    // Of several axes, the values say it alone.
+    let said =
+        |label: &str| chart.rows_are.is_empty() || chart.rows_are.contains(", ") || label.contains(&chart.rows_are);
+    let naming = |row: usize| match said(&chart.rows[row].label) {
         true => chart.rows[row].label.clone(),
         false => format!("{} = {}", chart.rows_are, chart.rows[row].label),
     };

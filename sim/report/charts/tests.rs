@@ -80,7 +80,9 @@ fn counted(of: u64, lost: u64, repeated: u64) -> OutcomeCell {
 fn outcomes(columns: &[&str], rows: &[(&str, &[OutcomeCell])]) -> OutcomesChart {
     OutcomesChart {
         subject: "leader crash with power loss, 20 seeds".to_string(),
+        stem: "outcomes",
         rows_are: "acks".to_string(),
+        columns_are: "where the effect lands".to_string(),
         unit: "orders".to_string(),
         columns: columns.iter().map(|name| name.to_string()).collect(),
         rows: rows
@@ -171,7 +173,7 @@ fn figures() -> &'static [(String, Figure)] {
         let recoveries = recoveries().into_iter().map(|(name, chart)| (format!("recovery-{name}"), chart.draw()));
         let backlogs = backlogs().into_iter().map(|(name, chart)| (format!("backlog-{name}"), chart.draw()));
         let matrices = matrices().into_iter().map(|(name, chart)| (format!("outcomes-{name}"), chart.draw()));
-        recoveries.chain(backlogs).chain(matrices).collect()
+        recoveries.chain(backlogs).chain(matrices).chain(super::fixtures::all()).collect()
     })
 }
 

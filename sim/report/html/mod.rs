@@ -59,7 +59,7 @@ pub fn page(title: &str, content: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "hikyaku " (env!("CARGO_PKG_VERSION")) };
-                title { (title) }
+                title { (printable(title)) }
                 style { (PreEscaped(fonts())) (PreEscaped(colours())) (PreEscaped(STYLE)) }
             }
             body {

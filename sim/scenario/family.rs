@@ -60,6 +60,9 @@ const MOST_WORK: usize = 64 << 20;
 
 /// All cells that are to be run. Problems of the family itself are added.
 pub fn cells(document: &mut Document, problems: &Problems) -> (Vec<Axis>, Vec<CellTree>) {
+    // These are taken out of the tree here, so what is said of them is laid over first.
+    let is_of_parts = |path: &[String]| matches!(path[0].as_str(), "variant" | "grid" | "case");
+    document.apply_sets(|path| !is_of_parts(path), problems);
     let matrix = document.tree.remove("matrix");
     let variants = document.tree.remove("variant");
     let grids = document.tree.remove("grid");
@@ -67,10 +70,18 @@ pub fn cells(document: &mut Document, problems: &Problems) -> (Vec<Axis>, Vec<Ce
     let mut axes = matrix.map_or(Vec::new(), |matrix| read_axes(&matrix, problems));
     let by_path =
         |axes: &[Axis], path: &[String]| axes.iter().position(|axis| axis.path == path || [axis.label.clone()] == path);
-    document.apply_sets(|path| by_path(&axes, path).is_some(), problems);
+    let is_of_matrix = |path: &[String]| path[0] == "matrix";
+    document.apply_sets(|path| is_of_parts(path) || is_of_matrix(path) || by_path(&axes, path).is_some(), problems);
     for (path, item) in &document.sets {
-        if let Some(at) = by_path(&axes, path) {
-            axes[at].values = vec![item.clone()];
+        let named = if is_of_matrix(path) { &path[1..] } else { path };
+        match (by_path(&axes, named), &item.value) {
+            (Some(at), Value::List(values)) if is_of_matrix(path) && !values.is_empty() => {
+                axes[at].values = values.clone();
+                check_axis(&axes[at], problems);
+            }
+            (Some(at), _) => axes[at].values = vec![item.clone()],
+            (None, _) if is_of_matrix(path) => report_no_axis(&axes, path, item, problems),
+            (None, _) => {}
         }
     }
     let empty = Table::default();
@@ -116,6 +127,18 @@ pub fn cells(document: &mut Document, problems: &Problems) -> (Vec<Axis>, Vec<Ce
         output.push(CellTree { id, axes: named, tree });
     }
     (axes, output)
+}
+
+fn report_no_axis(axes: &[Axis], path: &[String], item: &Item, problems: &Problems) {
+    let labels = || axes.iter().map(|axis| axis.label.as_str());
+    let known = labels().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    let help = if known.is_empty() { "it has no [matrix]".to_string() } else { format!("its axes are {known}") };
+    problems.add(
+        Diagnostic::error("S013", item.key, format!("`{}` is no axis of this scenario", printable(&path.join("."))))
+            .label("unknown")
+            .help(help)
+            .did_you_mean(item.key, nearest(path.last().map_or("", String::as_str), labels())),
+    );
 }
 
 pub fn report_type(item: &Item, key: &str, what: &str, problems: &Problems) {

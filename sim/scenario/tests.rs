@@ -298,9 +298,17 @@ fn set_replaces_a_value_and_pins_an_axis() {
     let plan = family.cells[0].plan(Seed(0));
     let Trigger::Requests(requests) = &plan.services[0].trigger else { panic!() };
     assert_eq!(requests.interval, Duration::from_millis(100));
-    for (wrong, code) in
-        [("nonsense", "S013"), ("=3", "S013"), ("servce.site.rate=3", "S013"), ("service.site.rate=3", "S030")]
-    {
+    let family = set(&["matrix.offsets=[\"expired\"]", "matrix.auto-offset-reset=[\"latest\", \"earliest\"]"]).unwrap();
+    let ids: Vec<&str> = family.cells.iter().map(|cell| cell.id.as_str()).collect();
+    assert_eq!(ids, ["auto-offset-reset=latest,offsets=expired", "auto-offset-reset=earliest,offsets=expired"]);
+    for (wrong, code) in [
+        ("nonsense", "S013"),
+        ("=3", "S013"),
+        ("servce.site.rate=3", "S013"),
+        ("service.site.rate=3", "S030"),
+        ("matrix.ofsets=[\"none\"]", "S013"),
+        ("matrix.offsets=[\"none\", \"none\"]", "S060"),
+    ] {
         let short = set(&[wrong]).unwrap_err().short();
         assert!(short.contains(code) && short.contains("--set:1:"), "{wrong}: {short}");
     }

@@ -42,6 +42,8 @@ pub struct Members {
     pub topics: Vec<(TopicId, u16)>,
     /// What each may own, or has still to give back.
     pub shares: BTreeMap<MemberId, Vec<TopicPartition>>,
+    /// Where each member of a consumer group stands.
+    pub epochs: BTreeMap<MemberId, Generation>,
     /// Their ids, shared by all who ask before they change.
     pub ids: Arc<[MemberId]>,
 }
@@ -155,8 +157,12 @@ fn apply(groups: &mut Groups, record: &Group) {
                 ConsumerChange::Current { member, current } => {
                     let owned = current.assigned.iter().chain(&current.pending_revocation);
                     known.shares.insert(*member, owned.copied().collect());
+                    known.epochs.insert(*member, current.epoch);
                 }
-                ConsumerChange::MemberGone { member } => drop(known.shares.remove(member)),
+                ConsumerChange::MemberGone { member } => {
+                    known.shares.remove(member);
+                    known.epochs.remove(member);
+                }
             }
             if known.ids.len() != known.shares.len() || !known.ids.iter().eq(known.shares.keys()) {
                 known.ids = known.shares.keys().copied().collect();

@@ -7,6 +7,10 @@
 //! one that holds it, among those who are members by the log: whoever was taken out and does not know it yet is a zombie, and
 //! legal. A member holds from the moment it is assigned until it has given back, lost, or died.
 //!
+//! Legal too, with KIP-848, is a member that takes from an older answer what the log has given away since: its heartbeat said
+//! what it held, without what it had been sent and not taken yet, and that counts as given back. It learns so with the next
+//! answer. The protocol promises one owner for each epoch, and this one is at an older: as long as it was not told of the newer.
+//!
 //! Source: NoDoubleClientAssignment and ValidStableGroupState of the TLA+ model of KIP-848; KAFKA-12984, KAFKA-14639,
 //! KAFKA-16147.
 
@@ -22,7 +26,7 @@ use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
 pub struct OneOwner {
-    /// What members hold, as they say themselves.
+    /// What members hold, as they say themselves; without what they took behind their time.
     holders: BTreeMap<(GroupId, TopicPartition), BTreeMap<MemberId, NodeId>>,
 }
 
@@ -30,9 +34,12 @@ impl OneOwner {
     /// With the log as the event left it.
     pub fn after(&mut self, event: &Event, log: &GroupLog, found: &mut Found) {
         match &event.what {
-            Happening::Note(Note::Assigned { group, member, partitions, .. }) => {
-                self.hold(event.node, *group, *member, partitions);
-                self.judge_holders(event, *group, *member, partitions, log, found);
+            Happening::Note(Note::Assigned { group, member, generation, partitions }) => {
+                let in_time =
+                    |partition: &&TopicPartition| !was_given_away(log, *group, *member, *generation, **partition);
+                let partitions: Vec<TopicPartition> = partitions.iter().filter(in_time).copied().collect();
+                self.hold(event.node, *group, *member, &partitions);
+                self.judge_holders(event, *group, *member, &partitions, log, found);
             }
             Happening::Note(Note::Revoked { group, member, partitions } | Note::Lost { group, member, partitions }) => {
                 for partition in partitions {
@@ -83,6 +90,20 @@ impl OneOwner {
             }
         }
     }
+}
+
+/// The log has the member at a newer epoch than it knows of, without the partition.
+fn was_given_away(
+    log: &GroupLog,
+    group: GroupId,
+    member: MemberId,
+    generation: Generation,
+    partition: TopicPartition,
+) -> bool {
+    log.latest(group).is_some_and(|members| {
+        members.epochs.get(&member).is_some_and(|epoch| generation < *epoch)
+            && members.shares.get(&member).is_some_and(|share| !share.contains(&partition))
+    })
 }
 
 /// With the log as this record left it.

@@ -154,6 +154,29 @@ fn a_member_that_holds_what_another_is_given_is_caught() {
 }
 
 #[test]
+fn whoever_takes_what_was_given_away_behind_its_back_is_legal_until_it_was_told() {
+    let moved = |groups: &mut Groups| {
+        groups.append(vec![current(M1, 2, &[], &[]), current(M2, 2, &[P0], &[])]);
+        groups.replicate();
+    };
+    // (its epoch when it takes the partition, whether it takes it before the log moves it, whether that is a violation)
+    for (epoch, took_before, is_caught) in [(1, false, false), (2, false, true), (1, true, true)] {
+        let mut groups = Groups::new();
+        groups.append(vec![self::epoch(2, 1), subscribes(M1), subscribes(M2), current(M1, 1, &[P0], &[])]);
+        groups.replicate();
+        if took_before {
+            groups.assigned(BILLING_1, M1, epoch, &[P0]);
+        }
+        moved(&mut groups);
+        groups.assigned(BILLING_2, M2, 2, &[P0]);
+        if !took_before {
+            groups.assigned(BILLING_1, M1, epoch, &[P0]);
+        }
+        assert_eq!(!groups.story.violations().is_empty(), is_caught, "{epoch} {took_before}");
+    }
+}
+
+#[test]
 fn whoever_gave_back_or_died_holds_nothing() {
     for gives_back in [true, false] {
         let mut groups = Groups::new();

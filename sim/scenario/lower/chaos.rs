@@ -303,8 +303,11 @@ impl Builder<'_> {
 
     /// What the promises of the system survive.
     fn survivable(&self) -> Budget {
-        // The offsets topic is the last; what it loses is repeated, and no promise of a topic.
-        let topics = self.plan.own_topics();
+        // What the topics of the coordinators lose is repeated: it costs a promise where a transaction says that it was done.
+        let topics = match self.plan.transactions_topic() {
+            Some(_) => &self.plan.topics[..],
+            None => self.plan.own_topics(),
+        };
         let spare =
             topics.iter().map(|topic| topic.settings.replication.saturating_sub(topic.settings.min_insync_replicas));
         let lossy = topics.iter().map(|topic| topic.settings.min_insync_replicas.saturating_sub(1));

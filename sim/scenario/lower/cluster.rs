@@ -121,13 +121,7 @@ impl Builder<'_> {
 
     /// Topics in the order of the file.
     pub fn read_topics(&mut self, top: &Fields, topics: &[Thing]) {
-        let cluster = cluster_fields(top);
-        let mut default = TopicSettings {
-            unclean_leader_election_enable: self.plan.cluster.settings.unclean_leader_election_enable,
-            ..TopicSettings::default()
-        };
-        cluster.settings(CLUSTER_TOPIC_SETTINGS, &mut default);
-        default.retention_bytes = cluster.scalar("log-retention-bytes").map(|scalar| scalar.size());
+        let default = self.topic_defaults(top);
         for topic in topics {
             let keys = TOPIC.iter().copied().chain(TOPIC_SETTINGS.iter().map(|setting| setting.key));
             let fields = Fields::new(topic.table, format!("[topic.{}]", topic.name), topic.place, keys, self.problems);
@@ -141,6 +135,18 @@ impl Builder<'_> {
             let (name, owner) = (topic.name.to_string(), fields.text("owner"));
             self.plan.topics.push(TopicPlan { id, name, place: PlaceId(0), owner, settings });
         }
+    }
+
+    /// What the brokers are configured with, for a topic that says nothing of its own.
+    fn topic_defaults(&self, top: &Fields) -> TopicSettings {
+        let cluster = cluster_fields(top);
+        let mut default = TopicSettings {
+            unclean_leader_election_enable: self.plan.cluster.settings.unclean_leader_election_enable,
+            ..TopicSettings::default()
+        };
+        cluster.settings(CLUSTER_TOPIC_SETTINGS, &mut default);
+        default.retention_bytes = cluster.scalar("log-retention-bytes").map(|scalar| scalar.size());
+        default
     }
 
     fn check_replication(&self, fields: &Fields, settings: &TopicSettings) {
@@ -165,9 +171,11 @@ impl Builder<'_> {
         }
     }
 
-    /// The offsets topic is the last one. It has one partition for each group unless the cluster says otherwise.
+    /// The offsets topic is the last one. It has one partition for each group unless the cluster says otherwise, and what it
+    /// has no setting of its own for is as the brokers are configured (Kafka: GroupCoordinatorConfig, groupMetadataTopicConfigs).
     pub fn size_offsets_topic(&mut self, top: &Fields) {
         let cluster = cluster_fields(top);
+        let default = self.topic_defaults(top);
         let brokers = self.plan.cluster.brokers;
         let settings = &mut self.plan.cluster.settings;
         if cluster.item("offsets-topic-num-partitions").is_none() {
@@ -187,8 +195,16 @@ impl Builder<'_> {
             );
         }
         let offsets = self.plan.topics.last_mut().expect("placed with the other topics");
+        let min_insync_replicas = default.min_insync_replicas.min(replication);
         // Compacted in Kafka: its records do not expire.
-        offsets.settings = TopicSettings { partitions, replication, retention: None, ..TopicSettings::default() };
+        offsets.settings = TopicSettings {
+            partitions,
+            replication,
+            min_insync_replicas,
+            retention: None,
+            retention_bytes: None,
+            ..default
+        };
     }
 
     /// The transactions topic, when there is one. Fewer brokers than Kafka's defaults ask for have fewer replicas.

@@ -119,82 +119,17 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         events: run.report.events,
     };
     let histories = choose(&runs.iter().map(worth).collect::<Vec<_>>(), most);
-    let left = histories.left.iter().map(|index| runs[*index].report.events);
-    let mut written = Written { left: (left.len() as u64, left.sum()), ..Written::default() };
     fs::create_dir_all(out).with_context(|| format!("failed to make {}", out.display()))?;
-    let folder_of = |run: &SeedRun| match runs.len() {
+    let folder_of = |run: usize| match runs.len() {
         1 => out.to_path_buf(),
-        _ => out.join(folder_name(&family.cells[run.cell].id)).join(format!("seed-{}", run.seed.0)),
+        _ => out.join(folder_name(&family.cells[runs[run].cell].id)).join(format!("seed-{}", runs[run].seed.0)),
     };
-    let (told, stories_left) = study.to_tell();
-    let featured = study.featured();
-    let again = reruns(&histories.written, &told, featured);
-    let seen = in_parallel(again.len(), jobs, |number| {
-        let rerun = &again[number];
-        let run = &runs[rerun.run];
-        let timeline = (rerun.run == featured).then(|| study.studied_service(rerun.run));
-        witness(&study.plan(rerun.run), rerun, timeline, rerun.recorded.then(|| folder_of(run)).as_deref())
-    });
-    let mut chronicles: Vec<(usize, Vec<Chronicle>)> = Vec::new();
-    let mut timeline: Option<Timeline> = None;
-    for (rerun, seen) in again.iter().zip(seen) {
-        let (run, seen) = (&runs[rerun.run], seen?);
-        if seen.digest != run.report.digest {
-            written.nondeterministic.get_or_insert_with(|| {
-                let plan = study.plan(rerun.run);
-                let found = first_difference(&plan, |observer| drop(world::run(&plan, observer)));
-                (family.cells[run.cell].id.clone(), run.seed, found)
-            });
-        }
-        if rerun.recorded {
-            written.paths.push(folder_of(run));
-        }
-        chronicles.push((rerun.run, seen.chronicles));
-        timeline = timeline.or(seen.timeline);
+    let made = make(study, &histories.written, &folder_of, jobs)?;
+    for figure in &made.figures {
+        write_figure(figure, out, figure.stem)?;
     }
-    let cells = study.cells();
-    let plan = study.plan(featured);
-    let with_incidents = cells.iter().find(|cell| telling_seed(cell).is_some());
-    let plans: Vec<Plan> = with_incidents.map(|cell| study.plans_of(cell.id)).unwrap_or_default();
-    written.figures = figures(&figures::Study {
-        cells: &cells,
-        featured: timeline.as_ref().map(|timeline| Featured {
-            plan: &plan,
-            outcome: &runs[featured].outcome,
-            timeline,
-        }),
-        incidents: with_incidents.map(|cell| (cell, &plans[..])),
-        footer: &study.footer(),
-    });
-    for figure in &written.figures {
-        write(&out.join(format!("{}.svg", figure.stem)), figure.svg.as_bytes())?;
-        write(&out.join(format!("{}.png", figure.stem)), &figure.png)?;
-        write(&out.join(format!("{}.csv", figure.stem)), figure.csv.as_bytes())?;
-    }
-    let mut stories: Vec<Story> = Vec::new();
-    for (run, _) in &told {
-        let of_run = chronicles.iter_mut().find(|(other, _)| other == run);
-        let followed = of_run.map(|(_, chronicles)| std::mem::take(chronicles)).unwrap_or_default();
-        stories.extend(followed.into_iter().map(|chronicle| study.story(*run, chronicle)));
-    }
-    let report = Report {
-        scenario: &family.name,
-        about: &family.about,
-        rows: &family.rows,
-        verdict: study.verdict,
-        seeds: &study.seeds,
-        cells: &cells,
-        cells_planned: family.cells.len(),
-        figures: &written.figures,
-        stories: &stories,
-        stories_left,
-        faults: &study.faults(),
-        commands: &page_commands(study, study.most_telling().or(runs.first())),
-        digest: runs.first().map_or(0, |run| run.report.digest),
-        warnings: &written.nondeterministic.iter().map(nondeterminism).collect::<Vec<_>>(),
-    };
-    write(&out.join("index.html"), html::render(&report).as_bytes())?;
-    write(&out.join("report.md"), markdown::render(&report).as_bytes())?;
+    write(&out.join("index.html"), made.page.as_bytes())?;
+    write(&out.join("report.md"), made.markdown.as_bytes())?;
     let recorded = |index: usize| histories.written.contains(&index) || histories.left.contains(&index);
     let lines = runs.iter().enumerate().map(|(index, run)| RunLine {
         cell: &family.cells[run.cell].id,
@@ -215,7 +150,105 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
     };
     let text = serde_json::to_string_pretty(&all).context("failed to write the verdict")?;
     write(&out.join("verdict.json"), format!("{text}\n").as_bytes())?;
-    Ok(written)
+    let left = histories.left.iter().map(|index| runs[*index].report.events);
+    Ok(Written {
+        left: (left.len() as u64, left.sum()),
+        paths: histories.written.iter().map(|run| folder_of(*run)).collect(),
+        figures: made.figures,
+        nondeterministic: made.nondeterministic,
+    })
+}
+
+/// Picture, pixels and numbers of a figure.
+pub fn write_figure(figure: &Figure, folder: &Path, name: &str) -> anyhow::Result<()> {
+    write(&folder.join(format!("{name}.svg")), figure.svg.as_bytes())?;
+    write(&folder.join(format!("{name}.png")), &figure.png)?;
+    write(&folder.join(format!("{name}.csv")), figure.csv.as_bytes())
+}
+
+/// What people read, not written yet.
+pub struct Made {
+    /// Front page first.
+    pub figures: Vec<Figure>,
+    pub page: String,
+    pub markdown: String,
+    pub stories: Vec<Story>,
+    nondeterministic: Option<(String, Seed, Option<Difference>)>,
+}
+
+/// Runs once more what is recorded, told or looked at, and draws and writes down what came of it. The histories of the runs in
+/// `recorded` go to their folders.
+pub fn make(
+    study: &Study,
+    recorded: &[usize],
+    folder_of: &(impl Fn(usize) -> PathBuf + Sync),
+    jobs: usize,
+) -> anyhow::Result<Made> {
+    let Study { family, runs, .. } = study;
+    let (told, stories_left) = study.to_tell();
+    let featured = study.featured();
+    let again = reruns(recorded, &told, featured);
+    let seen = in_parallel(again.len(), jobs, |number| {
+        let rerun = &again[number];
+        let timeline = (rerun.run == featured).then(|| study.studied_service(rerun.run));
+        let folder = rerun.recorded.then(|| folder_of(rerun.run));
+        witness(&study.plan(rerun.run), rerun, timeline, folder.as_deref())
+    });
+    let mut nondeterministic = None;
+    let mut chronicles: Vec<(usize, Vec<Chronicle>)> = Vec::new();
+    let mut timeline: Option<Timeline> = None;
+    for (rerun, seen) in again.iter().zip(seen) {
+        let (run, seen) = (&runs[rerun.run], seen?);
+        if seen.digest != run.report.digest && nondeterministic.is_none() {
+            let plan = study.plan(rerun.run);
+            let found = first_difference(&plan, |observer| drop(world::run(&plan, observer)));
+            nondeterministic = Some((family.cells[run.cell].id.clone(), run.seed, found));
+        }
+        chronicles.push((rerun.run, seen.chronicles));
+        timeline = timeline.or(seen.timeline);
+    }
+    let cells = study.cells();
+    let plan = study.plan(featured);
+    let with_incidents = cells.iter().find(|cell| telling_seed(cell).is_some());
+    let plans: Vec<Plan> = with_incidents.map(|cell| study.plans_of(cell.id)).unwrap_or_default();
+    let outcome = &runs[featured].outcome;
+    let figures = figures(&figures::Study {
+        cells: &cells,
+        featured: timeline.as_ref().map(|timeline| Featured { plan: &plan, outcome, timeline }),
+        incidents: with_incidents.map(|cell| (cell, &plans[..])),
+        footer: &study.footer(),
+    });
+    let mut stories: Vec<Story> = Vec::new();
+    for (run, _) in &told {
+        let of_run = chronicles.iter_mut().find(|(other, _)| other == run);
+        let followed = of_run.map(|(_, chronicles)| std::mem::take(chronicles)).unwrap_or_default();
+        stories.extend(followed.into_iter().map(|chronicle| study.story(*run, chronicle)));
+    }
+    let mut warnings: Vec<String> = nondeterministic.iter().map(nondeterminism).collect();
+    if let Some(wanted) = study.plans.first().and_then(|plan| plan.chart.as_deref())
+        && figures.iter().all(|figure| figure.stem != wanted)
+    {
+        let stems: Vec<&str> = figures.iter().map(|figure| figure.stem).collect();
+        warnings.push(format!("the chart `{wanted}` was not drawn; there are {}", stems.join(", ")));
+    }
+    let report = Report {
+        scenario: &family.name,
+        about: &family.about,
+        rows: &family.rows,
+        verdict: study.verdict,
+        seeds: &study.seeds,
+        cells: &cells,
+        cells_planned: family.cells.len(),
+        figures: &figures,
+        stories: &stories,
+        stories_left,
+        faults: &study.faults(),
+        commands: &page_commands(study, study.most_telling().or(runs.first())),
+        digest: runs.first().map_or(0, |run| run.report.digest),
+        warnings: &warnings,
+    };
+    let (page, markdown) = (html::render(&report), markdown::render(&report));
+    Ok(Made { page, markdown, figures, stories, nondeterministic })
 }
 
 /// The commands of the page, with what each is for: everything again, then the run that is worth a second look.

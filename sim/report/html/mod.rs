@@ -188,8 +188,19 @@ pub fn table(name: &str, table: &Table) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label=(name) {
             table.sortable data-name=(name) {
-                thead { tr { @for column in &shown { th.number[columns[*column].1 == Align::Right] scope="col" { (columns[*column].0) } } } }
-                tbody { @for row in table.rows() { tr { @for column in &shown { (cell(&row[*column], columns[*column].1)) } } } }
+                thead {
+                    tr {
+                        @for column in &shown {
+                            @let (heading, align) = columns[*column];
+                            th.number[align == Align::Right] scope="col" { (heading) }
+                        }
+                    }
+                }
+                tbody {
+                    @for row in table.rows() {
+                        tr { @for column in &shown { (cell(&row[*column], columns[*column].1)) } }
+                    }
+                }
             }
         }
     }
@@ -250,7 +261,8 @@ fn fates(report: &Report, anchors: &[String]) -> Markup {
                                     td { (printable(cell.place(fates.place))) }
                                     @for column in &shown {
                                         @let (name, number) = fates.counts[*column];
-                                        td.number.bad[0 < number && matches!(name, "lost" | "repeated" | "phantom" | "stale")] { (count(number)) }
+                                        @let bad = 0 < number && matches!(name, "lost" | "repeated" | "phantom" | "stale");
+                                        td.number.bad[bad] { (count(number)) }
                                     }
                                     td { @for (boundary, number) in &fates.blamed { (word(boundary)) " " (count(*number)) " " } }
                                     td {

@@ -1,7 +1,7 @@
 //! `hikyaku gallery`: the charts that the README and a newcomer look at, made anew from the shipped scenarios. They are files of the
 //! repository, and equal bytes on every machine: what differs is stale.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Exit;
-use super::artefacts::{Made, make, write, write_figure};
+use super::artefacts::{Made, make, write};
 use super::run::jobs_default;
 use super::study::Study;
 use crate::checks::{Coverage, WaitOptions};
@@ -113,24 +113,37 @@ pub fn gallery(arguments: &GalleryArguments) -> anyhow::Result<Exit> {
     let jobs = arguments.jobs.unwrap_or_else(jobs_default);
     let wanted =
         |exhibit: &&Exhibit| arguments.only.is_empty() || arguments.only.iter().any(|name| name == exhibit.scenario);
-    let scratch = arguments.out.join(".new");
-    let folder = if arguments.check { &scratch } else { &arguments.out };
-    fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut catalogue: Vec<Shown> = Vec::new();
     for exhibit in EXHIBITS.iter().filter(wanted) {
-        catalogue.extend(hang(exhibit, folder, jobs)?);
+        catalogue.extend(hang(exhibit, &mut files, jobs)?);
     }
-    if arguments.only.is_empty() {
-        write(&folder.join("README.md"), index(&catalogue).as_bytes())?;
+    let whole = arguments.only.is_empty();
+    if whole {
+        files.insert("README.md".into(), index(&catalogue).into_bytes());
     }
+    let folder = &arguments.out;
     if !arguments.check {
-        outln!("{} pictures in {}", catalogue.len(), scenario::printable(&folder.display().to_string()));
+        fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        for (name, bytes) in &files {
+            write(&folder.join(name), bytes)?;
+        }
+        outln!("{} files in {}", files.len(), scenario::printable(&folder.display().to_string()));
         return Ok(Exit::Holds);
     }
-    let stale = compared(&scratch, &arguments.out, arguments.only.is_empty())?;
-    fs::remove_dir_all(&scratch).with_context(|| format!("failed to remove {}", scratch.display()))?;
+    let mut stale: Vec<String> = files
+        .iter()
+        .filter(|(name, bytes)| fs::read(folder.join(name)).ok().as_ref() != Some(bytes))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if whole {
+        let entries = fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
+        let there = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        stale.extend(there.filter(|name| !files.contains_key(name)));
+    }
+    stale.sort();
     for name in &stale {
-        outln!("stale: {}", scenario::printable(&arguments.out.join(name).display().to_string()));
+        outln!("stale: {}", scenario::printable(&folder.join(name).display().to_string()));
     }
     Ok(if stale.is_empty() { Exit::Holds } else { Exit::Violated })
 }
@@ -142,8 +155,8 @@ struct Shown {
     command: String,
 }
 
-/// Runs a scenario and writes its pictures.
-fn hang(exhibit: &Exhibit, folder: &Path, jobs: usize) -> anyhow::Result<Vec<Shown>> {
+/// Runs a scenario and gives its pictures.
+fn hang(exhibit: &Exhibit, files: &mut BTreeMap<String, Vec<u8>>, jobs: usize) -> anyhow::Result<Vec<Shown>> {
     let path = Path::new("scenarios").join(format!("{}.toml", exhibit.scenario));
     let sets: Vec<String> = exhibit.sets.iter().map(|set| set.to_string()).collect();
     let family = match scenario::load(&path, &sets) {
@@ -161,21 +174,23 @@ fn hang(exhibit: &Exhibit, folder: &Path, jobs: usize) -> anyhow::Result<Vec<Sho
     for stem in exhibit.charts {
         let figure = made.figures.iter().find(|figure| figure.stem == *stem);
         let figure = figure.with_context(|| format!("{} has no chart `{stem}` any more", exhibit.scenario))?;
-        shown.push(frame(figure, stem, &command, folder)?);
+        shown.push(frame(figure, stem, &command, files));
     }
     if exhibit.story {
         let figure = story(&made).with_context(|| format!("{} has no story any more", exhibit.scenario))?;
-        shown.push(frame(&figure, "story", &command, folder)?);
+        shown.push(frame(&figure, "story", &command, files));
     }
     if let Some(name) = exhibit.page {
-        write(&folder.join(name), made.page.as_bytes())?;
+        files.insert(name.into(), made.page.into_bytes());
     }
     Ok(shown)
 }
 
-fn frame(figure: &Figure, name: &str, command: &str, folder: &Path) -> anyhow::Result<Shown> {
-    write_figure(figure, folder, name)?;
-    Ok(Shown { name: name.to_string(), title: figure.title.clone(), command: command.to_string() })
+fn frame(figure: &Figure, name: &str, command: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Shown {
+    files.insert(format!("{name}.svg"), figure.svg.clone().into_bytes());
+    files.insert(format!("{name}.png"), figure.png.clone());
+    files.insert(format!("{name}.csv"), figure.csv.clone().into_bytes());
+    Shown { name: name.to_string(), title: figure.title.clone(), command: command.to_string() }
 }
 
 /// The message-sequence diagram of the first story.
@@ -197,19 +212,4 @@ fn index(catalogue: &[Shown]) -> String {
         );
     }
     text
-}
-
-/// Files that are not the same in both folders, by name; with `whole`, also those that are not made any more.
-fn compared(new: &Path, old: &Path, whole: bool) -> anyhow::Result<Vec<String>> {
-    let names = |folder: &Path| -> anyhow::Result<BTreeSet<String>> {
-        let entries = fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
-        let files = entries.flatten().filter(|entry| entry.path().is_file());
-        Ok(files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
-    };
-    let mut candidates = names(new)?;
-    if whole {
-        candidates.extend(names(old)?);
-    }
-    let differs = |name: &String| fs::read(new.join(name)).ok() != fs::read(old.join(name)).ok();
-    Ok(candidates.into_iter().filter(differs).collect())
 }

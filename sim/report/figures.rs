@@ -63,6 +63,9 @@ pub fn figures(study: &Study) -> Vec<Figure> {
     let freshness = freshness_chart(cells, footer).map(|chart| chart.draw());
     // A scenario that asks about time shows time first; any other what became of the effects.
     let time = recovery.into_iter().chain(backlog).chain(freshness);
+    // A long list of cells tells nothing that their matrix does not.
+    const LIST: usize = 12;
+    let outcomes = outcomes.filter(|_| guarantees.is_none() || cells.len() <= LIST);
     let fates = guarantees.into_iter().chain(outcomes).chain(incidents);
     let asked = cells.iter().any(asks_about_time);
     let mut figures: Vec<Figure> = match asked {

@@ -10,6 +10,7 @@ mod eligible;
 mod explain;
 mod follower_reads;
 mod full_disk;
+mod gallery;
 mod groups;
 mod library;
 mod limits;

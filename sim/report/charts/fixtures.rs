@@ -298,6 +298,7 @@ fn the_title_of_incidents_says_how_near_to_a_fault_they_are() {
     assert_eq!(incidents::title(&during), "16 bad events in 2 of 20 runs, all while a fault lasted");
     during.rows[1].faults.clear();
     assert_eq!(incidents::title(&during), "16 bad events in 2 of 20 runs, some of them in runs without a fault");
+    assert_eq!(incidents::title(&incidents(1, 1, 0.5)), "1 event lost in 1 of 20 runs, all within 500 ms of a fault");
     assert_eq!(incidents::title(&incidents(0, 0, 0.0)), "Nothing is lost, repeated or out of order");
 }
 

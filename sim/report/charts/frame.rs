@@ -91,7 +91,8 @@ pub const MOST_ROWS: usize = 24;
 
 impl Lanes {
     /// A page as long as its rows need. `faults` stand in lanes of their own above.
-    pub fn new(around: &Around, (begin, end): (f64, f64), labels: &[String]) -> Lanes {
+    /// `room` is left free on the right, for what is said of each row.
+    pub fn new(around: &Around, (begin, end): (f64, f64), labels: &[String], room: f64) -> Lanes {
         let (_, header) = super::page::header_lines(around.title, around.subtitle);
         let lanes = fault_band::lanes_height(around.faults);
         let top = header + lanes + 12.0;
@@ -102,7 +103,7 @@ impl Lanes {
         page.header(around.title, around.subtitle);
         let widest = labels.iter().map(|label| Lettering::LABEL.width(label) * 1.06).fold(48.0, f64::max).min(220.0);
         let left = MARGIN + widest + 12.0;
-        let (right, bottom) = (WIDTH - MARGIN - 12.0, top + rows * row);
+        let (right, bottom) = (WIDTH - MARGIN - 12.0 - room, top + rows * row);
         let x = Axis::time(begin, end);
         let bounds = Bounds { left, top, right, bottom };
         fault_band::draw(&page, around.faults, &x, bounds);

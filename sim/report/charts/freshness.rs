@@ -87,7 +87,7 @@ impl FreshnessChart {
             faults: &self.faults,
             footer: &self.footer,
         };
-        let frame = Frame::over_time(&around, (0.0, self.horizon), Axis::time(0.0, highest.max(0.1) * 1.05), 150.0);
+        let frame = Frame::over_time(&around, (0.0, self.horizon), Axis::time(0.0, highest.max(0.1) * 1.05), 190.0);
         let mut labels = Vec::new();
         for (number, series) in drawn.iter().enumerate() {
             let token = match series.headroom {

@@ -63,7 +63,9 @@ impl InSyncChart {
             true => format!(", the {} of {} that were worst", drawn.len(), count(self.rows.len() as u64)),
             false => String::new(),
         };
-        let plotted = format!("Replicas in sync and the leader{which}; hatched: too few to write, or no leader");
+        let plotted = format!(
+            "Replicas in sync and the leader, as the controller knows them{which}; hatched: too few to write, or no leader"
+        );
         let labels: Vec<String> = drawn.iter().map(|row| self.rows[*row].partition.clone()).collect();
         let around = Around {
             title: &title(self),
@@ -72,7 +74,7 @@ impl InSyncChart {
             faults: &self.faults,
             footer: &self.footer,
         };
-        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels);
+        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels, 0.0);
         for (number, row) in drawn.iter().enumerate() {
             let row = &self.rows[*row];
             for span in &row.spans {

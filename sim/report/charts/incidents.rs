@@ -117,7 +117,7 @@ impl IncidentsChart {
             faults: &[],
             footer: &self.footer,
         };
-        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels);
+        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels, 0.0);
         for (number, row) in drawn.iter().enumerate() {
             let middle = lanes.middle(number);
             lanes.page.line(&[(lanes.x(0.0), middle), (lanes.x(self.horizon), middle)], Token::Grid, 1.0, Dash::Solid);
@@ -134,7 +134,10 @@ impl IncidentsChart {
                 );
             }
             for incident in &row.incidents {
-                let lettering = Lettering::LABEL.align(Align::Centre).token(incident.kind.token()).halo();
+                let lettering = Lettering { size: 17.0, ..Lettering::LABEL }
+                    .align(Align::Centre)
+                    .token(incident.kind.token())
+                    .halo();
                 // Where several stand at one place, one sign is enough.
                 lanes.page.text_if_free((lanes.x(incident.at), middle), incident.kind.glyph(), lettering);
             }
@@ -173,7 +176,13 @@ pub fn title(chart: &IncidentsChart) -> String {
         far if chart.unmarked == 0 => format!("all within {} of a fault", seconds(far)),
         far => format!("those marked within {} of a fault", seconds(far)),
     };
-    sentence(&format!("{}{in_runs}, {near}", counted(all, "bad event")))
+    let kinds: std::collections::BTreeSet<IncidentKind> =
+        chart.rows.iter().flat_map(|row| &row.incidents).map(|one| one.kind).collect();
+    let what = match (kinds.len(), kinds.first()) {
+        (1, Some(kind)) => format!("{} {}", counted(all, "event"), kind.word()),
+        _ => counted(all, "bad event"),
+    };
+    sentence(&format!("{what}{in_runs}, {near}"))
 }
 
 fn description(chart: &IncidentsChart) -> String {

@@ -67,7 +67,7 @@ impl OwnershipChart {
             faults: &self.faults,
             footer: &self.footer,
         };
-        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels);
+        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels, 0.0);
         let owners = self.owners();
         for (number, row) in drawn.iter().enumerate() {
             for (from, to) in self.rows[*row].gaps(self.horizon) {

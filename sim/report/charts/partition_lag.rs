@@ -6,7 +6,6 @@ use super::fault_band::{self, FaultBand};
 use super::frame::{Around, Lanes, MOST_ROWS, subtitle};
 use super::page::{Lettering, Page};
 use super::palette::Token;
-use super::sheet::Align;
 use crate::report::numbers::{count, counted, multiple, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +72,7 @@ impl PartitionLagChart {
             faults: &self.faults,
             footer: &self.footer,
         };
-        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels);
+        let lanes = Lanes::new(&around, (0.0, self.horizon), &labels, 96.0);
         for (number, row) in drawn.iter().enumerate() {
             let joined = row.unprocessed.len().div_ceil(COLUMNS).max(1);
             let columns: Vec<u64> =
@@ -88,22 +87,8 @@ impl PartitionLagChart {
                 lanes.page.rectangle(bar, Token::Category1, percent);
             }
             if 0 < row.most() {
-                let place = |column: usize| lanes.x(column as f64 * step);
-                let last = columns.iter().rposition(|waiting| 0 < *waiting).unwrap_or(0);
-                let first = columns.iter().position(|waiting| 0 < *waiting).unwrap_or(0);
-                let (text, y) = (format!("at most {}", count(row.most())), lanes.middle(number));
-                // Beside the bar; where it fills the row, on it.
-                let note = Lettering::FOOTER.token(Token::Ink);
-                let room = note.width(&text) * 1.06 + 8.0;
-                match () {
-                    () if place(last + 1) + room < lanes.x(self.horizon) => {
-                        lanes.page.text((place(last + 1) + 6.0, y), &text, note)
-                    }
-                    () if lanes.x(0.0) + room < place(first) => {
-                        lanes.page.text((place(first) - 6.0, y), &text, note.align(Align::Right))
-                    }
-                    () => lanes.page.text((lanes.x(self.horizon / 2.0), y), &text, note.align(Align::Centre).halo()),
-                }
+                let text = format!("at most {}", count(row.most()));
+                lanes.page.text((lanes.x(self.horizon) + 8.0, lanes.middle(number)), &text, Lettering::NOTE);
             }
         }
         lanes.page

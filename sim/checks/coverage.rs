@@ -59,8 +59,8 @@ pub enum State {
     PositionReset,
     PositionTruncated,
     OffsetsExpired,
-    /// A store did the work and its answer never came.
-    StoreAnswerLost,
+    /// A store or an endpoint did the work and its answer never came.
+    AnswerLost,
     /// A caller gave up without knowing.
     CallerLeftUnknown,
     /// A retry, a skip or a dead letter: a rung of some ladder acted.
@@ -103,7 +103,7 @@ impl State {
         State::PositionReset,
         State::PositionTruncated,
         State::OffsetsExpired,
-        State::StoreAnswerLost,
+        State::AnswerLost,
         State::CallerLeftUnknown,
         State::LadderUsed,
         State::PoisonArrived,
@@ -210,7 +210,7 @@ impl StatesReached {
                 }
                 Note::PositionSet { why: PositionReason::Truncated, .. } => State::PositionTruncated,
                 Note::OffsetExpired { .. } => State::OffsetsExpired,
-                Note::AnswerLost { .. } => State::StoreAnswerLost,
+                Note::AnswerLost { .. } => State::AnswerLost,
                 Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
                 Note::RungReached { .. } => State::LadderUsed,
                 Note::Arrived { message, .. } if message.poison => State::PoisonArrived,

@@ -422,7 +422,7 @@ pub struct Distribution {
 #[serde(rename_all = "kebab-case")]
 pub struct ServiceMetrics {
     pub service: ServiceId,
-    /// Of a `requests` service: callers' answers.
+    /// Of a service that is asked, by the outside world or by other services: what its callers see.
     pub callers: CallerMetrics,
     /// Of a consuming service.
     pub consuming: Option<ConsumingMetrics>,

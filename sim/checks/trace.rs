@@ -75,7 +75,7 @@ pub struct Trace {
 
 type Source = Option<(TopicPartition, Offset)>;
 
-/// The callers of one service.
+/// The callers of one service: the outside world, or the steps of others that call it.
 #[derive(Clone, Debug, Default)]
 pub struct CallerTrace {
     pub arrived: u64,
@@ -148,6 +148,8 @@ struct LastCall {
     attempts: u16,
     /// The called service has begun its list again by itself since.
     retried: bool,
+    /// The step has its result.
+    settled: bool,
 }
 
 /// An event that was applied again, with harm.

@@ -98,7 +98,7 @@ fn a_second_duty_in_the_consumer_of_the_stock_stops_the_stock() {
     let two = format!("variant.apart.service.stock.steps={two}");
     flips(scenario, &["duties=apart", "outage=mail-away"], &two, "db.reservations delay-max");
     let skip = "variant.together.service.fulfilment.on-failure=skip";
-    flips(scenario, &["duties=together", "outage=mail-away"], skip, "bank duplicates");
+    flips(scenario, &["duties=together", "outage=mail-away"], skip, "relay loss");
 }
 
 #[test]

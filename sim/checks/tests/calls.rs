@@ -337,3 +337,53 @@ fn what_never_reached_the_head_of_the_calls_is_lost_before_it() {
     let outcome = story.ends(true);
     assert_eq!(blamed(&outcome), [(Boundary::Group, 1)]);
 }
+
+#[test]
+fn a_called_service_is_as_available_as_its_callers_see_it() {
+    let mut story = Story::new(&with_ledger());
+    story.at(1000);
+    let (booked, refused) = (message(0, 0, 1), message(1, 1, 1));
+    let (offset, next) = (story.ordered(booked), story.ordered(refused));
+    story.flow(BILLING_1, booked, offset);
+    asks(&mut story, BILLING_1, booked, 7, 1);
+    adds(&mut story, booked, 1);
+    story.at(1250);
+    done(&mut story, BILLING_1, booked, offset);
+    story.flow(BILLING_1, refused, next);
+    asks(&mut story, BILLING_1, refused, 8, 1);
+    story.step_done(BILLING_1, 1, 0, StepOutcome::Failed);
+    let outcome = story.ends(true);
+    let callers = &outcome.services[usize::from(LEDGER.0)].callers;
+    assert_eq!((callers.arrived, callers.accepted, callers.refused), (2, 1, 1));
+    assert_eq!((callers.availability, callers.latency.max), (Some(0.5), Duration::from_millis(250)));
+    // What the outside world was told is another matter.
+    assert_eq!((outcome.counters.arrived, outcome.counters.accepted), (2, 2));
+}
+
+#[test]
+fn an_order_that_is_half_done_or_done_twice_is_unsettled_and_one_that_is_lost_or_done_is_told_apart() {
+    let mut plan = with_ledger();
+    plan.expectations.push(Expectation::Place(exactly_once(ORDERS)));
+    plan.expectations.push(Expectation::Run { metric: RunMetric::Unsettled, bounds: Vec::new() });
+    let mut story = Story::new(&plan);
+    story.at(1000);
+    // Done, done twice, lost behind an accepted answer; and one of which the caller knows nothing, in one place of two.
+    for (number, times) in [(0, 1), (1, 2), (2, 0)] {
+        let booked = message(number, number, 1);
+        let offset = story.ordered(booked);
+        story.flow(BILLING_1, booked, offset);
+        asks(&mut story, BILLING_1, booked, 7 + number, 1);
+        (0..times).for_each(|_| adds(&mut story, booked, 1));
+        done(&mut story, BILLING_1, booked, offset);
+    }
+    let half = message(3, 3, 1);
+    story.arrived(half).sent(3, 3);
+    let offset = story.appended(3, half, true);
+    story.send_succeeded(3, Some(offset)).settled(3, CallerOutcome::Unknown).shop_done(3);
+    story.flow(BILLING_1, half, offset);
+    done(&mut story, BILLING_1, half, offset);
+    let outcome = story.ends(true);
+    let unsettled =
+        outcome.expectations.iter().find(|one| one.subject == Subject::Run { metric: RunMetric::Unsettled });
+    assert_eq!(unsettled.expect("measured").measured, Measured::Value(3.0));
+}

@@ -4,6 +4,7 @@
 //! harmless or harmful by what the store says it did, and is laid to a boundary on the spot.
 
 use super::super::ledger::{PlaceSlot, flow_flag, origin_of, place_flag};
+use super::super::routes::called_by;
 use super::*;
 
 impl Trace {
@@ -50,7 +51,9 @@ impl Trace {
             Note::AnswerLost { event: about } => self.answer_lost(*about, event.node),
             Note::CallAttempted { service, event: about, run, attempt, to, .. } => {
                 self.counters.retries += u64::from(*attempt > 1);
-                self.called(*about, *to, LastCall { by: *service, run: *run, since: now, attempts: 1, retried: false });
+                let (by, run) = (*service, *run);
+                let call = LastCall { by, run, since: now, attempts: 1, retried: false, settled: false };
+                self.called(*about, *to, call);
             }
             Note::CallFailed { outcome, .. } => {
                 self.counters.unknown_outcomes += u64::from(*outcome == StepOutcome::Unknown);
@@ -64,7 +67,28 @@ impl Trace {
         let Some(Some(callee)) = self.service_of_node.get(usize::from(to.0)) else { return };
         match self.calls.get_mut(&(about, *callee)) {
             Some(last) if last.run == call.run => last.attempts = last.attempts.saturating_add(1),
-            Some(_) | None => drop(self.calls.insert((about, *callee), call)),
+            Some(_) | None => {
+                self.callers[usize::from(callee.0)].arrived += 1;
+                self.calls.insert((about, *callee), call);
+            }
+        }
+    }
+
+    /// The step that called a service has its result: so its caller sees it.
+    fn answered(&mut self, about: EventId, by: ServiceId, callee: ServiceId, outcome: StepOutcome, now: Time) {
+        // A breaker may have kept the call back.
+        let Some(call) = self.calls.get_mut(&(about, callee)).filter(|call| call.by == by && !call.settled) else {
+            return;
+        };
+        call.settled = true;
+        let callers = &mut self.callers[usize::from(callee.0)];
+        match outcome {
+            StepOutcome::Done | StepOutcome::Skipped => {
+                callers.accepted += 1;
+                callers.latency.add(now.since(call.since));
+            }
+            StepOutcome::Failed => callers.refused += 1,
+            StepOutcome::Unknown => callers.unknown += 1,
         }
     }
 
@@ -130,6 +154,9 @@ impl Trace {
         // Each attempt of a call has said for itself how it ended.
         let action = self.services.get(usize::from(service.0)).and_then(|plan| plan.steps.get(usize::from(step)));
         let is_call = action.is_some_and(|step| matches!(step.action, Action::Call(_)));
+        if let Some(callee) = action.and_then(called_by) {
+            self.answered(about, service, callee, outcome, event.time);
+        }
         let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
         self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown && !is_call);
         if let Some(slot) = self.ledger.flow_mut(about, service) {

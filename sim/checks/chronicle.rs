@@ -69,6 +69,10 @@ pub enum Told {
         caller: NodeId,
     },
     AnswerLost,
+    Redriven {
+        source: (TopicPartition, Offset),
+        to: TopicId,
+    },
     /// Its row of a polled table is seen from now on.
     RowSeen {
         place: PlaceId,
@@ -231,6 +235,7 @@ impl Told {
             | Told::Redelivered { .. }
             | Told::Applied { .. }
             | Told::AnswerLost
+            | Told::Redriven { .. }
             | Told::RowSeen { .. }
             | Told::RowPolled { .. }
             | Told::RowMarked { .. }
@@ -667,6 +672,7 @@ impl Chronicler {
                 Told::Applied { place: *place, effect: *effect, caller: *caller }
             }
             Note::StoreAnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::Redriven { event, source, to, .. } if own(event) => Told::Redriven { source: *source, to: *to },
             _ => return,
         };
         self.tell(time, node, what);

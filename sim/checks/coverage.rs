@@ -268,6 +268,7 @@ impl StatesReached {
                 | Note::RowsPolled { .. }
                 | Note::RowsMarked { .. }
                 | Note::CursorMoved { .. }
+                | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -412,6 +413,7 @@ impl StatesReached {
             | Note::RowsPolled { .. }
             | Note::RowsMarked { .. }
             | Note::CursorMoved { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

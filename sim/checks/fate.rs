@@ -199,9 +199,9 @@ impl Counting<'_> {
         if self.on_its_way(event) {
             return Fate::Pending;
         }
-        let path = self.trace.routes.path(origin_of(event), self.place);
-        let parked = path.iter().any(|hop| self.trace.ledger.flow(event, hop.service).flags & flow_flag::PARKED != 0);
-        if parked { Fate::Parked } else { Fate::Lost }
+        let parked = self.trace.parked_by(event, self.place).is_some();
+        let is_kept = parked && self.trace.lost_letter(self.plan, event, self.place).is_none();
+        if is_kept { Fate::Parked } else { Fate::Lost }
     }
 
     /// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin.

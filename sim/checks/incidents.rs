@@ -229,7 +229,8 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => false,
+        | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. } => false,
     }
 }
 
@@ -259,6 +260,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }

@@ -84,6 +84,11 @@ impl<'a> Words<'a> {
                 };
                 format!("{done}, for {}", self.names.node(*caller))
             }
+            Told::Redriven { source: (partition, offset), to } => format!(
+                "sends the dead letter {} offset {offset} back to {}",
+                self.names.partition(*partition),
+                self.names.topic(*to)
+            ),
             Told::AnswerLost => "gives no answer, or refuses".to_string(),
             Told::RowSeen { place, number, rank } => {
                 format!(

@@ -43,6 +43,12 @@ impl Trace {
                 self.effect(*place, *message, *effect, (now, *caller, source), (*service, *step));
             }
             Note::StoreAnswerLost { event: about } => self.answer_lost(*about),
+            Note::Redriven { service, event: about, .. } => {
+                self.redriven.insert(*about);
+                if let Some(slot) = self.ledger.flow_mut(*about, *service) {
+                    slot.flags &= !(flow_flag::PARKED | flow_flag::DONE);
+                }
+            }
             _ => {}
         }
     }
@@ -175,6 +181,10 @@ impl Trace {
                 self.counters.retries += 1;
                 return;
             }
+            Some(Rung::RetryTopic { .. }) => {
+                self.counters.retries += 1;
+                flow_flag::RETRIED
+            }
             Some(Rung::DeadLetter { .. }) => {
                 self.counters.dead_letters += 1;
                 flow_flag::PARKED
@@ -293,7 +303,7 @@ impl Trace {
         first: (TopicPartition, Offset),
         again: (TopicPartition, Offset),
     ) -> Boundary {
-        if first.0.topic != again.0.topic {
+        if first.0.topic != again.0.topic || self.redriven.contains(&event) {
             return Boundary::Consumer;
         }
         let content = |(partition, offset): (TopicPartition, Offset)| {

@@ -287,8 +287,8 @@ impl Trace {
         let (first, again) = (repetition.first, repetition.again);
         let cause = match repetition.boundary {
             Boundary::Consumer => {
-                let relay = self.relay_behind(plan, repetition);
-                let nodes = relay.map_or(vec![first.1, again.1], |relay| relay.instances.clone());
+                let sender = self.sender_behind(plan, repetition);
+                let nodes = sender.map_or(vec![first.1, again.1], |sender| sender.instances.clone());
                 self.incidents.last_of(&nodes, first.0, again.0)
             }
             // Somebody ran out of time and tried again.
@@ -310,22 +310,27 @@ impl Trace {
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
             Boundary::Queue | Boundary::Group => "the queue delivered it twice",
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
-            Boundary::Consumer if self.relay_behind(plan, repetition).is_some() => {
-                "it was published again, before its row was marked as done"
-            }
-            Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
+            Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
+                Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
+                Some(Trigger::Consume(_) | Trigger::Requests(_)) => {
+                    "it was given up again, before its offset was committed"
+                }
+                None => "it was handled again after its effect, before its offset was committed",
+            },
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };
         Blame { boundary: repetition.boundary, between, cause, message: sentence(plan, why, cause) }
     }
 
-    /// Two records that a relay sent: what struck it lies behind them, not what struck the brokers that have them.
-    fn relay_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
+    /// Two records that a relay sent, or two dead letters: what struck it lies behind them, not what struck the brokers that
+    /// have them.
+    fn sender_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
         let (partition, _) = repetition.again.2.filter(|_| repetition.by.is_none())?;
         let place = super::routes::place_of(plan, partition.topic)?;
-        let writer = self.routes.path(origin_of(repetition.event), place).last()?.service;
-        let service = plan.services.get(usize::from(writer.0))?;
-        matches!(service.trigger, Trigger::Poll(_)).then_some(service)
+        let writer = self.routes.path(origin_of(repetition.event), place).last().map(|hop| hop.service);
+        let giver = self.routes.dead_letters(place).first().map(|(service, _)| *service);
+        let service = plan.services.get(usize::from(writer.or(giver)?.0))?;
+        (writer.is_none() || matches!(service.trigger, Trigger::Poll(_))).then_some(service)
     }
 
     /// An older version stands where a newer one stood.

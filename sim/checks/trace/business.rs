@@ -316,7 +316,10 @@ impl Trace {
         let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
         let place = self.place_of(again.0.topic);
         let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
+        let is_letter = place.is_some_and(|place| !self.routes.dead_letters(place).is_empty());
         match writer {
+            // Given up twice.
+            None if is_letter => Boundary::Consumer,
             Some(hop) if hop.service != origin => {
                 let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
                 if answer_lost { Boundary::Producer } else { Boundary::Consumer }

@@ -11,6 +11,7 @@ mod explain;
 mod follower_reads;
 mod full_disk;
 mod groups;
+mod letters;
 mod library;
 mod limits;
 mod live;

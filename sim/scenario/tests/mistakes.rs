@@ -48,6 +48,10 @@ pub fn stock(steps: &str) -> String {
     with("steps = [\"insert", &format!("steps = {steps}"))
 }
 
+pub fn ladder(rungs: &str) -> String {
+    with("auto-offset", &format!("auto-offset-reset = \"latest\"\non-failure = {rungs}"))
+}
+
 /// With a relay that polls this table.
 pub fn relay(table: &str, keys: &str, steps: &str) -> String {
     let on = format!("on = \"poll {table}\"").replace(" \"", "\"").replace("=\"", "= \"");
@@ -189,11 +193,18 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "`group-remote-assignor` is a setting of the consumer group protocol",
         ),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
+        (ladder("[\"retry-topic orders attempts 3 delay 5s\", \"skip\"]"), "S054", "reads this topic already"),
+        (ladder("[\"retry-topic dead attempts 3 delay 5s\"]"), "S053", "ends in no final rung"),
+        (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S041", "`retry-topic` needs `attempts`"),
+        (ladder("[\"retry-topic dead attempts 3 delay 5s\", \"dead-letter dead\"]"), "S054", "are not its own"),
         (
-            with(
-                "auto-offset",
-                "auto-offset-reset = \"latest\"\non-failure = [\"retry-topic orders attempts 3 delay 5s\", \"skip\"]",
-            ),
+            with("rate", "rate = \"10/s\"\non-failure = [\"retry-topic dead attempts 3 delay 5s\", \"refuse\"]"),
+            "S054",
+            "`retry-topic` is a rung of consumers",
+        ),
+        (fault("at 5s redrive dead"), "S071", "`dead` has no dead letters"),
+        (fault("when after(stock.dead-letter) crash self"), "S074", "has no rung `dead-letter`"),
+        (fault("when after(stock.block) crash self"), "S074", "nothing says when it is over"),
             "S009",
             "`retry-topic`",
         ),

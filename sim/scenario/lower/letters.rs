@@ -56,10 +56,9 @@ impl Builder<'_> {
                 reads || self.sent(number).contains(&place_of_topic)
             };
             if let Some(other) = self.plan.services.iter().find(is_other) {
-                let title = format!(
-                    "the retries of `{}` are not its own: `{}` has to do with them",
-                    self.plan.services[*owner].name, other.name
-                );
+                let (topic, owner) = (&self.plan.topics[usize::from(topic.0)].name, &self.plan.services[*owner].name);
+                let title =
+                    format!("`{topic}` is the retry topic of `{owner}`, and `{}` has to do with it", other.name);
                 self.problems.add(
                     Diagnostic::error("S054", *place, title)
                         .label("not a topic for retries alone")

@@ -196,7 +196,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (ladder("[\"retry-topic orders attempts 3 delay 5s\", \"skip\"]"), "S054", "reads this topic already"),
         (ladder("[\"retry-topic dead attempts 3 delay 5s\"]"), "S053", "ends in no final rung"),
         (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S041", "`retry-topic` needs `attempts`"),
-        (ladder("[\"retry-topic dead attempts 3 delay 5s\", \"dead-letter dead\"]"), "S054", "are not its own"),
+        (
+            ladder("[\"retry-topic dead attempts 3 delay 5s\", \"dead-letter dead\"]"),
+            "S054",
+            "`dead` is the retry topic of `stock`",
+        ),
         (
             with("rate", "rate = \"10/s\"\non-failure = [\"retry-topic dead attempts 3 delay 5s\", \"refuse\"]"),
             "S054",
@@ -205,9 +209,6 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("at 5s redrive dead"), "S071", "`dead` has no dead letters"),
         (fault("when after(stock.dead-letter) crash self"), "S074", "has no rung `dead-letter`"),
         (fault("when after(stock.block) crash self"), "S074", "nothing says when it is over"),
-            "S009",
-            "`retry-topic`",
-        ),
         (fault("at 5s fill-disk broker(1)"), "S009", "`fill-disk` is not built yet"),
         (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),

@@ -77,6 +77,10 @@ pub enum Told {
         attempt: u16,
         outcome: StepOutcome,
     },
+    Redriven {
+        source: (TopicPartition, Offset),
+        to: TopicId,
+    },
     /// Its row of a polled table is seen from now on.
     RowSeen {
         place: PlaceId,
@@ -241,6 +245,7 @@ impl Told {
             | Told::AnswerLost
             | Told::Called { .. }
             | Told::CallFailed { .. }
+            | Told::Redriven { .. }
             | Told::RowSeen { .. }
             | Told::RowPolled { .. }
             | Told::RowMarked { .. }
@@ -682,6 +687,7 @@ impl Chronicler {
             Note::CallFailed { event, attempt, outcome, .. } if own(event) => {
                 Told::CallFailed { attempt: *attempt, outcome: *outcome }
             }
+            Note::Redriven { event, source, to, .. } if own(event) => Told::Redriven { source: *source, to: *to },
             _ => return,
         };
         self.tell(time, node, what);

@@ -271,6 +271,7 @@ impl StatesReached {
                 | Note::RowsPolled { .. }
                 | Note::RowsMarked { .. }
                 | Note::CursorMoved { .. }
+                | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -418,6 +419,7 @@ impl StatesReached {
             | Note::RowsPolled { .. }
             | Note::RowsMarked { .. }
             | Note::CursorMoved { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

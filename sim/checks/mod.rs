@@ -24,6 +24,7 @@ mod incidents;
 mod invariants;
 mod judge;
 mod ledger;
+mod letters;
 mod logs;
 mod metrics;
 mod progress;

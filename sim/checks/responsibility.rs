@@ -49,6 +49,8 @@ pub enum GapWhy {
     BufferDied,
     NotInLog,
     ExpiredUnread,
+    /// Its dead letter is gone, and nobody had it.
+    LetterExpired,
     PositionReset(PositionReason),
     CommittedUnprocessed,
     NeverDelivered,
@@ -71,6 +73,7 @@ impl GapWhy {
             GapWhy::NotWaitedFor => "its producer did not wait for an acknowledgement (acks=0)",
             GapWhy::BufferDied => "it was with a producer whose process died",
             GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
+            GapWhy::LetterExpired => "retention removed its dead letter, and nobody had it",
             GapWhy::ExpiredUnread => "retention removed it before it was read",
             GapWhy::PositionReset(PositionReason::ResetLatest) => "the group was set behind it: reset to latest",
             GapWhy::PositionReset(PositionReason::ResetEarliest) => "the group was set behind it: reset to earliest",
@@ -99,6 +102,9 @@ impl Trace {
         let origin = origin_of(event);
         let path = self.routes.path(origin, place);
         let accepted = self.ledger.event(event).is_some_and(|row| row.outcome == Some(CallerOutcome::Accepted));
+        if let Some(gap) = self.lost_letter(plan, event, place) {
+            return gap;
+        }
         for (index, hop) in path.iter().enumerate() {
             let slot = self.ledger.place(event, hop.place);
             if is_topic(plan, hop.place) {
@@ -106,7 +112,8 @@ impl Trace {
                     return self.missing_record(event, *hop, slot, accepted);
                 }
                 let Some(next) = path.get(index + 1) else { continue };
-                if let Some(gap) = self.not_through(event, *next, slot) {
+                if let Some(gap) = self.not_through(event, *next, slot).or_else(|| self.lost_retry(plan, event, *next))
+                {
                     return gap;
                 }
             } else if slot.count == 0 {
@@ -122,7 +129,7 @@ impl Trace {
         self.missing_record(event, hop, self.ledger.place(event, place), accepted)
     }
 
-    fn missing_record(&self, event: EventId, hop: Hop, slot: PlaceSlot, accepted: bool) -> Gap {
+    pub fn missing_record(&self, event: EventId, hop: Hop, slot: PlaceSlot, accepted: bool) -> Gap {
         let origin = origin_of(event);
         let flow = self.ledger.flow(event, hop.service);
         let has = |flag: u16| slot.flags & flag != 0;
@@ -149,6 +156,12 @@ impl Trace {
         if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
             return None;
         }
+        Some(self.undelivered(event, next, slot))
+    }
+
+    /// In a topic of the service, and not through it.
+    pub fn undelivered(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Gap {
+        let flow = self.ledger.flow(event, next.service);
         let progress = self.progress[next.head.0 as usize].as_ref();
         let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
@@ -163,7 +176,7 @@ impl Trace {
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Some(Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot })
+        Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot }
     }
 
     /// In the table; did the relay bring it through the service of the next hop?
@@ -252,7 +265,7 @@ impl Trace {
                 self.incidents.last_of(&service.instances, Time::ZERO, passed)
             }
             // Nothing has to strike: transactions take different times.
-            GapWhy::SkippedByCursor => None,
+            GapWhy::SkippedByCursor | GapWhy::LetterExpired => None,
             // Its origin was disturbed when it was made so.
             GapWhy::Poison => {
                 let arrived = self.ledger.event(gap.event).map_or(Time::ZERO, |row| row.arrived);
@@ -280,8 +293,8 @@ impl Trace {
         let (first, again) = (repetition.first, repetition.again);
         let cause = match repetition.boundary {
             Boundary::Consumer => {
-                let relay = self.relay_behind(plan, repetition);
-                let nodes = relay.map_or(vec![first.1, again.1], |relay| relay.instances.clone());
+                let sender = self.sender_behind(plan, repetition);
+                let nodes = sender.map_or(vec![first.1, again.1], |sender| sender.instances.clone());
                 self.incidents.last_of(&nodes, first.0, again.0)
             }
             // Somebody ran out of time and tried again. What made the other side silent may have begun long before.
@@ -304,22 +317,27 @@ impl Trace {
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
             Boundary::Queue | Boundary::Group => "the queue delivered it twice",
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
-            Boundary::Consumer if self.relay_behind(plan, repetition).is_some() => {
-                "it was published again, before its row was marked as done"
-            }
-            Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
+            Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
+                Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
+                Some(Trigger::Consume(_) | Trigger::Requests(_)) => {
+                    "it was given up again, before its offset was committed"
+                }
+                None => "it was handled again after its effect, before its offset was committed",
+            },
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };
         Blame { boundary: repetition.boundary, between, cause, message: sentence(plan, why, cause) }
     }
 
-    /// Two records that a relay sent: what struck it lies behind them, not what struck the brokers that have them.
-    fn relay_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
+    /// Two records that a relay sent, or two dead letters: what struck it lies behind them, not what struck the brokers that
+    /// have them.
+    fn sender_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
         let (partition, _) = repetition.again.2.filter(|_| repetition.by.is_none())?;
         let place = super::routes::place_of(plan, partition.topic)?;
-        let writer = self.routes.path(origin_of(repetition.event), place).last()?.service;
-        let service = plan.services.get(usize::from(writer.0))?;
-        matches!(service.trigger, Trigger::Poll(_)).then_some(service)
+        let writer = self.routes.path(origin_of(repetition.event), place).last().map(|hop| hop.service);
+        let giver = self.routes.dead_letters(place).first().map(|(service, _)| *service);
+        let service = plan.services.get(usize::from(writer.or(giver)?.0))?;
+        (writer.is_none() || matches!(service.trigger, Trigger::Poll(_))).then_some(service)
     }
 
     /// An older version stands where a newer one stood.
@@ -426,6 +444,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::BufferDied
         | GapWhy::NotInLog
         | GapWhy::ExpiredUnread
+        | GapWhy::LetterExpired
         | GapWhy::NeverDelivered
         | GapWhy::SkippedByCursor
         | GapWhy::PositionReset(_) => false,

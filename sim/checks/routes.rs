@@ -177,6 +177,13 @@ fn dead_letters(plan: &Plan) -> Vec<Vec<(ServiceId, u16)>> {
     rungs
 }
 
+/// Topics that a service reads its own failures from again.
+pub fn retry_places(plan: &Plan, service: ServiceId) -> Vec<PlaceId> {
+    let service = plan.services.iter().find(|known| known.id == service);
+    let topics = service.into_iter().flat_map(ServicePlan::retry_topics);
+    topics.filter_map(|(topic, _)| place_of(plan, topic)).collect()
+}
+
 /// Shortest paths from one origin to every place its steps lead to, by breadth. A call is no hop of its own: who is called
 /// acts for the head of the calls.
 fn paths_from(plan: &Plan, writers: &[(Hop, Option<ServiceId>)], origin: ServiceId) -> BTreeMap<PlaceId, Vec<Hop>> {
@@ -251,7 +258,8 @@ fn reach(
         let parked = (0..dead_letters.len())
             .filter(|place| dead_letters[*place].iter().any(|(giver, _)| *giver == service))
             .map(|place| PlaceId(place as u16));
-        let found: Vec<PlaceId> = written.map(|(hop, _)| hop.place).chain(parked).collect();
+        let retried = retry_places(plan, service);
+        let found: Vec<PlaceId> = written.map(|(hop, _)| hop.place).chain(parked).chain(retried).collect();
         for place in found {
             places.insert(place);
             open.extend(readers(plan, place).into_iter().filter(|reader| services.insert(*reader)));

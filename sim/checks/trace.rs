@@ -49,6 +49,8 @@ pub struct Trace {
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
     pub mismatch: Option<(TopicPartition, Mismatch)>,
+    /// Events whose dead letters went back.
+    redriven: BTreeSet<EventId>,
     services: Vec<ServicePlan>,
     /// Who runs at a node.
     service_of_node: Vec<Option<ServiceId>>,
@@ -184,6 +186,7 @@ impl Trace {
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
+            redriven: BTreeSet::new(),
             services: plan.services.clone(),
             service_of_node: Vec::new(),
             topic_place: Vec::new(),
@@ -339,6 +342,7 @@ impl Trace {
             | Note::AnswerLost { .. }
             | Note::CallAttempted { .. }
             | Note::CallFailed { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. } => self.business(note, event),
             Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
                 self.relays.iter_mut().flatten().for_each(|relay| relay.observe(note));
@@ -462,6 +466,10 @@ impl Trace {
         let (now, node) = (event.time, event.node);
         let Some(Some(service)) = self.service_of_node.get(usize::from(node.0)) else { return };
         let Some(progress) = &mut self.progress[service.0 as usize] else { return };
+        // A redrive runs in the same process, in a group of its own.
+        if note.group().is_some_and(|group| group != progress.group) {
+            return;
+        }
         match note {
             Note::Assigned { partitions, .. } => {
                 progress.assigned.insert(node, partitions.clone());

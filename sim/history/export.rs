@@ -70,6 +70,10 @@ impl Names {
         Cow::Owned(format!("{}/{}", known(&self.topics, partition.topic), partition.partition))
     }
 
+    pub fn topic(&self, topic: TopicId) -> Cow<'_, str> {
+        known(&self.topics, topic)
+    }
+
     pub fn place(&self, place: PlaceId) -> Cow<'_, str> {
         known(&self.places, place)
     }
@@ -269,7 +273,8 @@ impl<'a> Row<'a> {
 
     fn message(self, message: &Message) -> Row<'a> {
         let row = self.event(message.event).number("key", message.key.0).number("version", message.version);
-        if message.poison { row.flag("poison", true) } else { row }
+        let row = if message.poison { row.flag("poison", true) } else { row };
+        if message.attempt > 0 { row.number("retries", message.attempt) } else { row }
     }
 
     fn send(self, send: SendId) -> Row<'a> {
@@ -513,6 +518,11 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
         Note::RowsMarked { place, rows } => row("rows-marked").place(*place).numbers("rows", rows),
         Note::CursorMoved { service, place, cursor, to } => {
             row("cursor-moved").service(*service).place(*place).debug("cursor", cursor).number("row", to.0)
+        }
+        Note::Redriven { service, event, source, to } => {
+            let row = row("redriven").service(*service).event(*event).partition(source.0).offset(source.1);
+            let to = row.names.topic(*to);
+            row.text("to", to)
         }
         Note::PassedOver { group, partition, from, to } => {
             row("passed-over").group(*group).partition(*partition).offset(*from).end_offset(*to)

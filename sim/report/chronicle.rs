@@ -85,6 +85,11 @@ impl<'a> Words<'a> {
                 };
                 format!("{done}, for {}", self.names.node(*caller))
             }
+            Told::Redriven { source: (partition, offset), to } => format!(
+                "sends the dead letter {} offset {offset} back to {}",
+                self.names.partition(*partition),
+                self.names.topic(*to)
+            ),
             Told::AnswerLost => "gives no answer, or refuses".to_string(),
             Told::Called { to, attempt: 1 } => format!("asks {}", self.names.node(*to)),
             Told::Called { to, attempt } => format!("asks {} again, attempt {attempt}", self.names.node(*to)),

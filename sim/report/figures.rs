@@ -368,9 +368,11 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
-        FaultAction::Redeliver(_) | FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => {
-            FaultKind::Load
-        }
+        FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => FaultKind::Load,
         FaultAction::Set(value) => match value.family() {
             FaultFamily::Store | FaultFamily::Endpoint => FaultKind::Downstream,
             FaultFamily::Network => FaultKind::Network,

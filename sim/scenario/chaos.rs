@@ -687,7 +687,9 @@ impl<'a> Incidents<'a> {
 pub fn workers(plan: &Plan, within_budget: bool) -> Vec<&ServicePlan> {
     let survives = |service: &&ServicePlan| match service.ladder.last() {
         Some(Rung::Block { .. } | Rung::DeadLetter { .. } | Rung::Refuse) => true,
-        Some(Rung::Skip | Rung::Crash | Rung::Close | Rung::Retry { .. }) | None => !within_budget,
+        Some(Rung::Skip | Rung::Crash | Rung::Close | Rung::Retry { .. } | Rung::RetryTopic { .. }) | None => {
+            !within_budget
+        }
     };
     let works = plan.services.iter().filter(|service| !works_of(service).is_empty());
     works.filter(survives).collect()

@@ -342,6 +342,17 @@ pub struct ConsumePlan {
     pub on_revoke: OnRevoke,
 }
 
+impl ServicePlan {
+    /// Topics from which the service reads again what failed, with the time until it does.
+    pub fn retry_topics(&self) -> impl Iterator<Item = (TopicId, Duration)> {
+        self.ladder.iter().filter_map(|rung| match *rung {
+            Rung::RetryTopic { topic, delay, .. } => Some((topic, delay)),
+            Rung::Retry { .. } | Rung::Block { .. } | Rung::DeadLetter { .. } => None,
+            Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
+        })
+    }
+}
+
 impl ConsumePlan {
     /// The settings of the consumer of one instance.
     pub fn settings_of(&self, instance: NodeId) -> ConsumerSettings {
@@ -471,6 +482,14 @@ pub enum Rung {
         times: u32,
         backoff: Spread,
     },
+    /// Into another topic of the same group, which reads it again later.
+    RetryTopic {
+        topic: TopicId,
+        producer: u16,
+        /// Attempts of an event behind which the next rung acts: those of this rung and of the retry topics before it.
+        up_to: u16,
+        delay: Duration,
+    },
     /// For ever.
     Block {
         backoff: Spread,
@@ -484,6 +503,22 @@ pub enum Rung {
     Refuse,
     Crash,
     Close,
+}
+
+impl Rung {
+    /// As the language calls it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Rung::Retry { .. } => "retry",
+            Rung::RetryTopic { .. } => "retry-topic",
+            Rung::Block { .. } => "block",
+            Rung::DeadLetter { .. } => "dead-letter",
+            Rung::Skip => "skip",
+            Rung::Refuse => "refuse",
+            Rung::Crash => "crash",
+            Rung::Close => "close",
+        }
+    }
 }
 
 // --- expectations ---

@@ -465,6 +465,11 @@ impl Interpreter {
         Some(self.commits.last() + interval.max(Duration::from_millis(1)))
     }
 
+    /// Where clients begin to look for the cluster.
+    pub fn brokers(&self) -> Vec<NodeId> {
+        (1..=self.plan.cluster.brokers).map(NodeId).collect()
+    }
+
     // --- shared by the other files ---
 
     /// The flow's wait is over.

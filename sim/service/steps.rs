@@ -118,7 +118,7 @@ impl Interpreter {
                 let send = self.next_send();
                 let flow = self.flows.get(id);
                 flow.state = FlowState::Publishing { send, wait: *wait };
-                let message = flow.message;
+                let message = Message { attempt: 0, ..flow.message };
                 self.publish(id, send, (*topic, *producer, *key), message, step)
             }
             Action::Respond => {

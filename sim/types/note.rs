@@ -413,9 +413,31 @@ pub enum Note {
         cursor: Cursor,
         to: RowNumber,
     },
+
+    // --- dead letters ---
+    /// A dead letter is back in the topic whence it came; said by the instance that sent it back.
+    Redriven {
+        service: ServiceId,
+        event: EventId,
+        source: (TopicPartition, Offset),
+        to: TopicId,
+    },
 }
 
 impl Note {
+    /// The group that a consumer speaks of.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Note::Assigned { group, .. }
+            | Note::Revoked { group, .. }
+            | Note::Lost { group, .. }
+            | Note::PositionSet { group, .. }
+            | Note::Polled { group, .. }
+            | Note::PassedOver { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+
     /// Said outside the queue: by a caller, a service or a store about its own work, or by a producer or consumer about
     /// what it sends and is told.
     #[inline]
@@ -445,6 +467,7 @@ impl Note {
                 | Note::RowsPolled { .. }
                 | Note::RowsMarked { .. }
                 | Note::CursorMoved { .. }
+                | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionEnded { .. }

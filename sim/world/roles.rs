@@ -147,7 +147,7 @@ impl Roles {
             Note::RowSeen { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
                 self.relays.iter_mut().for_each(|relay| relay.observe(note));
             }
-            Note::FlowDone { .. } => open.flows -= 1,
+            Note::FlowDone { .. } | Note::Redriven { .. } => open.flows -= 1,
             Note::Sent { .. } => open.sends += 1,
             Note::SendSucceeded { .. } | Note::SendFailed { .. } => open.sends -= 1,
             Note::Arrived { .. } => self.unsettled += 1,

@@ -13,6 +13,7 @@ mod follower_reads;
 mod full_disk;
 mod gallery;
 mod groups;
+mod letters;
 mod library;
 mod limits;
 mod live;

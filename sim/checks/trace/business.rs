@@ -58,6 +58,12 @@ impl Trace {
             Note::CallFailed { outcome, .. } => {
                 self.counters.unknown_outcomes += u64::from(*outcome == StepOutcome::Unknown);
             }
+            Note::Redriven { service, event: about, .. } => {
+                self.redriven.insert(*about);
+                if let Some(slot) = self.ledger.flow_mut(*about, *service) {
+                    slot.flags &= !(flow_flag::PARKED | flow_flag::DONE);
+                }
+            }
             _ => {}
         }
     }
@@ -224,6 +230,10 @@ impl Trace {
                 self.counters.retries += 1;
                 return;
             }
+            Some(Rung::RetryTopic { .. }) => {
+                self.counters.retries += 1;
+                flow_flag::RETRIED
+            }
             Some(Rung::DeadLetter { .. }) => {
                 self.counters.dead_letters += 1;
                 flow_flag::PARKED
@@ -384,7 +394,7 @@ impl Trace {
         first: (TopicPartition, Offset),
         again: (TopicPartition, Offset),
     ) -> Boundary {
-        if first.0.topic != again.0.topic {
+        if first.0.topic != again.0.topic || self.redriven.contains(&event) {
             return Boundary::Consumer;
         }
         let content = |(partition, offset): (TopicPartition, Offset)| {
@@ -397,7 +407,10 @@ impl Trace {
         let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
         let place = self.place_of(again.0.topic);
         let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
+        let is_letter = place.is_some_and(|place| !self.routes.dead_letters(place).is_empty());
         match writer {
+            // Given up twice.
+            None if is_letter => Boundary::Consumer,
             Some(hop) if hop.service != origin => {
                 let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
                 if answer_lost { Boundary::Producer } else { Boundary::Consumer }

@@ -259,6 +259,7 @@ impl Controller {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Redeliver
+            | Command::Redrive(_)
             | Command::Poison(_)
             | Command::Repair
             | Command::EndLoad => {}

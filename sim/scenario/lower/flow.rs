@@ -16,6 +16,7 @@ impl Builder<'_> {
     pub fn follow_events(&mut self) {
         let count = self.plan.services.len();
         self.check_polled_tables();
+        self.check_retry_topics();
         self.rates = vec![BTreeMap::new(); count];
         self.next = (0..count)
             .map(|service| {
@@ -116,21 +117,26 @@ impl Builder<'_> {
 
     /// Services that consume the topic, or poll the table.
     fn readers(&self, place: PlaceId) -> Vec<usize> {
-        let reads = |service: &&ServicePlan| match &service.trigger {
+        (0..self.plan.services.len()).filter(|service| self.reads(*service, place)).collect()
+    }
+
+    pub(super) fn reads(&self, service: usize, place: PlaceId) -> bool {
+        match &self.plan.services[service].trigger {
             Trigger::Consume(consume) => {
                 consume.topics.iter().any(|topic| self.plan.topics[usize::from(topic.0)].place == place)
             }
             Trigger::Poll(poll) => poll.table == place,
             Trigger::Requests(_) | Trigger::Called(_) => false,
-        };
-        self.plan.services.iter().filter(reads).map(|service| service.id.0 as usize).collect()
+        }
     }
 
     /// Topics of dead letters, too: a circle through them never ends either.
-    fn sent(&self, service: usize) -> Vec<PlaceId> {
+    pub(super) fn sent(&self, service: usize) -> Vec<PlaceId> {
         let mut places = self.published(service, None);
         places.extend(self.plan.services[service].ladder.iter().filter_map(|rung| match rung {
             Rung::DeadLetter { topic, .. } => Some(self.plan.topics[usize::from(topic.0)].place),
+            // What fails and is read again goes round by design.
+            Rung::RetryTopic { .. } => None,
             Rung::Retry { .. } | Rung::Block { .. } | Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
         }));
         places

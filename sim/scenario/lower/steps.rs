@@ -473,9 +473,15 @@ impl Builder<'_> {
         };
         let before = self.problems.errors();
         let mut rungs: Vec<(Rung, Place)> = Vec::new();
+        let mut attempts = 0u16;
         for item in list.elements() {
             let Some(phrase) = RUNGS.read(item, self.problems) else { continue };
-            if let Some(rung) = self.read_rung(service, &phrase, is_consumer, producer) {
+            if let Some(mut rung) = self.read_rung(service, &phrase, is_consumer, producer) {
+                // Attempts are counted over all retry topics of the ladder.
+                if let Rung::RetryTopic { up_to, .. } = &mut rung {
+                    attempts = attempts.saturating_add(*up_to);
+                    *up_to = attempts;
+                }
                 rungs.push((rung, phrase.place));
             }
         }
@@ -484,7 +490,7 @@ impl Builder<'_> {
         }
         let last = rungs.len().saturating_sub(1);
         for (number, (rung, place)) in rungs.iter().enumerate() {
-            let is_final = !matches!(rung, Rung::Retry { .. });
+            let is_final = !is_passing(rung);
             if is_final && number < last {
                 self.problems.add(
                     Diagnostic::error("S053", *place, "a final rung stands in the middle of the ladder")
@@ -493,7 +499,7 @@ impl Builder<'_> {
                 );
             }
         }
-        if rungs.last().is_none_or(|(rung, _)| matches!(rung, Rung::Retry { .. })) {
+        if rungs.last().is_none_or(|(rung, _)| is_passing(rung)) {
             self.problems.add(
                 Diagnostic::error("S053", list.place, "the ladder ends in no final rung")
                     .label("what when all of this has failed?")
@@ -529,6 +535,7 @@ impl Builder<'_> {
                 let producer = self.add_producer(service, producer, phrase.place);
                 Some(Rung::DeadLetter { topic, producer, wait: !phrase.flag("async") })
             }
+            "retry-topic" => self.read_retry_topic(service, phrase, producer),
             "skip" => Some(Rung::Skip),
             "refuse" if is_consumer => misplaced("services with callers"),
             "refuse" => Some(Rung::Refuse),
@@ -537,4 +544,9 @@ impl Builder<'_> {
             _ => Some(Rung::Crash),
         }
     }
+}
+
+/// The rungs behind it are reached.
+fn is_passing(rung: &Rung) -> bool {
+    matches!(rung, Rung::Retry { .. } | Rung::RetryTopic { .. })
 }

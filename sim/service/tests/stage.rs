@@ -373,8 +373,15 @@ fn message(text: &str) -> Message {
     let mut parts = text.split('/');
     let number = |part: &str| part[1..].parse::<u64>().expect("a number");
     let event = number(parts.next().expect("an event"));
-    let mut message =
-        Message { event: EventId(event), origin: SERVICE, key: Key(event), version: 1, size: 100, poison: false };
+    let mut message = Message {
+        event: EventId(event),
+        origin: SERVICE,
+        key: Key(event),
+        version: 1,
+        size: 100,
+        poison: false,
+        attempt: 0,
+    };
     for part in parts {
         match &part[..1] {
             "k" => message.key = Key(number(part)),

@@ -123,7 +123,7 @@ pub fn title(chart: &OwnershipChart) -> String {
     };
     let paused = match stopped {
         _ if all == 1 => String::new(),
-        stopped if 0.0 < stopped => format!("; the whole group stood still for {}", seconds(stopped)),
+        stopped if 0.0 < stopped => format!("; the whole group stood still for {} in all", seconds(stopped)),
         _ => "; the group never stood still as a whole".to_string(),
     };
     sentence(&format!("{who} had no owner for up to {}{paused}", seconds(longest)))

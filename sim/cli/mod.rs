@@ -14,6 +14,7 @@ mod check;
 mod exit;
 mod explain;
 mod gallery;
+mod guarantees;
 mod merge;
 mod mutants;
 mod replay;
@@ -62,6 +63,9 @@ enum Command {
     Shrink(shrink::ShrinkArguments),
     /// List what each guard of the queue is for, or prove that a check notices when it is gone.
     Mutants(mutants::MutantsArguments),
+    /// Run the tables of guarantees: what each place of a commit, each idempotence, each way to publish and each reset policy is
+    /// worth, one crash point or cause at a time.
+    Guarantees(guarantees::GuaranteesArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -116,6 +120,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Mutants(arguments) => mutants::mutants(&arguments),
+        Command::Guarantees(arguments) => guarantees::guarantees(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -2,6 +2,7 @@
 
 pub mod difference;
 pub mod explain;
+pub mod guarantees;
 pub mod library;
 pub mod mutants;
 pub mod replay;

@@ -36,6 +36,10 @@ impl Step<'_> {
         self.effect(Effect::Reply { to, response });
     }
 
+    pub fn hang_up(&mut self, on: ReplyTo) {
+        self.effect(Effect::HangUp { on });
+    }
+
     pub fn close(&mut self, channel: Channel, to: NodeId) {
         self.effect(Effect::Close { channel, to });
     }
@@ -143,6 +147,11 @@ pub enum Effect {
     Reply {
         to: ReplyTo,
         response: Response,
+    },
+    /// A server ends the connection that a request came on. Nothing more that its client has sent on it is executed, and the
+    /// client learns that it is gone (Kafka: RequestChannel.closeConnection).
+    HangUp {
+        on: ReplyTo,
     },
     /// Ends this channel's connection to a peer. What was sent on it may still be executed; its answers are lost.
     Close {

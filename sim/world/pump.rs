@@ -505,6 +505,12 @@ impl<O: FnMut(&Event)> World<O> {
                 self.digest_offer(to.connection, &offered);
                 self.offered(to.connection, false, offered);
             }
+            Effect::HangUp { on } => {
+                if let Some(offered) = self.network.hang_up(self.now, on.connection) {
+                    self.digest_offer(on.connection, &offered);
+                    self.offered(on.connection, false, offered);
+                }
+            }
             Effect::Close { channel, to } => self.network.close(id, channel, to),
             Effect::Storage(operation) => self.store(id, operation),
             Effect::Exit { clean } => {

@@ -39,15 +39,22 @@ steps           = ["publish orders", "respond ok"]
 [fault]
 first  = "at 5s for 25s isolate broker(1)"
 second = "at 16s for 14s isolate broker(2)"
-power  = "at 28s for 7s lose-power broker(3)"
+power  = "at POWER lose-power broker(3)"
 MORE
 
 [expect]
 orders = { loss = "any", duplicates = "any", pending = "any" }
 "#;
 
-fn family(version: u16, acks: &str, more: &str) -> Family {
-    let text = LAST_ONE_STANDING.replace("VERSION", &version.to_string()).replace("ACKS", acks).replace("MORE", more);
+/// The others are back before it.
+const LATE: &str = "28s for 7s";
+
+/// It is back before the others.
+const SOON: &str = "20s for 1s";
+
+fn family(version: u16, acks: &str, power: &str, more: &str) -> Family {
+    let text = LAST_ONE_STANDING.replace("VERSION", &version.to_string()).replace("ACKS", acks);
+    let text = text.replace("POWER", power).replace("MORE", more);
     parse("last-one-standing", &text)
 }
 
@@ -69,7 +76,7 @@ fn broken(outcome: &RunOutcome) -> Vec<Invariant> {
 #[test]
 fn eligible_replicas_hold_what_the_last_one_standing_lost() {
     for seed in 0..3 {
-        let outcome = outcome(&family(1, "all", ""), seed);
+        let outcome = outcome(&family(1, "all", LATE, ""), seed);
         assert_eq!(lost(&outcome), 0, "seed {seed}: {:?}", outcome.reasons);
         assert_eq!(outcome.invariant_violations, [], "seed {seed}");
         assert_eq!(outcome.verdict, Verdict::Holds, "seed {seed}: {:?}", outcome.reasons);
@@ -81,7 +88,7 @@ fn eligible_replicas_hold_what_the_last_one_standing_lost() {
 #[test]
 fn without_eligible_replicas_the_last_one_standing_takes_everything_with_it() {
     for seed in 0..3 {
-        let outcome = outcome(&family(0, "all", ""), seed);
+        let outcome = outcome(&family(0, "all", LATE, ""), seed);
         assert!(lost(&outcome) > 0, "seed {seed}");
         assert_eq!(outcome.invariant_violations, [], "seed {seed}");
     }
@@ -92,14 +99,14 @@ fn without_a_guard_of_eligible_replicas_its_invariant_is_broken() {
     // R17 needs a second replica that is not eligible any more.
     let crash = "crash  = \"at 26s for 1s crash broker(2)\"";
     let rows = [
-        (Guard::EligibleLeaderReplicas, "all", "", Invariant::LossyIsOut, true),
-        (Guard::UncleanShutdownDetection, "all", "", Invariant::LossyIsOut, false),
-        (Guard::LastKnownLeaderServes, "all", crash, Invariant::FencedIsOut, false),
-        (Guard::SameMinInSyncReplicas, "all", "", Invariant::CandidatesComplete, true),
-        (Guard::StrictMinInSyncReplicas, "1", "", Invariant::CandidatesComplete, true),
+        (Guard::EligibleLeaderReplicas, "all", LATE, "", Invariant::LossyIsOut, true),
+        (Guard::UncleanShutdownDetection, "all", SOON, "", Invariant::LossyIsOut, false),
+        (Guard::LastKnownLeaderServes, "all", LATE, crash, Invariant::FencedIsOut, false),
+        (Guard::SameMinInSyncReplicas, "all", LATE, "", Invariant::CandidatesComplete, true),
+        (Guard::StrictMinInSyncReplicas, "1", LATE, "", Invariant::CandidatesComplete, true),
     ];
-    for (guard, acks, more, invariant, loses) in rows {
-        let mut family = family(1, acks, more);
+    for (guard, acks, power, more, invariant, loses) in rows {
+        let mut family = family(1, acks, power, more);
         let whole = outcome(&family, 0);
         assert_eq!(whole.invariant_violations, [], "{guard} stands");
         family.switch_off(&[guard]);

@@ -94,6 +94,14 @@ impl Connections {
         Some(parked)
     }
 
+    /// The broker ends the connection: what waits in its queue was never read.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        if let Some(place) = self.place(connection) {
+            assert!(self.busy[place].1.parked.is_none(), "a request that waits is answered before its connection ends");
+            self.busy.swap_remove(place);
+        }
+    }
+
     /// The next queued request of a connection that has become free.
     pub fn next_queued(&mut self) -> Option<(ReplyTo, Request)> {
         while let Some(connection) = self.released.pop_front() {

@@ -101,6 +101,11 @@ impl Broker {
             self.connections.park(from.connection, Parked::Produce { from, answers, remaining }, deadline);
         } else if produce.acks != Acks::None {
             step.reply(from, Response::Produce(answers));
+        } else if answers.iter().any(|answer| answer.error != ErrorCode::None) {
+            // Nobody waits for an answer: a closed connection is what makes the producer ask who leads
+            // (Kafka: KafkaApis.handleProduceRequest).
+            self.connections.forget(from.connection);
+            step.hang_up(from);
         }
         for (id, _) in &produce.batches {
             if let Some(place) = self.places.get(*id).copied() {

@@ -234,6 +234,7 @@ fn say(effects: &[Effect]) -> Vec<String> {
         Effect::Storage(StorageOperation::WriteCleanShutdown { .. }) => "clean shutdown".to_string(),
         Effect::Storage(other) => format!("{other:?}"),
         Effect::Send { to, request, .. } => format!("send {to} {:?}", request.kind()),
+        Effect::HangUp { on } => format!("hang up on {}", on.peer),
         Effect::Close { to, .. } => format!("close {to}"),
         Effect::Exit { clean } => format!("exit clean={clean}"),
     };
@@ -297,6 +298,24 @@ fn a_produce_that_nobody_replicates_times_out_and_its_connection_goes_on() {
     let effects = say(&bench.handle(Input::Timeout));
     assert!(effects.contains(&"3:1 produce RequestTimedOut 0".to_string()), "{effects:?}");
     assert!(effects.contains(&"3:2 offset 0".to_string()), "{effects:?}");
+}
+
+#[test]
+fn without_an_answer_an_error_ends_the_connection_and_what_is_queued_on_it() {
+    let unanswered = |send| match produce(send, None) {
+        Request::Produce(produce) => Request::Produce(ProduceRequest { acks: Acks::None, ..produce }),
+        other => other,
+    };
+    let mut bench = Bench::up(NodeId(1));
+    assert_eq!(say(&bench.request(3, 1, unanswered(0))), ["append"], "no error, no word");
+    bench.request(3, 2, fetch(1, false));
+    bench.request(3, 3, unanswered(1));
+    bench.request(3, 4, unanswered(2));
+    assert_eq!(
+        say(&bench.commit(vec![state(NodeId(2), 1)])),
+        ["3:2 fetch NotLeaderOrFollower 0 hw=0", "send n2 Fetch", "hang up on n2"],
+        "the third is refused, and the fourth never read"
+    );
 }
 
 #[test]

@@ -246,6 +246,16 @@ impl Network {
         self.offer(now, transit, parcel)
     }
 
+    /// The server ends a connection. What its client has sent and it has not read is lost. Returns the word of it, unless the
+    /// client is gone.
+    pub fn hang_up(&mut self, now: Time, id: ConnectionId) -> Option<Offered> {
+        let connection = &mut self.connections[id.0 as usize];
+        connection.server_gone = true;
+        connection.unanswered.clear();
+        let is_news = !connection.client_gone && !connection.reset_sent;
+        is_news.then(|| self.reset_towards_client(now, id).1)
+    }
+
     /// The client ends its connection. What is on the way to the server still arrives.
     pub fn close(&mut self, client: NodeId, channel: Channel, server: NodeId) {
         let open = &mut self.open[client.0 as usize * self.nodes + server.0 as usize];

@@ -175,6 +175,19 @@ fn a_dead_process_refuses_and_a_dead_machine_is_silent() {
 }
 
 #[test]
+fn a_server_that_hangs_up_reads_no_more_and_its_client_learns_of_it() {
+    let mut network = network(link("1ms"));
+    let (connection, first) = send(&mut network, Time(0), 1);
+    assert_eq!(through(&mut network, arrival(first)), Some(1));
+    let (at, under_way) = arrival(send(&mut network, Time(1_500_000), 2).1);
+    let (told_at, told) = arrival(network.hang_up(Time(2_000_000), connection).expect("the client does not know"));
+    assert!(matches!(network.arrive(at, under_way, |_| Presence::Up), Arrival::Dropped { to: SERVER, .. }));
+    assert!(matches!(network.arrive(told_at, told, |_| Presence::Up), Arrival::Disconnected { to: CLIENT, .. }));
+    assert!(network.hang_up(told_at, connection).is_none(), "once");
+    assert_ne!(send(&mut network, told_at, 3).0, connection, "the client connects anew");
+}
+
+#[test]
 fn a_crashed_server_resets_its_connections() {
     let mut network = network(link("1ms"));
     let sent = arrival(send(&mut network, Time(0), 1).1);

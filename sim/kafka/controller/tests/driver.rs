@@ -310,6 +310,7 @@ impl Driver {
                 let (connection, correlation) = (to.connection, to.correlation);
                 self.at(self.now + LATENCY, Event::Response { connection, correlation, response });
             }
+            Effect::HangUp { .. } => panic!("a controller hangs up on nobody"),
             Effect::Close { channel, to } => self.connections.retain(|_, known| *known != (id, channel, to)),
             Effect::Storage(operation) => self.store(id, operation),
             Effect::Exit { .. } => self.crash(id),

@@ -278,6 +278,7 @@ fn the_title_of_ownership_tells_one_partition_from_the_whole_group() {
     assert_eq!(title(8, false), "All 8 partitions had an owner all the time");
     assert_eq!(title(1, true), "The partition had no owner for up to 3 s");
     let mut some = ownership(8, 3, false);
+    some.rows[5].spans = vec![("billing-1".to_string(), 0.0, 100.0), ("billing-2".to_string(), 100.1, 240.0)];
     some.rows[3].spans = vec![("billing-1".to_string(), 0.0, 100.0), ("billing-2".to_string(), 145.0, 240.0)];
     assert_eq!(
         ownership::title(&some),

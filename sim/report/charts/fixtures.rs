@@ -58,7 +58,7 @@ fn ownership(partitions: usize, owners: usize, gap: bool) -> OwnershipChart {
 fn in_sync(partitions: usize, fewest: usize) -> InSyncChart {
     let row = |number: usize| {
         let span = |in_sync, leader: &str, from, to| InSyncSpan { in_sync, leader: leader.to_string(), from, to };
-        let spans = match number % 2 == 0 && fewest < 3 {
+        let spans = match number.is_multiple_of(2) && fewest < 3 {
             true => vec![
                 span(3, "broker-1", 0.0, 20.0),
                 span(2, "broker-2", 20.0, 35.0),

@@ -319,7 +319,7 @@ impl Trace {
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
             Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
                 Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
-                Some(Trigger::Consume(_) | Trigger::Requests(_)) => {
+                Some(Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_)) => {
                     "it was given up again, before its offset was committed"
                 }
                 None => "it was handled again after its effect, before its offset was committed",

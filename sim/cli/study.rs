@@ -1,5 +1,6 @@
 //! What a scenario's runs came to, all together, and what a report says of them: the terminal, the page and the gallery read this.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::checks::chronicle::Chronicle;
@@ -184,7 +185,9 @@ impl Study<'_> {
     pub fn faults(&self) -> Vec<FaultRow> {
         let mut rows: Vec<FaultRow> = Vec::new();
         for (number, run) in self.runs.iter().enumerate() {
-            let plan = self.plan(number);
+            // Without chaos all seeds have the same faults.
+            let first = &self.plans[run.cell];
+            let plan = if first.chaos.is_some() { Cow::Owned(self.plan(number)) } else { Cow::Borrowed(first) };
             let mut of_run: Vec<(usize, Vec<&FaultSpan>)> = Vec::new();
             for fault in &plan.faults {
                 let (name, text) = match fault.is_drawn() {

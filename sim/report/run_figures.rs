@@ -321,7 +321,10 @@ fn waterfall_of(cell: &CellReport, footer: &str) -> Option<WaterfallChart> {
         ("retries in place".to_string(), per_flow(cell.verdict.counters.retries)),
         ("work done again after restarts and rebalances".to_string(), per_flow(cell.verdict.counters.redeliveries)),
     ];
-    let steps = steps.into_iter().filter(|(_, share)| NOTICED < (share - 1.0).abs());
+    let steps: Vec<_> = steps.into_iter().filter(|(_, share)| NOTICED < (share - 1.0).abs()).collect();
+    if steps.is_empty() {
+        return None;
+    }
     Some(WaterfallChart {
         subject: format!(
             "{}{}",
@@ -329,7 +332,7 @@ fn waterfall_of(cell: &CellReport, footer: &str) -> Option<WaterfallChart> {
             if cell.id.is_empty() { String::new() } else { format!(", {}", cell.id) }
         ),
         nominal,
-        steps: steps.map(|(name, share)| WaterfallStep { name, share }).collect(),
+        steps: steps.into_iter().map(|(name, share)| WaterfallStep { name, share }).collect(),
         footer: footer.to_string(),
     })
 }

@@ -7,12 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commits::CommitToken;
-<<<<<<< HEAD
 use super::interpreter::{Ask, CALL_CHANNEL, Interpreter, Polled, STORE_CHANNEL};
-=======
-use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use super::redrive::{REDRIVE_CHANNEL, Redriver};
->>>>>>> 737a3d806a33e3cd83c5ea9bfbaa5e80312c6f93
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
 use crate::kafka::producer::{Producer, SendOutcome, Taken, TransactionEvent};
 use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
@@ -193,14 +189,10 @@ impl Service {
         for producer in self.producers.iter_mut().filter(|producer| due(producer.next_deadline())) {
             producer.handle_timeout(step);
         }
-<<<<<<< HEAD
-        self.interpreter.handle_timeout(step);
-=======
         if let Some(redriver) = self.redriver.as_mut().filter(|redriver| due(redriver.next_deadline())) {
             redriver.handle_timeout(step);
         }
-        self.interpreter.handle_timeout(now);
->>>>>>> 737a3d806a33e3cd83c5ea9bfbaa5e80312c6f93
+        self.interpreter.handle_timeout(step);
     }
 
     /// Until nobody has anything left to do at this instant.

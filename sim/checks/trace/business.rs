@@ -160,10 +160,10 @@ impl Trace {
         // Each attempt of a call has said for itself how it ended.
         let action = self.services.get(usize::from(service.0)).and_then(|plan| plan.steps.get(usize::from(step)));
         let is_call = action.is_some_and(|step| matches!(step.action, Action::Call(_)));
+        let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
         if let Some(callee) = action.and_then(called_by) {
             self.answered(about, service, callee, outcome, event.time);
         }
-        let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
         self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown && !is_call);
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             (slot.time, slot.node) = (event.time, event.node);

@@ -88,13 +88,16 @@ impl FreshnessChart {
             footer: &self.footer,
         };
         let frame = Frame::over_time(&around, (0.0, self.horizon), Axis::time(0.0, highest.max(0.1) * 1.05), 190.0);
-        let mut labels = Vec::new();
+        let (mut labels, mut tokens) = (Vec::new(), Vec::new());
         for (number, series) in drawn.iter().enumerate() {
             let token = match series.headroom {
                 Some(headroom) => Token::of_headroom(headroom),
                 None => [Token::Category1, Token::Category2, Token::Category3, Token::Category4][number % 4],
             };
-            let dash = [Dash::Solid, Dash::Dashed][number / 4 % 2];
+            // Lines of one colour are told apart by their dashes.
+            let same = tokens.iter().filter(|other| **other == token).count();
+            tokens.push(token);
+            let dash = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::Mixed][same % 4];
             if let Some(limit) = self.objective.filter(|_| drawn.len() <= SHADED) {
                 self.violated(&frame, series, limit, token);
             }

@@ -73,11 +73,11 @@ impl LatencyChart {
         frame.page
     }
 
-    /// The highest 99th percentile before the first fault: what is usual, with its noise.
+    /// The highest 99th percentile of what was over before the first fault: what is usual, with its noise.
     fn before(&self) -> Option<f64> {
         let first = self.faults.iter().map(|fault| fault.from).fold(f64::INFINITY, f64::min);
         let half = self.points.windows(2).next().map_or(0.0, |pair| (pair[1].at - pair[0].at) / 2.0);
-        self.points.iter().filter(|point| point.at + half <= first).map(|point| point.p99).reduce(f64::max)
+        self.points.iter().filter(|point| point.at + half + point.max <= first).map(|point| point.p99).reduce(f64::max)
     }
 }
 

@@ -3,6 +3,7 @@
 //! interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
+use super::frame::sentence;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
@@ -126,9 +127,15 @@ impl OutcomesChart {
             0 => String::new(),
             _ => format!(", the worst {} of {}", drawn.len(), count(self.rows.len() as u64)),
         };
+        let rows = match self.rows_are.is_empty() {
+            true => String::new(),
+            false => format!("Rows: {}{left_out}; ", self.rows_are),
+        };
         let subtitle = format!(
-            "{subject}Rows: {}{left_out}; columns: {}. Counts of {}; ≤ is the upper end of the 95 % interval",
-            self.rows_are, self.columns_are, self.unit
+            "{subject}{rows}{} {}. Counts of {}; ≤ is the upper end of the 95 % interval",
+            if rows.is_empty() { "Columns:" } else { "columns:" },
+            self.columns_are,
+            self.unit
         );
         let title = title(self);
         let (_, top) = header_lines(&title, &subtitle);
@@ -223,6 +230,12 @@ fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
 
 /// The message: who survives, and who loses most where.
 pub fn title(chart: &OutcomesChart) -> String {
+    let message = message(chart);
+    // A name stays as it is; "this scenario" is none.
+    if message.starts_with("this scenario ") { sentence(&message) } else { message }
+}
+
+fn message(chart: &OutcomesChart) -> String {
     let cells = || {
         let rows = chart.rows.iter().enumerate();
         rows.flat_map(|(row, outcome)| outcome.cells.iter().enumerate().map(move |(column, cell)| (row, column, *cell)))

@@ -109,8 +109,10 @@ impl OwnershipChart {
 /// The message: how many were without an owner, for how long, and whether all stopped.
 pub fn title(chart: &OwnershipChart) -> String {
     let longest = |row: &OwnedPartition| row.gaps(chart.horizon).iter().map(|(from, to)| to - from).fold(0.0, f64::max);
-    let without: Vec<f64> = chart.rows.iter().map(longest).filter(|length| 0.0 < *length).collect();
-    let longest = without.iter().copied().fold(0.0, f64::max);
+    let lengths: Vec<f64> = chart.rows.iter().map(longest).collect();
+    let longest = lengths.iter().copied().fold(0.0, f64::max);
+    // Those that were without one for about as long; a moment's handing over is not counted among them.
+    let without: Vec<f64> = lengths.into_iter().filter(|length| 0.0 < *length && longest / 2.0 <= *length).collect();
     let stopped = chart.all_stopped();
     if chart.rows.is_empty() {
         return "No partition was to be owned".to_string();
@@ -123,7 +125,7 @@ pub fn title(chart: &OwnershipChart) -> String {
     };
     let paused = match stopped {
         _ if all == 1 => String::new(),
-        stopped if 0.0 < stopped => format!("; the whole group stood still for {}", seconds(stopped)),
+        stopped if 0.0 < stopped => format!("; the whole group stood still for {} in all", seconds(stopped)),
         _ => "; the group never stood still as a whole".to_string(),
     };
     sentence(&format!("{who} had no owner for up to {}{paused}", seconds(longest)))

@@ -105,6 +105,9 @@ pub fn title(chart: &PartitionLagChart) -> String {
     let lasting = chart.rows.iter().filter(|row| row.recovered.is_none()).count() as u64;
     match (times.get(times.len() / 2), slowest.recovered) {
         (Some(_), None) => format!("{} of {} did not recover", count(lasting), counted(all, "partition")),
+        (Some(median), Some(time)) if 1 < all && time < 1.05 * median => {
+            format!("All {} partitions recover within {}", count(all), seconds(time))
+        }
         (Some(median), Some(time)) if 1 < all && 0.0 < *median => format!(
             "{} recovers last, after {}: {} as long as the middle partition",
             slowest.partition,

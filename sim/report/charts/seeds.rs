@@ -77,7 +77,7 @@ impl SeedsChart {
             page.disc(worst, 4.0, Token::Category1);
             let text = format!("worst: seed {seed}, {}", seconds(*time));
             let lettering = Lettering::LABEL.token(Token::Category1).halo();
-            let _ = page.text_if_free((worst.0 + 10.0, worst.1 + 18.0), &text, lettering)
+            let _ = page.text_if_free((worst.0, worst.1 - 14.0), &text, lettering)
                 || page.text_if_free((worst.0 - 10.0, worst.1 - 14.0), &text, lettering.align(Align::Right));
         }
         page.footer(&self.footer);

@@ -68,10 +68,10 @@ for (const command of document.querySelectorAll('pre.command')) {
   });
   command.append(button);
 }
-// On paper nothing is folded but the plan.
+// On paper nothing is folded but the plan and the numbers below charts.
 let folded = [];
 addEventListener('beforeprint', () => {
-  folded = [...document.querySelectorAll('details:not([open])')].filter(one => !one.querySelector('.plan'));
+  folded = [...document.querySelectorAll('details:not([open])')].filter(one => !one.querySelector('.plan') && !one.closest('figure'));
   folded.forEach(one => { one.open = true; });
 });
 addEventListener('afterprint', () => folded.forEach(one => { one.open = false; }));

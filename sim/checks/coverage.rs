@@ -267,6 +267,11 @@ impl StatesReached {
                 | Note::CallAttempted { .. }
                 | Note::CallFailed { .. }
                 | Note::BreakerChanged { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
+                | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionChanged { .. }
@@ -410,6 +415,11 @@ impl StatesReached {
             | Note::CallAttempted { .. }
             | Note::CallFailed { .. }
             | Note::BreakerChanged { .. }
+            | Note::RowSeen { .. }
+            | Note::RowsPolled { .. }
+            | Note::RowsMarked { .. }
+            | Note::CursorMoved { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
             | Note::TransactionChanged { .. }

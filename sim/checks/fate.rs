@@ -43,6 +43,9 @@ impl Backlogged {
                 }
             }
         }
+        for (service, relay) in trace.relays.iter().enumerate() {
+            found.extend(relay.iter().flat_map(|relay| relay.open()).map(|event| (event, 1 << service)));
+        }
         found.sort_unstable();
         found.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -124,7 +127,7 @@ impl Counting<'_> {
             return;
         }
         self.fates.expected += 1;
-        match fate_of(self.trace, self.backlogged, event, self.place) {
+        match fate_of(self.plan, self.trace, self.backlogged, event, self.place) {
             Fate::Once => self.fates.once += 1,
             Fate::RepeatedHarmless => {
                 self.fates.repeated_harmless += 1;
@@ -257,7 +260,10 @@ impl Counting<'_> {
             boundary: Boundary::Caller,
             between: None,
             cause: None,
-            message: "the caller was told no, and the effect is there".to_string(),
+            message: match self.of {
+                Some(of) => format!("what it is about is not in {}, and the effect is there", self.name_of(of)),
+                None => "the caller was told no, and the effect is there".to_string(),
+            },
         });
         self.assemble(*kind, *event, None, sightings, blame)
     }
@@ -320,6 +326,10 @@ impl Counting<'_> {
         sightings
     }
 
+    fn name_of(&self, place: PlaceId) -> &str {
+        self.plan.places.iter().find(|known| known.id == place).map_or("?", |place| place.name.as_str())
+    }
+
     fn seen_at(&self, at: (Time, NodeId, Option<(TopicPartition, Offset)>)) -> Sighting {
         match at.2 {
             Some((partition, offset)) if is_topic(self.plan, self.place) => {
@@ -354,7 +364,7 @@ impl Counting<'_> {
             sightings.extend(what.map(|what| Sighting { time: row.settled, node: callers, what }));
         }
         sightings.sort_by_key(|sighting| sighting.time);
-        let place = self.plan.places.iter().find(|place| place.id == self.place).map_or("?", |p| p.name.as_str());
+        let place = self.name_of(self.place);
         let what = match kind {
             EvidenceKind::Lost => "lost",
             EvidenceKind::RepeatedHarmful => "applied more than once",
@@ -380,7 +390,7 @@ impl Counting<'_> {
 }
 
 /// What became of an event that owes an effect at a place.
-fn fate_of(trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
+fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
     let slot = trace.ledger.place(event, place);
     let has = |flag: u16| slot.flags & flag != 0;
     if slot.count > 0 {
@@ -395,10 +405,8 @@ fn fate_of(trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceI
     if on_its_way(trace, backlogged, event, place) {
         return Fate::Pending;
     }
-    let path = trace.routes.path(origin_of(event), place);
-    let gives_up = |service: ServiceId| trace.ledger.flow(event, service).flags & flow_flag::PARKED != 0;
-    let parked = path.iter().any(|hop| gives_up(hop.head) || gives_up(hop.service));
-    if parked { Fate::Parked } else { Fate::Lost }
+    let is_kept = trace.parked_by(event, place).is_some() && trace.lost_letter(plan, event, place).is_none();
+    if is_kept { Fate::Parked } else { Fate::Lost }
 }
 
 /// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin or of somebody
@@ -435,7 +443,7 @@ pub fn unsettled(plan: &Plan, trace: &Trace, backlogged: &Backlogged) -> u64 {
             let comes = || owed.iter().any(|place| on_its_way(trace, backlogged, event, *place));
             let disagree = match row.outcome {
                 Some(CallerOutcome::Accepted) => {
-                    owed.iter().any(|place| fate_of(trace, backlogged, event, *place) == Fate::Lost)
+                    owed.iter().any(|place| fate_of(plan, trace, backlogged, event, *place) == Fate::Lost)
                 }
                 Some(CallerOutcome::Refused) => there > 0,
                 Some(CallerOutcome::Unknown) | None => 0 < there && there < owed.len() && !comes(),

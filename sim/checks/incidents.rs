@@ -242,7 +242,8 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Redeliver(_) => false,
+        | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. } => false,
     }
 }
 
@@ -272,6 +273,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }

@@ -99,15 +99,24 @@ impl Routes {
 pub fn is_origin(service: &ServicePlan) -> bool {
     match service.trigger {
         Trigger::Requests(_) => true,
-        Trigger::Consume(_) | Trigger::Called(_) => false,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
     }
 }
 
 /// Topics a service consumes.
 pub fn consumed(service: &ServicePlan) -> &[TopicId] {
     match &service.trigger {
-        Trigger::Requests(_) | Trigger::Called(_) => &[],
+        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => &[],
         Trigger::Consume(consume) => &consume.topics,
+    }
+}
+
+/// Places that a service takes its events from: topics that it consumes, or the table that it polls.
+pub fn sources(plan: &Plan, service: &ServicePlan) -> Vec<PlaceId> {
+    match &service.trigger {
+        Trigger::Requests(_) | Trigger::Called(_) => Vec::new(),
+        Trigger::Consume(consume) => consume.topics.iter().filter_map(|topic| place_of(plan, *topic)).collect(),
+        Trigger::Poll(poll) => vec![poll.table],
     }
 }
 
@@ -168,6 +177,13 @@ fn dead_letters(plan: &Plan) -> Vec<Vec<(ServiceId, u16)>> {
     rungs
 }
 
+/// Topics that a service reads its own failures from again.
+pub fn retry_places(plan: &Plan, service: ServiceId) -> Vec<PlaceId> {
+    let service = plan.services.iter().find(|known| known.id == service);
+    let topics = service.into_iter().flat_map(ServicePlan::retry_topics);
+    topics.filter_map(|(topic, _)| place_of(plan, topic)).collect()
+}
+
 /// Shortest paths from one origin to every place its steps lead to, by breadth. A call is no hop of its own: who is called
 /// acts for the head of the calls.
 fn paths_from(plan: &Plan, writers: &[(Hop, Option<ServiceId>)], origin: ServiceId) -> BTreeMap<PlaceId, Vec<Hop>> {
@@ -223,10 +239,9 @@ pub fn called_by(step: &StepPlan) -> Option<ServiceId> {
     }
 }
 
-/// Services that consume the topic that this place is.
+/// Services that consume the topic that this place is, or poll the table.
 fn readers(plan: &Plan, place: PlaceId) -> Vec<ServiceId> {
-    let Some(topic) = plan.topics.iter().find(|topic| topic.place == place) else { return Vec::new() };
-    plan.services.iter().filter(|service| consumed(service).contains(&topic.id)).map(|service| service.id).collect()
+    plan.services.iter().filter(|service| sources(plan, service).contains(&place)).map(|service| service.id).collect()
 }
 
 /// Places and services that events of an origin can come to, over dead letters too.
@@ -243,7 +258,8 @@ fn reach(
         let parked = (0..dead_letters.len())
             .filter(|place| dead_letters[*place].iter().any(|(giver, _)| *giver == service))
             .map(|place| PlaceId(place as u16));
-        let found: Vec<PlaceId> = written.map(|(hop, _)| hop.place).chain(parked).collect();
+        let retried = retry_places(plan, service);
+        let found: Vec<PlaceId> = written.map(|(hop, _)| hop.place).chain(parked).chain(retried).collect();
         for place in found {
             places.insert(place);
             open.extend(readers(plan, place).into_iter().filter(|reader| services.insert(*reader)));
@@ -269,7 +285,7 @@ fn services_before(
         while let Some(service) = services.pop() {
             found |= 1 << service.0;
             let Some(plan_of_service) = plan.services.iter().find(|s| s.id == service) else { continue };
-            let upstream = consumed(plan_of_service).iter().filter_map(|topic| place_of(plan, *topic));
+            let upstream = sources(plan, plan_of_service).into_iter();
             open.extend(upstream.filter(|place| seen.insert(*place)));
             let calls = |other: &&ServicePlan| other.steps.iter().filter_map(called_by).any(|callee| callee == service);
             services.extend(plan.services.iter().filter(calls).map(|other| other.id));

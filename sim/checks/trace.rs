@@ -16,6 +16,7 @@ use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
 use super::logs::{Logs, Mismatch, NO_EVENT};
 use super::outcome::{Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
+use super::relays::RelayProgress;
 use super::routes::Routes;
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
@@ -32,6 +33,8 @@ pub struct Trace {
     pub counters: Counters,
     /// By service; `None` for those that do not consume.
     pub progress: Vec<Option<ServiceProgress>>,
+    /// By service; `None` for those that poll no table.
+    pub relays: Vec<Option<RelayProgress>>,
     pub callers: Vec<CallerTrace>,
     /// By place.
     pub places: Vec<PlaceTrace>,
@@ -46,6 +49,8 @@ pub struct Trace {
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
     pub mismatch: Option<(TopicPartition, Mismatch)>,
+    /// Events whose dead letters went back.
+    redriven: BTreeSet<EventId>,
     services: Vec<ServicePlan>,
     /// Who runs at a node.
     service_of_node: Vec<Option<ServiceId>>,
@@ -169,6 +174,7 @@ impl Trace {
             incidents: Incidents::new(plan),
             counters: Counters::default(),
             progress: Vec::new(),
+            relays: plan.services.iter().map(RelayProgress::of).collect(),
             callers: vec![CallerTrace::default(); plan.services.len()],
             places: plan.places.iter().map(|place| PlaceTrace::new(plan, &routes, place.id)).collect(),
             flows_done: vec![0; plan.services.len()],
@@ -180,6 +186,7 @@ impl Trace {
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
+            redriven: BTreeSet::new(),
             services: plan.services.clone(),
             service_of_node: Vec::new(),
             topic_place: Vec::new(),
@@ -203,7 +210,7 @@ impl Trace {
                 *cell(&mut trace.service_of_node, node.0) = Some(service.id);
             }
             match &service.trigger {
-                Trigger::Requests(_) | Trigger::Called(_) => trace.progress.push(None),
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
                     cell(&mut trace.groups, consume.group.0).push(service.id);
@@ -335,7 +342,11 @@ impl Trace {
             | Note::AnswerLost { .. }
             | Note::CallAttempted { .. }
             | Note::CallFailed { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. } => self.business(note, event),
+            Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
+                self.relays.iter_mut().flatten().for_each(|relay| relay.observe(note));
+            }
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }
@@ -455,6 +466,10 @@ impl Trace {
         let (now, node) = (event.time, event.node);
         let Some(Some(service)) = self.service_of_node.get(usize::from(node.0)) else { return };
         let Some(progress) = &mut self.progress[service.0 as usize] else { return };
+        // A redrive runs in the same process, in a group of its own.
+        if note.group().is_some_and(|group| group != progress.group) {
+            return;
+        }
         match note {
             Note::Assigned { partitions, .. } => {
                 progress.assigned.insert(node, partitions.clone());
@@ -589,7 +604,7 @@ impl PlaceTrace {
     fn new(plan: &Plan, routes: &Routes, place: PlaceId) -> PlaceTrace {
         let mut origins = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
-            Trigger::Consume(_) | Trigger::Called(_) => None,
+            Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         let unique_keys =
             origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));

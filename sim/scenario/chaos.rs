@@ -579,7 +579,7 @@ impl<'a> Incidents<'a> {
         let group = self.group(random);
         let is_member = |service: &&ServicePlan| match &service.trigger {
             Trigger::Consume(consume) => consume.group == group,
-            Trigger::Requests(_) | Trigger::Called(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
         };
         let members: Vec<&ServicePlan> = self.plan.services.iter().filter(is_member).collect();
         if self.spec.budget.is_none() && random.below(4) == 0 {
@@ -634,7 +634,7 @@ impl<'a> Incidents<'a> {
             .iter()
             .filter_map(|service| match &service.trigger {
                 Trigger::Consume(consume) if consume.group == group => Some(consume.topics.clone()),
-                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) => None,
+                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             })
             .flatten()
             .collect();
@@ -687,7 +687,9 @@ impl<'a> Incidents<'a> {
 pub fn workers(plan: &Plan, within_budget: bool) -> Vec<&ServicePlan> {
     let survives = |service: &&ServicePlan| match service.ladder.last() {
         Some(Rung::Block { .. } | Rung::DeadLetter { .. } | Rung::Refuse) => true,
-        Some(Rung::Skip | Rung::Crash | Rung::Close | Rung::Retry { .. }) | None => !within_budget,
+        Some(Rung::Skip | Rung::Crash | Rung::Close | Rung::Retry { .. } | Rung::RetryTopic { .. }) | None => {
+            !within_budget
+        }
     };
     let works = plan.services.iter().filter(|service| !works_of(service).is_empty());
     works.filter(survives).collect()
@@ -713,7 +715,7 @@ fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
 fn rate_of(service: &ServicePlan) -> Option<(ServiceId, Duration)> {
     match &service.trigger {
         Trigger::Requests(requests) => Some((service.id, requests.interval)),
-        Trigger::Consume(_) | Trigger::Called(_) => None,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
     }
 }
 

@@ -298,7 +298,7 @@ pub const ENDPOINT: &[Key] = &[
 pub const SERVICE: &[Key] = &[
     key(
         "on",
-        Kind::Phrase("a trigger: \"requests\", \"called\" or \"consume TOPIC\""),
+        Kind::Phrase("a trigger: \"requests\", \"called\", \"consume TOPIC\" or \"poll STORE.TABLE\""),
         "What starts the list of steps.",
     ),
     key("steps", Kind::Own("a list of steps"), "What is done for each event."),
@@ -340,12 +340,20 @@ pub const CONSUME: &[Key] = &[
     later("library", Kind::Words(&["java", "librdkafka", "kafkajs"]), "Whose defaults and auto-commit rules."),
 ];
 
-/// Keys of triggers that this version does not have.
-pub const LATER_TRIGGERS: &[Key] = &[
-    later("every", Kind::Duration, "Between two polls of a table."),
-    later("batch", Kind::Integer(1, 1_000_000), "Rows of one poll."),
-    later("cursor", Kind::Words(&["unsent", "highest-id", "commit-order"]), "Which rows a poll finds."),
+/// Of a service that polls a table.
+pub const POLL: &[Key] = &[
+    key("every", Kind::Period, "From one poll of the table to the next."),
+    key("batch", Kind::Integer(1, 1_000_000), "Most rows of one poll; 100 by default."),
+    key(
+        "cursor",
+        Kind::Words(&["unsent", "highest-id", "commit-order"]),
+        "Which rows a poll finds, and in which order.",
+    ),
 ];
+
+/// Keys of triggers that this version does not have.
+pub const LATER_TRIGGERS: &[Key] =
+    &[later("max-waiting", Kind::Integer(1, 1_000_000), "Beyond it callers are refused.")];
 
 pub const PLACE: &[Key] = &[
     key("delivery", Kind::Phrase("words such as \"exactly-once\" or \"may-repeat\""), "The promise as a set of fates."),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::request::Present;
+use crate::types::request::{Cursor, Present};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -66,6 +66,14 @@ impl Plan {
     pub fn own_topics(&self) -> &[TopicPlan] {
         let own = self.topics.iter().take_while(|topic| !topic.name.starts_with("__")).count();
         &self.topics[..own]
+    }
+
+    /// Services that poll a table.
+    pub fn pollers(&self, table: PlaceId) -> impl Iterator<Item = (&ServicePlan, &PollPlan)> {
+        self.services.iter().filter_map(move |service| match &service.trigger {
+            Trigger::Poll(poll) if poll.table == table => Some((service, poll)),
+            Trigger::Poll(_) | Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
+        })
     }
 
     /// Absent when no service has transactions of the queue.
@@ -279,6 +287,7 @@ pub enum Trigger {
     Requests(RequestsPlan),
     Consume(ConsumePlan),
     Called(CalledPlan),
+    Poll(PollPlan),
 }
 
 /// The outside world of a service.
@@ -333,12 +342,36 @@ pub struct ConsumePlan {
     pub on_revoke: OnRevoke,
 }
 
+impl ServicePlan {
+    /// Topics from which the service reads again what failed, with the time until it does.
+    pub fn retry_topics(&self) -> impl Iterator<Item = (TopicId, Duration)> {
+        self.ladder.iter().filter_map(|rung| match *rung {
+            Rung::RetryTopic { topic, delay, .. } => Some((topic, delay)),
+            Rung::Retry { .. } | Rung::Block { .. } | Rung::DeadLetter { .. } => None,
+            Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
+        })
+    }
+}
+
 impl ConsumePlan {
     /// The settings of the consumer of one instance.
     pub fn settings_of(&self, instance: NodeId) -> ConsumerSettings {
         let group_instance_id = self.static_membership.then_some(InstanceId(instance.0));
         ConsumerSettings { group_instance_id, ..self.consumer.clone() }
     }
+}
+
+/// Rows of a table are events: the relay of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PollPlan {
+    pub store: u16,
+    pub table: PlaceId,
+    /// From one poll to the next; not before the rows of the last one are done with.
+    pub every: Duration,
+    /// Most rows of one poll.
+    pub batch: u32,
+    pub cursor: Cursor,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,6 +482,14 @@ pub enum Rung {
         times: u32,
         backoff: Spread,
     },
+    /// Into another topic of the same group, which reads it again later.
+    RetryTopic {
+        topic: TopicId,
+        producer: u16,
+        /// Attempts of an event behind which the next rung acts: those of this rung and of the retry topics before it.
+        up_to: u16,
+        delay: Duration,
+    },
     /// For ever.
     Block {
         backoff: Spread,
@@ -462,6 +503,22 @@ pub enum Rung {
     Refuse,
     Crash,
     Close,
+}
+
+impl Rung {
+    /// As the language calls it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Rung::Retry { .. } => "retry",
+            Rung::RetryTopic { .. } => "retry-topic",
+            Rung::Block { .. } => "block",
+            Rung::DeadLetter { .. } => "dead-letter",
+            Rung::Skip => "skip",
+            Rung::Refuse => "refuse",
+            Rung::Crash => "crash",
+            Rung::Close => "close",
+        }
+    }
 }
 
 // --- expectations ---

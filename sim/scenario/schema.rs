@@ -98,7 +98,7 @@ fn endpoint() -> Value {
 }
 
 fn service() -> Value {
-    let own = SERVICE.iter().chain(REQUESTS).chain(CALLED).chain(CONSUME).copied();
+    let own = SERVICE.iter().chain(REQUESTS).chain(CALLED).chain(CONSUME).chain(POLL).copied();
     let mut keys = properties(own.chain(client_keys()));
     keys.insert(
         "on".into(),

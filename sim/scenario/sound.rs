@@ -187,6 +187,14 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
             }
         }
         Trigger::Called(_) => {}
+        Trigger::Poll(poll) => {
+            known(plan.stores.len(), usize::from(poll.store), "store")?;
+            place(poll.table, plan)?;
+            let kind = plan.places[usize::from(poll.table.0)].kind;
+            need(kind == PlaceKind::Table { store: poll.store }, || "it polls no table of its store".into())?;
+            need(SHORTEST_PERIOD <= poll.every, || format!("it polls every {}", poll.every))?;
+            need(1 <= poll.batch, || "its polls find no rows".into())?;
+        }
         Trigger::Consume(consume) => {
             group(consume.group, plan)?;
             consume.topics.iter().try_for_each(|id| topic(*id, plan))?;
@@ -204,7 +212,7 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
     need(!service.ladder.is_empty(), || "its ladder has no rung".into())?;
     for rung in &service.ladder {
         match rung {
-            Rung::DeadLetter { topic: id, producer, .. } => {
+            Rung::DeadLetter { topic: id, producer, .. } | Rung::RetryTopic { topic: id, producer, .. } => {
                 topic(*id, plan)?;
                 known(service.producers.len(), usize::from(*producer), "producer")?;
             }
@@ -288,6 +296,12 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
             need(!to.is_empty() && to.iter().all(is_broker), || "its replicas are no brokers".into())?;
             topic(partition.topic, plan)
         }
+        FaultAction::Redrive { service: id, from, to, group: of } => {
+            known(plan.services.len(), usize::from(id.0), "service")?;
+            topic(*from, plan)?;
+            topic(*to, plan)?;
+            group(*of, plan)
+        }
         FaultAction::Rebalance(id) | FaultAction::ExpireOffsets(id) => group(*id, plan),
         FaultAction::Set(value) => live_value(value, plan),
         FaultAction::Fail { service: id, .. } | FaultAction::Repair(id) => {
@@ -335,6 +349,10 @@ fn state(state: &FaultState, plan: &Plan) -> Result<(), String> {
             let steps = plan.services[usize::from(service.0)].steps.len();
             match step {
                 StepSelector::Index(index) => known(steps, usize::from(*index), "step"),
+                StepSelector::Rung(rung) => {
+                    let ladder = plan.services[usize::from(service.0)].ladder.len();
+                    known(ladder, usize::from(*rung), "rung")
+                }
                 StepSelector::Any | StepSelector::Commit | StepSelector::Poll | StepSelector::Effect => Ok(()),
             }
         }

@@ -20,6 +20,8 @@ pub struct Source {
 pub struct Arrival {
     pub message: Message,
     pub source: Option<Source>,
+    /// Which row of a polled table it is.
+    pub row: Option<RowNumber>,
     /// Who called, when the event came by a call.
     pub reply: Option<ReplyTo>,
     /// The step that asks, when another service called.
@@ -32,6 +34,7 @@ pub struct Arrival {
 pub struct Flow {
     pub message: Message,
     pub source: Option<Source>,
+    pub row: Option<RowNumber>,
     /// Whom an answer is owed; taken when it is given.
     pub reply: Option<ReplyTo>,
     /// The step that asks, when another service called.
@@ -138,6 +141,7 @@ impl Flow {
         Flow {
             message: arrival.message,
             source: arrival.source,
+            row: arrival.row,
             reply: arrival.reply,
             asked_by: arrival.asked_by,
             attempt: 1,

@@ -17,6 +17,7 @@ use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
 use super::intake::Intake;
+use super::relay::Relay;
 use super::retreat::{Phase, Revoking};
 use crate::scenario::plan::{Action, CommitEvery, ConsumePlan, Plan, ServicePlan, Trigger, WorkerOrder};
 use crate::types::note::{Note, StepOutcome};
@@ -110,6 +111,8 @@ pub struct Interpreter {
     /// The rest of that batch.
     pub(super) held: VecDeque<Arrival>,
     pub(super) revoking: Option<Revoking>,
+    /// Of a service that polls a table.
+    pub(super) relay: Option<Relay>,
     /// Whose transaction is open, or being ended.
     pub(super) transaction: Option<FlowId>,
     /// Where a partition is read again before anything else is asked for.
@@ -140,13 +143,16 @@ impl Interpreter {
         let own = &plan.services[service];
         let (by_key, commit_of) = match &own.trigger {
             Trigger::Requests(_) | Trigger::Called(_) => (false, Default::default()),
+            Trigger::Poll(_) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, Default::default()),
             Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
         };
         let keyed = |concern: &str| plan.seed.keyed(&format!("{concern} {}", own.name));
         let draws =
             Draws { work: keyed("work"), errors: keyed("errors"), poison: keyed("poison"), backoff: keyed("backoff") };
+        let relay = matches!(own.trigger, Trigger::Poll(_)).then(Relay::new);
         Interpreter {
             service,
+            relay,
             node,
             incarnation: Incarnation(0),
             draws,
@@ -201,14 +207,14 @@ impl Interpreter {
     ) {
         let is_full = match &self.service().trigger {
             Trigger::Called(called) => called.max_waiting as usize <= self.intake.waiting(),
-            Trigger::Requests(_) | Trigger::Consume(_) => false,
+            Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Poll(_) => false,
         };
         if self.phase != Phase::Running || is_full {
             step.reply(from, Response::Call(CallResponse::Refused(message.event)));
             return;
         }
         step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
-        self.intake.push(Arrival { message, source: None, reply: Some(from), asked_by, again: false });
+        self.intake.push(Arrival { message, source: None, row: None, reply: Some(from), asked_by, again: false });
     }
 
     /// The message that was taken last comes once more, behind what is at hand already. Nobody waits for its answer, and
@@ -217,7 +223,7 @@ impl Interpreter {
         let Some(latest) = self.latest.filter(|_| self.phase == Phase::Running) else { return };
         let source = latest.source.map(|source| (source.partition, source.offset));
         step.note(Note::Redelivered { service: self.id(), message: latest.message, source });
-        if source.is_none() {
+        if source.is_none() && latest.row.is_none() {
             step.note(Note::FlowStarted { service: self.id(), message: latest.message, source, attempt: 1 });
         }
         self.intake.push(Arrival { reply: None, asked_by: None, again: true, ..latest });
@@ -248,7 +254,7 @@ impl Interpreter {
                 self.commits.hand_out(source);
             }
             let (message, source) = (record.message, Some(source));
-            let arrival = Arrival { message, source, reply: None, asked_by: None, again: false };
+            let arrival = Arrival { message, source, row: None, reply: None, asked_by: None, again: false };
             if commit_first && index > 0 {
                 self.held.push_back(arrival);
             } else {
@@ -262,7 +268,9 @@ impl Interpreter {
 
     pub fn handle_store_answer(&mut self, correlation: Correlation, response: StoreResponse) {
         // An answer behind its timeout is not heard.
-        let Some((id, _)) = self.store_calls.remove(&correlation) else { return };
+        let Some((id, _)) = self.store_calls.remove(&correlation) else {
+            return self.handle_poll_failed(|asked, _| asked == correlation);
+        };
         let FlowState::Storing { timer, .. } = self.flows.get(id).state else {
             panic!("a call to a store belongs to a step that waits for it");
         };
@@ -279,6 +287,7 @@ impl Interpreter {
 
     /// The connection to a store broke: its answers are lost.
     pub fn handle_store_disconnected(&mut self, peer: NodeId) {
+        self.handle_poll_failed(|_, node| node == peer);
         let lost: Vec<Correlation> =
             self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| correlation).collect();
         for correlation in lost {
@@ -361,7 +370,7 @@ impl Interpreter {
         let timer = self.timers.first().map(|((time, _), _)| (time, "step"));
         let commit = self.background_commit_due().map(|time| (time, "commit interval"));
         let end = self.phase.deadline().map(|time| (time, "shutdown"));
-        timer.into_iter().chain(commit).chain(end).min()
+        timer.into_iter().chain(commit).chain(end).chain(self.relay_deadline()).min()
     }
 
     pub fn check_invariants(&self) {
@@ -386,8 +395,8 @@ impl Interpreter {
         }
         let Some(arrival) = self.intake.pop() else { return false };
         self.latest = Some(arrival);
-        if let Some(source) = arrival.source {
-            let source = Some((source.partition, source.offset));
+        if arrival.source.is_some() || arrival.row.is_some() {
+            let source = arrival.source.map(|source| (source.partition, source.offset));
             step.note(Note::FlowStarted { service: self.id(), message: arrival.message, source, attempt: 1 });
         }
         let id = self.flows.insert(Flow::new(arrival));
@@ -417,6 +426,7 @@ impl Interpreter {
             self.polling = true;
             return Some(Ask::Poll);
         }
+        self.relay_duty(step);
         None
     }
 
@@ -453,6 +463,11 @@ impl Interpreter {
         })?;
         // Even a commit that fails at once lets time pass.
         Some(self.commits.last() + interval.max(Duration::from_millis(1)))
+    }
+
+    /// Where clients begin to look for the cluster.
+    pub fn brokers(&self) -> Vec<NodeId> {
+        (1..=self.plan.cluster.brokers).map(NodeId).collect()
     }
 
     // --- shared by the other files ---
@@ -533,7 +548,7 @@ impl Interpreter {
 
     pub(super) fn consume(&self) -> Option<&ConsumePlan> {
         match &self.service().trigger {
-            Trigger::Requests(_) | Trigger::Called(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(consume),
         }
     }

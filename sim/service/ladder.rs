@@ -28,7 +28,12 @@ impl Interpreter {
                     flow.rung += 1;
                     flow.tries = 0;
                 }
+                Rung::RetryTopic { up_to, .. } if flow.message.attempt >= *up_to => {
+                    flow.rung += 1;
+                    flow.tries = 0;
+                }
                 Rung::Retry { .. }
+                | Rung::RetryTopic { .. }
                 | Rung::Block { .. }
                 | Rung::DeadLetter { .. }
                 | Rung::Skip
@@ -49,6 +54,13 @@ impl Interpreter {
                 let flow = self.flows.get(id);
                 flow.state = FlowState::DeadLettering { send, wait };
                 let message = flow.message;
+                self.publish(id, send, (topic, producer, PublishKey::Key), message, step)
+            }
+            Rung::RetryTopic { topic, producer, .. } => {
+                let send = self.next_send();
+                let flow = self.flows.get(id);
+                flow.state = FlowState::DeadLettering { send, wait: true };
+                let message = Message { attempt: flow.message.attempt + 1, ..flow.message };
                 self.publish(id, send, (topic, producer, PublishKey::Key), message, step)
             }
             Rung::Skip => {

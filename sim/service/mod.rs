@@ -15,6 +15,8 @@ mod instance;
 mod intake;
 mod interpreter;
 mod ladder;
+mod redrive;
+mod relay;
 mod retreat;
 mod rows;
 mod steps;

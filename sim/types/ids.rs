@@ -39,6 +39,8 @@ id! {
     SendId(u64), "s";
     /// One run of a `call` step for one event, with all its attempts: a list that begins again calls anew. Unique in a run.
     CallRun(u64), "r";
+    /// Where a row stands in a polled table, from 1: by number, given at its insert, or in the order of commits.
+    RowNumber(u64), "";
     /// Position of a record in its partition, from 0. Ranges of offsets are half-open.
     Offset(u64), "";
     /// Term of a partition's leader, from 0. Kafka: leader epoch.

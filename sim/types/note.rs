@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{TransactionOutcome, TransactionRecord};
-use super::request::ErrorCode;
+use super::request::{Cursor, ErrorCode};
 use super::settings::Acks;
 use super::*;
 
@@ -384,9 +384,60 @@ pub enum Note {
         step: u16,
         open: bool,
     },
+    // --- relays ---
+    /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
+    /// given at the insert, `rank` counts the rows seen.
+    RowSeen {
+        place: PlaceId,
+        event: EventId,
+        number: RowNumber,
+        rank: RowNumber,
+    },
+    /// A poll of a table has returned rows; said by the service that polls.
+    RowsPolled {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        /// By rank where the cursor goes by the order of commits, else by number.
+        rows: Vec<RowNumber>,
+    },
+    /// Rows are done with; said by the store.
+    RowsMarked {
+        place: PlaceId,
+        rows: Vec<RowNumber>,
+    },
+    /// The store keeps for a service that rows up to here are done with.
+    CursorMoved {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: Cursor,
+        to: RowNumber,
+    },
+
+    // --- dead letters ---
+    /// A dead letter is back in the topic whence it came; said by the instance that sent it back.
+    Redriven {
+        service: ServiceId,
+        event: EventId,
+        source: (TopicPartition, Offset),
+        to: TopicId,
+    },
 }
 
 impl Note {
+    /// The group that a consumer speaks of.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Note::Assigned { group, .. }
+            | Note::Revoked { group, .. }
+            | Note::Lost { group, .. }
+            | Note::PositionSet { group, .. }
+            | Note::Polled { group, .. }
+            | Note::PassedOver { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+
     /// Said outside the queue: by a caller, a service or a store about its own work, or by a producer or consumer about
     /// what it sends and is told.
     #[inline]
@@ -412,6 +463,11 @@ impl Note {
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
                 | Note::AnswerLost { .. }
+                | Note::RowSeen { .. }
+                | Note::RowsPolled { .. }
+                | Note::RowsMarked { .. }
+                | Note::CursorMoved { .. }
+                | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
                 | Note::TransactionEnded { .. }

@@ -235,7 +235,7 @@ pub fn event_id(number: u64) -> EventId {
 
 /// Events of one key are numbered in the order of their versions.
 pub fn message(number: u64, key: u64, version: u32) -> Message {
-    Message { event: event_id(number), origin: SHOP, key: Key(key), version, size: 100, poison: false }
+    Message { event: event_id(number), origin: SHOP, key: Key(key), version, size: 100, poison: false, attempt: 0 }
 }
 
 pub fn at(milliseconds: u64) -> Time {

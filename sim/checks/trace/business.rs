@@ -58,6 +58,12 @@ impl Trace {
             Note::CallFailed { outcome, .. } => {
                 self.counters.unknown_outcomes += u64::from(*outcome == StepOutcome::Unknown);
             }
+            Note::Redriven { service, event: about, .. } => {
+                self.redriven.insert(*about);
+                if let Some(slot) = self.ledger.flow_mut(*about, *service) {
+                    slot.flags &= !(flow_flag::PARKED | flow_flag::DONE);
+                }
+            }
             _ => {}
         }
     }
@@ -154,6 +160,7 @@ impl Trace {
         // Each attempt of a call has said for itself how it ended.
         let action = self.services.get(usize::from(service.0)).and_then(|plan| plan.steps.get(usize::from(step)));
         let is_call = action.is_some_and(|step| matches!(step.action, Action::Call(_)));
+        let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
         if let Some(callee) = action.and_then(called_by) {
             self.answered(about, service, callee, outcome, event.time);
         }
@@ -163,7 +170,8 @@ impl Trace {
             match outcome {
                 StepOutcome::Done => slot.done = short(step),
                 StepOutcome::Skipped => (slot.done, slot.flags) = (short(step), slot.flags | flow_flag::SKIPPED),
-                StepOutcome::Unknown if !is_call => slot.flags |= flow_flag::ANSWER_LOST,
+                // Whether a row is marked says nothing of its effect.
+                StepOutcome::Unknown if !is_call && !commits => slot.flags |= flow_flag::ANSWER_LOST,
                 StepOutcome::Failed | StepOutcome::Unknown => {}
             }
         }
@@ -221,6 +229,10 @@ impl Trace {
             Some(Rung::Retry { .. } | Rung::Block { .. }) => {
                 self.counters.retries += 1;
                 return;
+            }
+            Some(Rung::RetryTopic { .. }) => {
+                self.counters.retries += 1;
+                flow_flag::RETRIED
             }
             Some(Rung::DeadLetter { .. }) => {
                 self.counters.dead_letters += 1;
@@ -394,7 +406,7 @@ impl Trace {
         first: (TopicPartition, Offset),
         again: (TopicPartition, Offset),
     ) -> Boundary {
-        if first.0.topic != again.0.topic {
+        if first.0.topic != again.0.topic || self.redriven.contains(&event) {
             return Boundary::Consumer;
         }
         let content = |(partition, offset): (TopicPartition, Offset)| {
@@ -407,7 +419,10 @@ impl Trace {
         let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
         let place = self.place_of(again.0.topic);
         let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
+        let is_letter = place.is_some_and(|place| !self.routes.dead_letters(place).is_empty());
         match writer {
+            // Given up twice.
+            None if is_letter => Boundary::Consumer,
             Some(hop) if hop.service != origin => {
                 let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
                 if answer_lost { Boundary::Producer } else { Boundary::Consumer }

@@ -9,7 +9,7 @@
 use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
-use crate::types::request::Present;
+use crate::types::request::{Cursor, Present};
 use crate::types::settings::{Acks, IsolationLevel, OffsetReset};
 use crate::types::*;
 
@@ -110,6 +110,7 @@ impl Proposals<'_> {
     }
 
     fn groups(&mut self) {
+        self.cursors();
         for index in 0..self.plan.services.len() {
             let service = &self.plan.services[index];
             let Trigger::Consume(consume) = &service.trigger else { continue };
@@ -134,6 +135,24 @@ impl Proposals<'_> {
                 });
             }
             self.commit_last(index, auto);
+        }
+    }
+
+    /// Rows that are found however late they are seen.
+    fn cursors(&mut self) {
+        for (index, service) in self.plan.services.iter().enumerate() {
+            for (word, cursor) in [("unsent", Cursor::Unsent), ("commit-order", Cursor::CommitOrder)] {
+                self.propose(format!("{}: cursor = \"{word}\"", service.name), |plan| {
+                    if let Trigger::Poll(poll) = &mut plan.services[index].trigger
+                        && poll.cursor == Cursor::HighestId
+                    {
+                        poll.cursor = cursor;
+                    }
+                });
+            }
+            if let Trigger::Poll(_) = service.trigger {
+                self.commit_last(index, false);
+            }
         }
     }
 

@@ -125,7 +125,7 @@ fn interval(plan: &Plan, service: &str) -> Option<Duration> {
     let service = plan.services.iter().find(|known| known.name == service)?;
     match &service.trigger {
         Trigger::Requests(requests) => Some(requests.interval),
-        Trigger::Consume(_) | Trigger::Called(_) => None,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
     }
 }
 

@@ -47,7 +47,8 @@ impl Broker {
             | Request::Call(_)
             | Request::Store(_)
             | Request::Endpoint(_)
-            | Request::CallService(_) => return,
+            | Request::CallService(_)
+            | Request::PollRows(_) => return,
         };
         step.reply(from, response);
     }

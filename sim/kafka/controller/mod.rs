@@ -170,6 +170,7 @@ impl Controller {
             | Request::Store(_)
             | Request::Endpoint(_)
             | Request::CallService(_)
+            | Request::PollRows(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)
@@ -258,6 +259,7 @@ impl Controller {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Redeliver
+            | Command::Redrive(_)
             | Command::Poison(_)
             | Command::Repair
             | Command::EndLoad => {}

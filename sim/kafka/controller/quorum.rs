@@ -220,6 +220,7 @@ impl Quorum {
             | Response::Call(_)
             | Response::Store(_)
             | Response::Endpoint(_)
+            | Response::Rows(_)
             | Response::AddPartitionsToTxn { .. }
             | Response::EndTxn { .. }
             | Response::WriteTxnMarkers { .. }

@@ -9,7 +9,9 @@ mod cluster;
 mod expect;
 mod fault;
 mod flow;
+mod letters;
 mod live;
+mod poll;
 mod service;
 mod steps;
 mod target;
@@ -74,6 +76,8 @@ pub struct Builder<'a> {
     pub draws: Vec<OrdinalDraw>,
     pub chaos: Option<ChaosSpec>,
     pub judged: Vec<(String, Place, bool)>,
+    /// Services with their retry topics, and where each stands in the file.
+    pub retry_topics: Vec<(usize, TopicId, Place)>,
     /// Events a second that reach each service, by origin; filled by the flow pass.
     pub rates: Vec<BTreeMap<ServiceId, f64>>,
     /// Services that read what each service sends; filled by the flow pass.
@@ -141,6 +145,7 @@ impl<'a> Builder<'a> {
             draws: Vec::new(),
             chaos: None,
             judged: Vec::new(),
+            retry_topics: Vec::new(),
             rates: Vec::new(),
             next: Vec::new(),
         }
@@ -156,6 +161,7 @@ impl Builder<'_> {
         let services = things(top, "service");
         self.read_topics(top, &topics);
         self.number_services(&services);
+        self.number_redrive_groups(top);
         self.read_stores(&stores);
         self.read_endpoints(&endpoints);
         self.number_places(&stores, &services);
@@ -195,7 +201,7 @@ impl Builder<'_> {
             let service = self.plan.services.iter().find(|service| service.name == name)?;
             match &service.trigger {
                 Trigger::Consume(consume) => Some(consume.group),
-                Trigger::Requests(_) | Trigger::Called(_) => None,
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             }
         };
         self.plan.groups.iter().find(|group| group.name == name).map(|group| group.id).or_else(by_service)
@@ -393,6 +399,7 @@ fn is_reserved(name: &str) -> bool {
         "requests",
         "consume",
         "called",
+        "unsent",
         "expect",
         "theory",
         "never",

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::types::request::Cursor;
 use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector};
-use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
+use crate::types::{ByteCount, Duration, GroupId, NodeId, PlaceId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -27,6 +28,8 @@ enum On {
     Requests,
     Called,
     Consume(Vec<TopicId>),
+    /// Tables have no numbers yet.
+    Poll,
 }
 
 fn service_keys() -> impl Iterator<Item = Key> {
@@ -37,6 +40,7 @@ fn service_keys() -> impl Iterator<Item = Key> {
         .chain(REQUESTS)
         .chain(CALLED)
         .chain(CONSUME)
+        .chain(POLL)
         .chain(LATER_TRIGGERS)
         .copied()
         .chain(settings)
@@ -111,6 +115,10 @@ impl Builder<'_> {
             Some(On::Called) => {
                 Trigger::Called(CalledPlan { max_waiting: fields.integer("max-waiting", 1_000) as u32 })
             }
+            Some(On::Poll) => {
+                let (table, every) = (PlaceId(0), Duration::from_secs(1));
+                Trigger::Poll(PollPlan { store: 0, table, every, batch: 100, cursor: Cursor::Unsent })
+            }
             // A broken trigger is read as requests; its problem has been reported.
             Some(On::Requests) | None => {
                 let callers = self.add_node(format!("callers-{}", service.name), NodeKind::Callers { service: id });
@@ -127,10 +135,7 @@ impl Builder<'_> {
             (Value::Table(table), _) => match table.iter().next() {
                 Some(("consume", item)) => return self.read_topics_of(item),
                 Some(("called", _)) => return Some(On::Called),
-                Some((name @ "poll", item)) => {
-                    report_not_built(name, item.key, self.problems);
-                    return None;
-                }
+                Some(("poll", item)) => return item.text().map(|_| On::Poll),
                 _ => {
                     report_type(item, "on", "a trigger", self.problems);
                     return None;
@@ -161,15 +166,15 @@ impl Builder<'_> {
                 None
             }
             "called" if words.len() == 1 => Some(On::Called),
+            "poll" if words.len() == 2 => Some(On::Poll),
             "poll" => {
-                let place = given.at(words[0].start, words[0].end);
-                report_not_built(first, place, self.problems);
+                report("`poll` names no table".into(), "write \"poll db.outbox\"", None);
                 None
             }
             _ => {
                 let title = format!("`{}` is not a trigger", printable(given.text));
-                let near = nearest(first, ["requests", "called", "consume"]);
-                report(title, "write \"requests\", \"called\" or \"consume TOPIC\"", near);
+                let near = nearest(first, ["requests", "called", "consume", "poll"]);
+                report(title, "write \"requests\", \"called\", \"consume TOPIC\" or \"poll STORE.TABLE\"", near);
                 None
             }
         }
@@ -225,10 +230,19 @@ impl Builder<'_> {
                     self.plan.services[number].trigger = Trigger::Requests(requests);
                     self.refuse_keys(&fields, &keys_of_consumers(), "consume");
                     self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
                 }
                 Trigger::Called(_) => {
                     self.refuse_keys(&fields, &keys_of_consumers(), "consume");
                     self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
+                }
+                Trigger::Poll(poll) => {
+                    let poll = self.read_poll(&fields, poll);
+                    self.plan.services[number].trigger = Trigger::Poll(poll);
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
                 }
                 Trigger::Consume(consume) => {
                     let consume = self.read_consume(&client, &fields, consume);
@@ -236,6 +250,7 @@ impl Builder<'_> {
                     self.plan.services[number].trigger = Trigger::Consume(consume);
                     self.refuse_keys(&fields, &names(REQUESTS), "requests");
                     self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
                 }
             }
             self.read_steps(number, service, &fields, &producer);
@@ -438,7 +453,7 @@ impl Builder<'_> {
     fn refuse_mixed_protocols(&self, number: usize, consume: &ConsumePlan, fields: &Fields) {
         let others = self.plan.services[..number].iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(other) if other.group == consume.group => Some((&service.name, other)),
-            Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) => None,
+            Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         for (name, other) in others {
             let of = |consume: &ConsumePlan| {

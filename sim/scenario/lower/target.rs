@@ -253,7 +253,7 @@ impl Builder<'_> {
         };
         match &service.trigger {
             Trigger::Requests(requests) => Some(requests.callers),
-            Trigger::Consume(_) | Trigger::Called(_) => {
+            Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => {
                 self.report_target(
                     name,
                     "nobody outside calls it",

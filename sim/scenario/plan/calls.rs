@@ -112,7 +112,7 @@ impl ServicePlan {
     pub fn has_callers(&self) -> bool {
         match self.trigger {
             Trigger::Requests(_) | Trigger::Called(_) => true,
-            Trigger::Consume(_) => false,
+            Trigger::Consume(_) | Trigger::Poll(_) => false,
         }
     }
 }

@@ -87,6 +87,8 @@ pub enum StepSelector {
     Poll,
     /// Any step with an effect on a judged place.
     Effect,
+    /// A rung of the ladder.
+    Rung(u16),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +203,13 @@ pub enum FaultAction {
     EnforceRetention(TopicId),
     /// The message that each of these instances took last is given to it once more.
     Redeliver(Target),
+    /// Dead letters of a service go back whence they came.
+    Redrive {
+        service: ServiceId,
+        from: TopicId,
+        to: TopicId,
+        group: GroupId,
+    },
     /// A key has another value.
     Set(LiveValue),
     /// At least this share of the attempts in every `work` of a service fails.
@@ -253,7 +262,7 @@ impl FaultPlan {
             }
             FaultAction::Reassign { .. } => FaultFamily::Cluster,
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
-            FaultAction::Redeliver(_) => FaultFamily::Redelivery,
+            FaultAction::Redeliver(_) | FaultAction::Redrive { .. } => FaultFamily::Redelivery,
             FaultAction::Set(value) => value.family(),
             FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => FaultFamily::Poison,
         }

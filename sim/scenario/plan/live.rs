@@ -219,6 +219,6 @@ pub fn lay_failures_over(plan: &mut Plan, service: ServiceId, rate: Ratio) {
 pub fn callers_of(plan: &Plan, service: ServiceId) -> Vec<NodeId> {
     match plan.services.get(usize::from(service.0)).map(|service| &service.trigger) {
         Some(Trigger::Requests(requests)) => vec![requests.callers],
-        Some(Trigger::Consume(_) | Trigger::Called(_)) | None => Vec::new(),
+        Some(Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_)) | None => Vec::new(),
     }
 }

@@ -60,6 +60,16 @@ pub fn called(line: &str, steps: &str) -> String {
     calling.replace("[fault]", &format!("[service.ledger]\non = \"called\"\nsteps = {steps}\n{line}\n[fault]"))
 }
 
+pub fn ladder(rungs: &str) -> String {
+    with("auto-offset", &format!("auto-offset-reset = \"latest\"\non-failure = {rungs}"))
+}
+
+/// With a relay that polls this table.
+pub fn relay(table: &str, keys: &str, steps: &str) -> String {
+    let on = format!("on = \"poll {table}\"").replace(" \"", "\"").replace("=\"", "= \"");
+    with("[fault]", &format!("[service.relay]\n{on}\n{keys}\nsteps = {steps}\n[fault]"))
+}
+
 pub fn fault(sentence: &str) -> String {
     with("crash =", &format!("crash = \"{sentence}\""))
 }
@@ -195,7 +205,28 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S044",
             "knows an event by its id",
         ),
-        (with("on = \"requests\"", "on = \"poll db.rows\""), "S009", "`poll` is not built yet"),
+        (relay("db.row", "every = \"1s\"", "[\"commit\"]"), "S051", "`db.row` is not a table of a store"),
+        (relay("", "every = \"1s\"", "[\"commit\"]"), "S050", "`poll` names no table"),
+        (relay("db.rows", "batch = 5", "[\"commit\"]"), "S011", "`every` is missing"),
+        (relay("db.rows", "every = \"1s\"\ncursor = \"last\"", "[\"commit\"]"), "S033", "`last`"),
+        (relay("db.rows", "every = \"1s\"\nrate = \"1/s\"", "[\"commit\"]"), "S050", "triggered by `requests`"),
+        (relay("db.marks", "every = \"1s\"", "[\"commit\"]"), "S051", "nothing inserts rows into `db.marks`"),
+        (relay("db.rows", "every = \"1s\"", "[\"publish dead\"]"), "S052", "never says that it is done"),
+        (relay("db.rows", "every = \"1s\"", "[\"commit every 5\"]"), "S052", "would be polled again"),
+        (
+            relay("db.rows", "every = \"1s\"", "[\"commit every batch\", \"publish dead\"]"),
+            "S052",
+            "committed behind it",
+        ),
+        (relay("db.rows", "every = \"1s\"", "[\"commit-async\"]"), "S052", "`commit-async` of rows"),
+        (relay("db.rows", "every = \"1s\"", "[\"commit\", \"respond ok\"]"), "S055", "nobody waits for an answer"),
+        (relay("db.rows", "every = \"1s\"", "[\"publish orders\", \"commit\"]"), "S058", "round in a circle"),
+        (
+            relay("db.rows", "every = \"1s\"", "[{ kafka-transaction = [\"publish dead\", \"commit\"] }]"),
+            "S057",
+            "rows are no offsets",
+        ),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nevery = \"1s\""), "S050", "triggered by `poll`"),
         (
             with(
                 "auto-offset",
@@ -210,14 +241,22 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "`group-remote-assignor` is a setting of the consumer group protocol",
         ),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
+        (ladder("[\"retry-topic orders attempts 3 delay 5s\", \"skip\"]"), "S054", "reads this topic already"),
+        (ladder("[\"retry-topic dead attempts 3 delay 5s\"]"), "S053", "ends in no final rung"),
+        (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S041", "`retry-topic` needs `attempts`"),
         (
-            with(
-                "auto-offset",
-                "auto-offset-reset = \"latest\"\non-failure = [\"retry-topic orders attempts 3 delay 5s\", \"skip\"]",
-            ),
-            "S009",
-            "`retry-topic`",
+            ladder("[\"retry-topic dead attempts 3 delay 5s\", \"dead-letter dead\"]"),
+            "S054",
+            "`dead` is the retry topic of `stock`",
         ),
+        (
+            with("rate", "rate = \"10/s\"\non-failure = [\"retry-topic dead attempts 3 delay 5s\", \"refuse\"]"),
+            "S054",
+            "`retry-topic` is a rung of consumers",
+        ),
+        (fault("at 5s redrive dead"), "S071", "`dead` has no dead letters"),
+        (fault("when after(stock.dead-letter) crash self"), "S074", "has no rung `dead-letter`"),
+        (fault("when after(stock.block) crash self"), "S074", "nothing says when it is over"),
         (fault("at 5s fill-disk broker(1)"), "S009", "`fill-disk` is not built yet"),
         (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),

@@ -88,6 +88,10 @@ fn write_step(service: ServiceId, step: StepSelector, plan: &Plan) -> String {
         StepSelector::Commit => "commit".into(),
         StepSelector::Poll => "poll".into(),
         StepSelector::Effect => "effect".into(),
+        StepSelector::Rung(rung) => {
+            let ladder = plan.services.get(usize::from(service.0)).map_or(&[][..], |service| &service.ladder);
+            ladder.get(usize::from(rung)).map_or("skip", Rung::verb).into()
+        }
         StepSelector::Index(index) => {
             let steps = plan.services.get(usize::from(service.0)).map_or(&[][..], |service| &service.steps);
             let names: Vec<_> = steps.iter().map(|step| names_of(step, plan)).collect();
@@ -144,6 +148,7 @@ pub fn write_action(action: &FaultAction, plan: &Plan) -> String {
         FaultAction::Fail { service, rate } => format!("fail {} rate {rate}", service_name(*service, plan)),
         FaultAction::Poison { origin, events: 1 } => format!("poison {}", service_name(*origin, plan)),
         FaultAction::Poison { origin, events } => format!("poison {} times {events}", service_name(*origin, plan)),
+        FaultAction::Redrive { from, .. } => format!("redrive {}", topic_name(*from, plan)),
         FaultAction::Repair(service) => format!("repair {}", service_name(*service, plan)),
     }
 }

@@ -52,4 +52,6 @@ transcripts! {
     steps_are_for_events_of_their_origin,
     a_transaction_of_the_queue_is_aborted_before_the_ladder,
     an_offset_counts_when_its_transaction_is_committed,
+    a_row_that_is_seen_late_is_skipped_by_the_highest_number_only,
+    a_relay_polls_again_what_it_had_not_committed,
 }

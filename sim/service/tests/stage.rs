@@ -5,6 +5,7 @@
 //! poll 0@10=e1 0@11=e2/k7/v3      poll() returns records: partition@offset=event, key and version if they matter
 //! call e1 | ask e1                somebody outside calls; step 2 of another service does
 //! redeliver                       the message that was taken last comes once more
+//! row e1 takes=5ms                somebody inserts it into table 0, in a transaction that takes so long
 //! wait 5ms                        time passes
 //! committed | refused | unanswered   the oldest commit that waits is answered
 //! acked | unsent                  the oldest record that waits for its producer
@@ -29,7 +30,7 @@ use crate::service::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::service::store::Store;
 use crate::types::note::{Note, StepOutcome, StoreEffect};
 use crate::types::record::TransactionOutcome;
-use crate::types::request::{ErrorCode, Request, Response};
+use crate::types::request::{ErrorCode, Request, Response, Row, StoreOperation, StoreRequest};
 use crate::types::*;
 
 #[derive(Default)]
@@ -68,6 +69,7 @@ impl Runner for Stage {
                 let asked_by = (asking == "ask").then_some((ServiceId(5), 2));
                 self.act(|interpreter, step| interpreter.handle_call(message, from, asked_by, step));
             }
+            "row" => self.insert(message(words[0]), pairs(line).next().map(|(_, length)| length)),
             "redeliver" => self.act(|interpreter, step| interpreter.redeliver(step)),
             "committed" => self.answer_commit(Ok(())),
             "refused" => self.answer_commit(Err(ErrorCode::IllegalGeneration)),
@@ -154,6 +156,21 @@ impl Stage {
         self.now = end;
     }
 
+    /// A transaction of somebody else; what it is told is of no interest.
+    fn insert(&mut self, message: Message, takes: Option<String>) {
+        let plan = self.plan.as_ref().expect("a system");
+        let mut other = Plan::clone(plan);
+        let takes = takes.map_or(Duration::ZERO, |length| length.parse().expect("a duration"));
+        other.stores[0].latency = Spread::Constant(takes * 2);
+        let (plan, from) =
+            (Arc::clone(plan), ReplyTo { connection: ConnectionId(2), correlation: Correlation(0), peer: NodeId(99) });
+        let operations = vec![StoreOperation::Insert { table: PlaceId(0), row: Row::Event(message.event) }];
+        let request = StoreRequest { message, service: ServiceId(9), step: 0, attempt: 0, operations };
+        self.store.as_mut().expect("a system").reconfigure(Arc::new(other));
+        self.step_store(Input::Request { from, request: Request::Store(request) });
+        self.store.as_mut().expect("a system").reconfigure(plan);
+    }
+
     fn answer_commit(&mut self, result: Result<(), ErrorCode>) {
         let token = self.commits.pop_front().expect("a commit that waits");
         self.act(|interpreter, step| interpreter.handle_commit_done(token, result, step));
@@ -218,11 +235,14 @@ impl Stage {
                 Output::Note(note) => self.say(describe(&note)),
                 Output::Effect(Effect::Send { correlation, request, .. }) => {
                     let from = ReplyTo { connection: ConnectionId(1), correlation, peer: system::INSTANCES[0] };
-                    if let Request::Endpoint(_) = request {
-                        self.step_endpoint(Input::Request { from, request });
-                    } else {
-                        self.say("calls the store".into());
-                        self.step_store(Input::Request { from, request });
+                    match request {
+                        Request::Endpoint(_) => self.step_endpoint(Input::Request { from, request }),
+                        // A poll that finds nothing is not worth a line.
+                        Request::PollRows(_) => self.step_store(Input::Request { from, request }),
+                        _ => {
+                            self.say("calls the store".into());
+                            self.step_store(Input::Request { from, request });
+                        }
                     }
                 }
                 Output::Effect(Effect::Reply { response, .. }) => self.say(format!("answers {response:?}")),
@@ -239,6 +259,15 @@ impl Stage {
         for output in out.0 {
             match output {
                 Output::Note(note) => self.say(format!("store: {}", describe(&note))),
+                Output::Effect(Effect::Reply { to, .. }) if to.peer == NodeId(99) => {}
+                Output::Effect(Effect::Reply { to, response: Response::Rows(rows) }) => {
+                    let found: Vec<String> =
+                        rows.iter().map(|row| format!("{}={}", row.number, row.message.event)).collect();
+                    if !found.is_empty() {
+                        self.say(format!("store: finds {}", found.join(" ")));
+                    }
+                    self.act(|interpreter, step| interpreter.handle_rows(to.correlation, rows, step));
+                }
                 Output::Effect(Effect::Reply { to, response: Response::Store(response) }) => {
                     self.say(format!("store: answers {response:?}"));
                     self.act(|interpreter, _| interpreter.handle_store_answer(to.correlation, response));
@@ -298,8 +327,16 @@ fn describe(note: &Note) -> String {
         Note::CallFailed { event, attempt, outcome, .. } => format!("{event} attempt {attempt} is {outcome:?}"),
         Note::BreakerChanged { open, .. } => format!("breaker {}", if *open { "opens" } else { "closes" }),
         Note::AnswerLost { event } => format!("{event}: answer lost"),
+        Note::RowSeen { event, number, rank, .. } => format!("{event} is row {number}, the {rank}. to be seen"),
+        Note::RowsPolled { rows, .. } => format!("has rows {}", numbers(rows)),
+        Note::RowsMarked { rows, .. } => format!("rows {} are done with", numbers(rows)),
+        Note::CursorMoved { to, .. } => format!("the cursor stands at {to}"),
         other => format!("{other:?}"),
     }
+}
+
+fn numbers(rows: &[RowNumber]) -> String {
+    rows.iter().map(RowNumber::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn partition(number: u16) -> TopicPartition {
@@ -336,8 +373,15 @@ fn message(text: &str) -> Message {
     let mut parts = text.split('/');
     let number = |part: &str| part[1..].parse::<u64>().expect("a number");
     let event = number(parts.next().expect("an event"));
-    let mut message =
-        Message { event: EventId(event), origin: SERVICE, key: Key(event), version: 1, size: 100, poison: false };
+    let mut message = Message {
+        event: EventId(event),
+        origin: SERVICE,
+        key: Key(event),
+        version: 1,
+        size: 100,
+        poison: false,
+        attempt: 0,
+    };
     for part in parts {
         match &part[..1] {
             "k" => message.key = Key(number(part)),

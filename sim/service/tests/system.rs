@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::scenario::plan::*;
-use crate::types::request::Present;
+use crate::types::request::{Cursor, Present};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -136,7 +136,15 @@ pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
     }
     consume.consumer.enable_auto_commit = get("auto-commit").is_some();
     let interval = Duration::from_millis(100);
-    let trigger = if consumes {
+    let cursor = match get("cursor") {
+        Some("highest-id") => Cursor::HighestId,
+        Some("commit-order") => Cursor::CommitOrder,
+        _ => Cursor::Unsent,
+    };
+    let poll = PollPlan { store: 0, table: PlaceId(0), every: Duration::from_millis(10), batch: 2, cursor };
+    let trigger = if get("on") == Some("poll") {
+        Trigger::Poll(poll)
+    } else if consumes {
         Trigger::Consume(consume)
     } else if let Some(most) = get("max-waiting") {
         Trigger::Called(CalledPlan { max_waiting: most.parse().expect("a number") })

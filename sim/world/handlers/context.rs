@@ -73,6 +73,7 @@ impl Context {
                  write `on = \"consume TOPIC\"`",
                 service.name
             ),
+            Trigger::Poll(_) => panic!("service `{}` has no consumer: it is `on = \"poll ...\"`", service.name),
         }
     }
 
@@ -85,6 +86,7 @@ impl Context {
         let service = self.service();
         match service.trigger {
             Trigger::Requests(_) | Trigger::Called(_) => {}
+            Trigger::Poll(_) => panic!("nobody calls service `{}`: it polls a table", service.name),
             Trigger::Consume(_) => panic!(
                 "nobody calls service `{0}`: it consumes a topic; take records with `context.consumer().poll(..)`, or \
                  write `on = \"requests\"`",

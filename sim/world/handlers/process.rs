@@ -109,7 +109,7 @@ impl HandlerProcess {
         let own = &plan.services[service];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) | Trigger::Called(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(node),
                 consume.group,

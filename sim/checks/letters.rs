@@ -24,7 +24,7 @@ impl Trace {
         let giver = self.parked_by(event, place)?;
         let letters = self.letter_places(plan, giver);
         let slots = letters.iter().map(|letter| (*letter, self.ledger.place(event, *letter)));
-        let (letter, slot) = slots.filter(|(_, slot)| slot.flags & place_flag::SENT != 0).last()?;
+        let (letter, slot) = slots.filter(|(_, slot)| slot.flags & place_flag::SENT != 0).next_back()?;
         let hop = Hop { head: giver, service: giver, step: self.failing_step(event, giver), place: letter };
         if slot.count == 0 && slot.flags & place_flag::OPEN == 0 {
             let accepted = true;
@@ -44,20 +44,20 @@ impl Trace {
 
     /// Given to a retry topic, and never read from it.
     pub fn lost_retry(&self, plan: &Plan, event: EventId, next: Hop) -> Option<Gap> {
-        let flow = self.ledger.flow(event, next.service);
+        let flow = self.ledger.flow(event, next.head);
         if flow.flags & flow_flag::RETRIED == 0 {
             return None;
         }
-        let retries = retry_places(plan, next.service);
+        let retries = retry_places(plan, next.head);
         let (place, slot) = retries
             .into_iter()
             .map(|place| (place, self.ledger.place(event, place)))
             .filter(|(_, slot)| slot.flags & place_flag::SENT != 0)
-            .last()?;
+            .next_back()?;
         if slot.count == 0 {
             return Some(self.missing_record(event, Hop { place, ..next }, slot, true));
         }
-        let progress = self.progress[usize::from(next.service.0)].as_ref()?;
+        let progress = self.progress[usize::from(next.head.0)].as_ref()?;
         let passed = progress.partitions.get(slot.partition)?.passed_over(slot.offset).is_some();
         passed.then(|| self.undelivered(event, next, slot))
     }

@@ -105,10 +105,12 @@ pub fn delay(distribution: &Distribution, metric: DelayMetric) -> Measured {
     })
 }
 
-/// Processes of our own, topics, and settings that somebody wrote down. Callers and other people's systems are neither.
+/// Processes of our own, topics, and settings that somebody wrote down. Callers and other people's systems are none of them,
+/// and a queue in which nothing is need not be run.
 pub fn moving_parts(plan: &Plan) -> u64 {
     let is_ours = |node: &&NodePlan| match node.kind {
-        NodeKind::Broker | NodeKind::Controller | NodeKind::Instance { .. } | NodeKind::Store { .. } => true,
+        NodeKind::Broker | NodeKind::Controller => !plan.own_topics().is_empty(),
+        NodeKind::Instance { .. } | NodeKind::Store { .. } => true,
         NodeKind::Endpoint { .. } | NodeKind::Callers { .. } => false,
     };
     (plan.nodes.iter().filter(is_ours).count() + plan.own_topics().len()) as u64 + u64::from(plan.settings_stated)

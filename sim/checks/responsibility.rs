@@ -161,7 +161,7 @@ impl Trace {
 
     /// In a topic of the service, and not through it.
     pub fn undelivered(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Gap {
-        let flow = self.ledger.flow(event, next.service);
+        let flow = self.ledger.flow(event, next.head);
         let progress = self.progress[next.head.0 as usize].as_ref();
         let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
@@ -181,17 +181,17 @@ impl Trace {
 
     /// In the table; did the relay bring it through the service of the next hop?
     fn not_relayed(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
-        let flow = self.ledger.flow(event, next.service);
+        let flow = self.ledger.flow(event, next.head);
         if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
             return None;
         }
-        let state = self.relays[next.service.0 as usize].as_ref()?.state_of(event);
+        let state = self.relays[next.head.0 as usize].as_ref()?.state_of(event);
         let (boundary, why) = match state {
             Some(RowState::Skipped) => (Boundary::Group, GapWhy::SkippedByCursor),
             Some(RowState::Done) => (Boundary::Group, GapWhy::MarkedUnprocessed),
             Some(RowState::Open) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Some(Gap { event, boundary, why, hop: next, flow: Some((next.service, flow)), slot })
+        Some(Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot })
     }
 
     fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {

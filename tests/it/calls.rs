@@ -106,8 +106,10 @@ fn calls_fail_with_what_they_call_and_a_queue_with_its_only_broker() {
     let scenario = "direct_calls_fail_with_what_they_call";
     let optional =
         r#"variant.direct.service.shop.steps=["call stock timeout 2s", "respond ok", "call mail timeout 2s optional"]"#;
-    let (code, text) = told(scenario, &["fails=relay-silent"]);
-    assert_eq!(code, Some(0), "{text}");
+    for fails in ["fails=none", "fails=relay-silent"] {
+        let (code, text) = told(scenario, &[fails]);
+        assert_eq!(code, Some(0), "{text}");
+    }
     let (code, text) = told(scenario, &["fails=relay-silent", "service.shop.workers=500", optional]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("shop availability"), "{text}");

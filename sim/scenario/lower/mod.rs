@@ -316,7 +316,10 @@ fn settings_stated(tree: &Table) -> u32 {
     let things = |kind: &str| tree.table(kind).into_iter().flat_map(Table::iter).filter_map(|(_, item)| item.table());
     let of_topics = things("topic").flat_map(Table::keys).filter(|key| !["only", "owner"].contains(key)).count();
     let of_services = things("service").flat_map(Table::keys).filter(is_client).count();
-    (in_table("cluster") + in_table("client") + of_topics + of_services) as u32
+    // Where nothing is in the queue, nobody has to know it.
+    let has_topics = things("topic").next().is_some();
+    let of_queue = if has_topics { in_table("cluster") + in_table("client") } else { 0 };
+    (of_queue + of_topics + of_services) as u32
 }
 
 fn read_header(top: &Fields) -> Header {

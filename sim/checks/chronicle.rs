@@ -14,7 +14,7 @@ use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
 use crate::types::note::{AppendRole, CallerOutcome, Note, PositionReason, StepOutcome, StoreEffect};
-use crate::types::request::ErrorCode;
+use crate::types::request::{Cursor, ErrorCode};
 use crate::types::*;
 
 /// One thing that happened to the event, or to a node it was on.
@@ -69,6 +69,45 @@ pub enum Told {
         caller: NodeId,
     },
     AnswerLost,
+    Called {
+        to: NodeId,
+        attempt: u16,
+    },
+    CallFailed {
+        attempt: u16,
+        outcome: StepOutcome,
+    },
+    Redriven {
+        source: (TopicPartition, Offset),
+        to: TopicId,
+    },
+    /// Its row of a polled table is seen from now on.
+    RowSeen {
+        place: PlaceId,
+        number: RowNumber,
+        rank: RowNumber,
+    },
+    /// A poll has returned its row.
+    RowPolled {
+        service: ServiceId,
+        place: PlaceId,
+    },
+    RowMarked {
+        place: PlaceId,
+    },
+    /// The cursor moves past its row; `read`: after a poll that returned it.
+    CursorPassed {
+        service: ServiceId,
+        place: PlaceId,
+        to: RowNumber,
+        read: bool,
+    },
+    /// The cursor stood behind its row when it was seen.
+    SeenTooLate {
+        service: ServiceId,
+        place: PlaceId,
+        cursor: RowNumber,
+    },
     // --- the queue ---
     Sent {
         partition: TopicPartition,
@@ -204,6 +243,14 @@ impl Told {
             | Told::Redelivered { .. }
             | Told::Applied { .. }
             | Told::AnswerLost
+            | Told::Called { .. }
+            | Told::CallFailed { .. }
+            | Told::Redriven { .. }
+            | Told::RowSeen { .. }
+            | Told::RowPolled { .. }
+            | Told::RowMarked { .. }
+            | Told::CursorPassed { .. }
+            | Told::SeenTooLate { .. }
             | Told::Sent { .. }
             | Told::Appended { .. }
             | Told::Copied { .. }
@@ -239,6 +286,7 @@ impl Told {
         match self {
             Told::Attempted { instance: peer, .. }
             | Told::Answered { to: peer, .. }
+            | Told::Called { to: peer, .. }
             | Told::Applied { caller: peer, .. }
             | Told::Committed { by: peer, .. } => Some(*peer),
             _ => None,
@@ -314,6 +362,11 @@ pub struct Chronicler {
     committed: BTreeMap<(GroupId, TopicPartition), Offset>,
     delivered: BTreeSet<(GroupId, TopicPartition, Offset)>,
     down: BTreeSet<NodeId>,
+    /// Its rows in polled tables: by number and by rank.
+    rows: Vec<(PlaceId, RowNumber, RowNumber)>,
+    cursors: BTreeMap<(ServiceId, PlaceId), (Cursor, RowNumber)>,
+    /// Polls of these services have returned its row.
+    polled: BTreeSet<(ServiceId, PlaceId)>,
 }
 
 impl Chronicler {
@@ -335,6 +388,9 @@ impl Chronicler {
             committed: BTreeMap::new(),
             delivered: BTreeSet::new(),
             down: BTreeSet::new(),
+            rows: Vec::new(),
+            cursors: BTreeMap::new(),
+            polled: BTreeSet::new(),
         }
     }
 
@@ -437,8 +493,55 @@ impl Chronicler {
             | Note::PositionSet { .. }
             | Note::OffsetCommitted { .. } => self.group(note, time, node),
             Note::Sent { .. } | Note::SendSucceeded { .. } | Note::SendFailed { .. } => self.producer(note, time, node),
+            Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
+                self.relay(note, time, node);
+            }
             _ => self.business(note, time, node),
         }
+    }
+
+    /// What a polled table and its readers say of the event's row.
+    fn relay(&mut self, note: &Note, time: Time, node: NodeId) {
+        match note {
+            Note::RowSeen { place, event, number, rank } if *event == self.event => {
+                self.rows.push((*place, *number, *rank));
+                self.tell(time, node, Told::RowSeen { place: *place, number: *number, rank: *rank });
+                let late = self
+                    .cursors
+                    .iter()
+                    .find(|((_, of), (kind, at))| of == place && *kind == Cursor::HighestId && number <= at);
+                if let Some(((service, _), (_, cursor))) = late {
+                    let what = Told::SeenTooLate { service: *service, place: *place, cursor: *cursor };
+                    self.tell(time, node, what);
+                }
+            }
+            Note::RowsPolled { service, place, cursor, rows }
+                if self.row_in(*place, *cursor).is_some_and(|row| rows.contains(&row)) =>
+            {
+                self.polled.insert((*service, *place));
+                self.tell(time, node, Told::RowPolled { service: *service, place: *place });
+            }
+            Note::RowsMarked { place, rows }
+                if self.row_in(*place, Cursor::Unsent).is_some_and(|row| rows.contains(&row)) =>
+            {
+                self.tell(time, node, Told::RowMarked { place: *place });
+            }
+            Note::CursorMoved { service, place, cursor, to } => {
+                let before = self.cursors.insert((*service, *place), (*cursor, *to)).map_or(RowNumber(0), |(_, at)| at);
+                if self.row_in(*place, *cursor).is_some_and(|row| before < row && row <= *to) {
+                    let read = self.polled.contains(&(*service, *place));
+                    let what = Told::CursorPassed { service: *service, place: *place, to: *to, read };
+                    self.tell(time, node, what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the row of the event stands in a table, as a reader with this cursor counts.
+    fn row_in(&self, place: PlaceId, cursor: Cursor) -> Option<RowNumber> {
+        let (_, number, rank) = self.rows.iter().rev().find(|row| row.0 == place)?;
+        Some(if cursor == Cursor::CommitOrder { *rank } else { *number })
     }
 
     /// Copies that a reader would find: what is said of the offset of another is said of another record.
@@ -579,7 +682,12 @@ impl Chronicler {
             Note::EffectApplied { place, message, effect, caller, .. } if own(&message.event) => {
                 Told::Applied { place: *place, effect: *effect, caller: *caller }
             }
-            Note::StoreAnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::AnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::CallAttempted { event, attempt, to, .. } if own(event) => Told::Called { to: *to, attempt: *attempt },
+            Note::CallFailed { event, attempt, outcome, .. } if own(event) => {
+                Told::CallFailed { attempt: *attempt, outcome: *outcome }
+            }
+            Note::Redriven { event, source, to, .. } if own(event) => Told::Redriven { source: *source, to: *to },
             _ => return,
         };
         self.tell(time, node, what);

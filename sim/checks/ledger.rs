@@ -96,6 +96,8 @@ pub mod flow_flag {
     pub const ANSWER_LOST: u8 = 1 << 4;
     /// Being handled by a living process.
     pub const OPEN: u8 = 1 << 5;
+    /// Given to a retry topic.
+    pub const RETRIED: u8 = 1 << 6;
 }
 
 const NO_EVENT: EventRow = EventRow {

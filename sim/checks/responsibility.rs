@@ -8,7 +8,7 @@
 //! | caller | "ok" only after everything promised is durable | accepted, or a row saved, and never handed to a producer |
 //! | producer | acknowledged means queued; otherwise retry, or tell the caller | failed, acks=0, or in the buffer of a process that died |
 //! | queue | an acknowledged record stays until retention, and retention waits for its readers | acknowledged at an offset, and not in the log that counts; removed unread |
-//! | group | every record at or after the committed offset is delivered | the position was reset past it, or committed past it before it was through |
+//! | group | every record at or after the committed offset is delivered, and every row that a relay has not done with | the position was reset past it, or committed past it before it was through; a row was marked, or a cursor moved past it, unread |
 //! | consumer | effect before commit, repetition harmless | its list is through, or began again, and the effect is missing or there twice |
 //! | downstream | idempotent, or says so | executed, answer lost, executed again |
 //!
@@ -21,6 +21,7 @@
 use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
 use super::outcome::{Between, Blame, Incident, IncidentKind};
 use super::progress::{PartitionProgress, PassedWhy};
+use super::relays::RowState;
 use super::routes::Hop;
 use super::trace::{Applied, Repetition, Trace};
 use crate::scenario::plan::*;
@@ -48,9 +49,14 @@ pub enum GapWhy {
     BufferDied,
     NotInLog,
     ExpiredUnread,
+    /// Its dead letter is gone, and nobody had it.
+    LetterExpired,
     PositionReset(PositionReason),
     CommittedUnprocessed,
     NeverDelivered,
+    /// A row that was seen when the cursor of its relay stood behind it already.
+    SkippedByCursor,
+    MarkedUnprocessed,
     NotThrough,
     GivenUp,
     /// Given up, and nothing else could be done with it.
@@ -67,6 +73,7 @@ impl GapWhy {
             GapWhy::NotWaitedFor => "its producer did not wait for an acknowledgement (acks=0)",
             GapWhy::BufferDied => "it was with a producer whose process died",
             GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
+            GapWhy::LetterExpired => "retention removed its dead letter, and nobody had it",
             GapWhy::ExpiredUnread => "retention removed it before it was read",
             GapWhy::PositionReset(PositionReason::ResetLatest) => "the group was set behind it: reset to latest",
             GapWhy::PositionReset(PositionReason::ResetEarliest) => "the group was set behind it: reset to earliest",
@@ -76,6 +83,10 @@ impl GapWhy {
                 "the offset behind it was committed before it was processed"
             }
             GapWhy::NeverDelivered => "the offset behind it was committed, and it was never delivered",
+            GapWhy::SkippedByCursor => {
+                "its row was seen late, with a number below those that had been read: the poll never found it"
+            }
+            GapWhy::MarkedUnprocessed => "its row was marked as done before it was processed",
             GapWhy::NotThrough => "it was delivered, and its steps never came to an end",
             GapWhy::GivenUp => "it failed, and was skipped",
             GapWhy::Poison => "it was poison, failed in every `work`, and was skipped",
@@ -91,6 +102,9 @@ impl Trace {
         let origin = origin_of(event);
         let path = self.routes.path(origin, place);
         let accepted = self.ledger.event(event).is_some_and(|row| row.outcome == Some(CallerOutcome::Accepted));
+        if let Some(gap) = self.lost_letter(plan, event, place) {
+            return gap;
+        }
         for (index, hop) in path.iter().enumerate() {
             let slot = self.ledger.place(event, hop.place);
             if is_topic(plan, hop.place) {
@@ -98,19 +112,24 @@ impl Trace {
                     return self.missing_record(event, *hop, slot, accepted);
                 }
                 let Some(next) = path.get(index + 1) else { continue };
-                if let Some(gap) = self.not_through(event, *next, slot) {
+                if let Some(gap) = self.not_through(event, *next, slot).or_else(|| self.lost_retry(plan, event, *next))
+                {
                     return gap;
                 }
             } else if slot.count == 0 {
                 return self.missing_effect(event, *hop, slot);
+            } else if let Some(next) = path.get(index + 1)
+                && let Some(gap) = self.not_relayed(event, *next, slot)
+            {
+                return gap;
             }
         }
         let giver = self.routes.dead_letters(place).first().map_or(origin, |(service, _)| *service);
-        let hop = Hop { service: giver, step: 0, place };
+        let hop = Hop { head: giver, service: giver, step: 0, place };
         self.missing_record(event, hop, self.ledger.place(event, place), accepted)
     }
 
-    fn missing_record(&self, event: EventId, hop: Hop, slot: PlaceSlot, accepted: bool) -> Gap {
+    pub fn missing_record(&self, event: EventId, hop: Hop, slot: PlaceSlot, accepted: bool) -> Gap {
         let origin = origin_of(event);
         let flow = self.ledger.flow(event, hop.service);
         let has = |flag: u16| slot.flags & flag != 0;
@@ -120,10 +139,10 @@ impl Trace {
             (Boundary::Producer, GapWhy::NotWaitedFor)
         } else if has(place_flag::SENT) {
             let died = has(place_flag::DIED);
-            let told_the_truth = hop.service == origin && !accepted;
+            let told_the_truth = hop.head == origin && !accepted;
             let boundary = if told_the_truth { Boundary::Caller } else { Boundary::Producer };
             (boundary, if died { GapWhy::BufferDied } else { GapWhy::SendFailed })
-        } else if hop.service == origin {
+        } else if hop.head == origin {
             (Boundary::Caller, GapWhy::NeverSent)
         } else {
             return self.missing_effect(event, hop, slot);
@@ -133,11 +152,17 @@ impl Trace {
 
     /// In the log; did the group bring it through the service of the next hop?
     fn not_through(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
-        let flow = self.ledger.flow(event, next.service);
+        let flow = self.ledger.flow(event, next.head);
         if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
             return None;
         }
-        let progress = self.progress[next.service.0 as usize].as_ref();
+        Some(self.undelivered(event, next, slot))
+    }
+
+    /// In a topic of the service, and not through it.
+    pub fn undelivered(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Gap {
+        let flow = self.ledger.flow(event, next.service);
+        let progress = self.progress[next.head.0 as usize].as_ref();
         let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
@@ -151,11 +176,31 @@ impl Trace {
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
+        Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot }
+    }
+
+    /// In the table; did the relay bring it through the service of the next hop?
+    fn not_relayed(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
+        let flow = self.ledger.flow(event, next.service);
+        if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
+            return None;
+        }
+        let state = self.relays[next.service.0 as usize].as_ref()?.state_of(event);
+        let (boundary, why) = match state {
+            Some(RowState::Skipped) => (Boundary::Group, GapWhy::SkippedByCursor),
+            Some(RowState::Done) => (Boundary::Group, GapWhy::MarkedUnprocessed),
+            Some(RowState::Open) | None => (Boundary::Consumer, GapWhy::NotThrough),
+        };
         Some(Gap { event, boundary, why, hop: next, flow: Some((next.service, flow)), slot })
     }
 
     fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {
-        let flow = self.ledger.flow(event, hop.service);
+        // Who was never called says nothing; who should have called it does.
+        let called = self.ledger.flow(event, hop.service);
+        let (service, flow) = match called.starts {
+            0 => (hop.head, self.ledger.flow(event, hop.head)),
+            _ => (hop.service, called),
+        };
         let is_poison = self.ledger.event(event).is_some_and(|row| row.poison);
         let why = if flow.flags & flow_flag::DROPPED != 0 {
             if is_poison { GapWhy::Poison } else { GapWhy::GivenUp }
@@ -166,8 +211,8 @@ impl Trace {
         } else {
             GapWhy::NotThrough
         };
-        let boundary = if self.is_origin(hop.service) { Boundary::Caller } else { Boundary::Consumer };
-        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot }
+        let boundary = if self.is_origin(hop.head) { Boundary::Caller } else { Boundary::Consumer };
+        Gap { event, boundary, why, hop, flow: Some((service, flow)), slot }
     }
 
     /// The gap as a blame, with what struck and between which steps.
@@ -181,7 +226,8 @@ impl Trace {
                 GapWhy::SkippedByRow => row_step(plan, service, gap.hop.step),
                 _ => (flow.done != NO_STEP).then_some(u16::from(flow.done)),
             },
-            missing: Some(gap.hop.step),
+            // The step of another list is none of this one.
+            missing: (service == gap.hop.service).then_some(gap.hop.step),
         });
         Blame { boundary: gap.boundary, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
     }
@@ -210,20 +256,23 @@ impl Trace {
             | GapWhy::PositionReset(_)
             | GapWhy::CommittedUnprocessed
             | GapWhy::NeverDelivered => {
-                let service = plan.services.get(gap.hop.service.0 as usize)?;
-                let passed = self.progress[gap.hop.service.0 as usize]
+                let service = plan.services.get(gap.hop.head.0 as usize)?;
+                let passed = self.progress[gap.hop.head.0 as usize]
                     .as_ref()
                     .and_then(|progress| progress.partitions.get(gap.slot.partition))
                     .and_then(|progress| progress.passed_over(gap.slot.offset))
                     .map_or(end, |passed| passed.time);
                 self.incidents.last_of(&service.instances, Time::ZERO, passed)
             }
+            // Nothing has to strike: transactions take different times.
+            GapWhy::SkippedByCursor | GapWhy::LetterExpired => None,
             // Its origin was disturbed when it was made so.
             GapWhy::Poison => {
                 let arrived = self.ledger.event(gap.event).map_or(Time::ZERO, |row| row.arrived);
                 self.incidents.last_of(&callers_of(plan, origin_of(gap.event)), Time::ZERO, arrived)
             }
             GapWhy::NeverSent
+            | GapWhy::MarkedUnprocessed
             | GapWhy::NotThrough
             | GapWhy::GivenUp
             | GapWhy::SkippedByRow
@@ -243,12 +292,17 @@ impl Trace {
     pub fn blame_of_repetition(&self, plan: &Plan, repetition: &Repetition) -> Blame {
         let (first, again) = (repetition.first, repetition.again);
         let cause = match repetition.boundary {
-            Boundary::Consumer => self.incidents.last_of(&[first.1, again.1], first.0, again.0),
-            // Somebody ran out of time and tried again.
+            Boundary::Consumer => {
+                let sender = self.sender_behind(plan, repetition);
+                let nodes = sender.map_or(vec![first.1, again.1], |sender| sender.instances.clone());
+                self.incidents.last_of(&nodes, first.0, again.0)
+            }
+            // Somebody ran out of time and tried again. What made the other side silent may have begun long before.
             Boundary::Downstream => {
-                let stores = plan.stores.iter().map(|store| store.node);
-                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(stores).collect();
-                self.incidents.last_delay_of(&nodes, first.0, again.0)
+                let other = other_side(plan, repetition.by);
+                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(other).collect();
+                let between = self.incidents.last_delay_of(&nodes, first.0, again.0);
+                between.or_else(|| self.incidents.in_force(&nodes, first.0))
             }
             Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group => {
                 let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
@@ -263,10 +317,27 @@ impl Trace {
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
             Boundary::Queue | Boundary::Group => "the queue delivered it twice",
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
-            Boundary::Consumer => "it was handled again after its effect, before its offset was committed",
+            Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
+                Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
+                Some(Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_)) => {
+                    "it was given up again, before its offset was committed"
+                }
+                None => "it was handled again after its effect, before its offset was committed",
+            },
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };
         Blame { boundary: repetition.boundary, between, cause, message: sentence(plan, why, cause) }
+    }
+
+    /// Two records that a relay sent, or two dead letters: what struck it lies behind them, not what struck the brokers that
+    /// have them.
+    fn sender_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
+        let (partition, _) = repetition.again.2.filter(|_| repetition.by.is_none())?;
+        let place = super::routes::place_of(plan, partition.topic)?;
+        let writer = self.routes.path(origin_of(repetition.event), place).last().map(|hop| hop.service);
+        let giver = self.routes.dead_letters(place).first().map(|(service, _)| *service);
+        let service = plan.services.get(usize::from(writer.or(giver)?.0))?;
+        (writer.is_none() || matches!(service.trigger, Trigger::Poll(_))).then_some(service)
     }
 
     /// An older version stands where a newer one stood.
@@ -285,12 +356,31 @@ impl Trace {
     }
 }
 
+/// Whom a step asked to do something.
+fn other_side(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<NodeId> {
+    let (service, step) = by?;
+    match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
+        Action::Store { store, .. } => plan.stores.get(usize::from(*store)).map(|store| store.node),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
+            Callee::Service(_) => None,
+        },
+        Action::Work { .. }
+        | Action::Publish { .. }
+        | Action::Commit { .. }
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction => None,
+    }
+}
+
 pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
     plan.places.iter().any(|p| {
         p.id == place
             && match p.kind {
                 PlaceKind::Topic { .. } => true,
-                PlaceKind::Table { .. } => false,
+                PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => false,
             }
     })
 }
@@ -343,6 +433,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         GapWhy::NeverSent
         | GapWhy::PositionReset(PositionReason::Committed)
         | GapWhy::CommittedUnprocessed
+        | GapWhy::MarkedUnprocessed
         | GapWhy::NotThrough
         | GapWhy::GivenUp
         | GapWhy::Poison
@@ -353,7 +444,9 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::BufferDied
         | GapWhy::NotInLog
         | GapWhy::ExpiredUnread
+        | GapWhy::LetterExpired
         | GapWhy::NeverDelivered
+        | GapWhy::SkippedByCursor
         | GapWhy::PositionReset(_) => false,
     }
 }
@@ -364,6 +457,7 @@ fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
         Action::Commit { .. } | Action::SendOffsets { .. } => true,
         Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::Respond
         | Action::BeginTransaction

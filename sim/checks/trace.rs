@@ -6,8 +6,9 @@
 //! repetition, because only then both applications and what struck between them are at hand.
 
 mod business;
+mod connections;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::distribution::Histogram;
 use super::incidents::Incidents;
@@ -15,6 +16,7 @@ use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
 use super::logs::{Logs, Mismatch, NO_EVENT};
 use super::outcome::{Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
+use super::relays::RelayProgress;
 use super::routes::Routes;
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
@@ -31,6 +33,8 @@ pub struct Trace {
     pub counters: Counters,
     /// By service; `None` for those that do not consume.
     pub progress: Vec<Option<ServiceProgress>>,
+    /// By service; `None` for those that poll no table.
+    pub relays: Vec<Option<RelayProgress>>,
     pub callers: Vec<CallerTrace>,
     /// By place.
     pub places: Vec<PlaceTrace>,
@@ -45,6 +49,8 @@ pub struct Trace {
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
     pub mismatch: Option<(TopicPartition, Mismatch)>,
+    /// Events whose dead letters went back.
+    redriven: BTreeSet<EventId>,
     services: Vec<ServicePlan>,
     /// Who runs at a node.
     service_of_node: Vec<Option<ServiceId>>,
@@ -58,12 +64,20 @@ pub struct Trace {
     /// began.
     flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
     flows_begun: u64,
+    /// Which run of a step an endpoint executed last, for each event.
+    runs: BTreeMap<(PlaceId, EventId), CallRun>,
+    /// The calls that brought an event to a called service last.
+    calls: BTreeMap<(EventId, ServiceId), LastCall>,
+    /// By the number of the store.
+    store_nodes: Vec<NodeId>,
     controllers: u64,
+    /// Who has asked whom, where somebody wants to know.
+    asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
 
 type Source = Option<(TopicPartition, Offset)>;
 
-/// The callers of one service.
+/// The callers of one service: the outside world, or the steps of others that call it.
 #[derive(Clone, Debug, Default)]
 pub struct CallerTrace {
     pub arrived: u64,
@@ -126,6 +140,20 @@ pub struct Reversal {
     pub other_at: (Time, NodeId),
 }
 
+/// The run of a step that called a service for an event.
+#[derive(Clone, Copy, Debug)]
+struct LastCall {
+    by: ServiceId,
+    run: CallRun,
+    /// Its first attempt.
+    since: Time,
+    attempts: u16,
+    /// The called service has begun its list again by itself since.
+    retried: bool,
+    /// The step has its result.
+    settled: bool,
+}
+
 /// An event that was applied again, with harm.
 #[derive(Clone, Copy, Debug)]
 pub struct Repetition {
@@ -146,6 +174,7 @@ impl Trace {
             incidents: Incidents::new(plan),
             counters: Counters::default(),
             progress: Vec::new(),
+            relays: plan.services.iter().map(RelayProgress::of).collect(),
             callers: vec![CallerTrace::default(); plan.services.len()],
             places: plan.places.iter().map(|place| PlaceTrace::new(plan, &routes, place.id)).collect(),
             flows_done: vec![0; plan.services.len()],
@@ -157,6 +186,7 @@ impl Trace {
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
+            redriven: BTreeSet::new(),
             services: plan.services.clone(),
             service_of_node: Vec::new(),
             topic_place: Vec::new(),
@@ -165,7 +195,11 @@ impl Trace {
             sends: Vec::new(),
             flows: Vec::new(),
             flows_begun: 0,
+            runs: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
+            asked: connections::wanted(plan).then(BTreeSet::new),
             routes,
         };
         for topic in &plan.topics {
@@ -176,7 +210,7 @@ impl Trace {
                 *cell(&mut trace.service_of_node, node.0) = Some(service.id);
             }
             match &service.trigger {
-                Trigger::Requests(_) => trace.progress.push(None),
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
                     cell(&mut trace.groups, consume.group.0).push(service.id);
@@ -226,7 +260,7 @@ impl Trace {
             return source;
         }
         let slot = self.ledger.flow(event, service);
-        (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
+        (slot.starts > 0 && self.progress[usize::from(service.0)].is_some()).then_some((slot.partition, slot.offset))
     }
 
     /// What runs for an event at a node, in the order in which it began.
@@ -244,6 +278,9 @@ impl Trace {
     fn note(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
         let under_load = Time::LOAD_START <= now;
+        if self.asked.is_some() {
+            self.connect(note, node);
+        }
         match note {
             Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => {
                 if under_load && self.logs.of(*partition).is_some_and(|log| log.leader.is_some()) {
@@ -302,8 +339,14 @@ impl Trace {
             | Note::RungReached { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
+            | Note::Redriven { .. }
             | Note::Redelivered { .. } => self.business(note, event),
+            Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
+                self.relays.iter_mut().flatten().for_each(|relay| relay.observe(note));
+            }
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }
@@ -331,6 +374,7 @@ impl Trace {
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
             | Note::ProducerFenced { .. }
+            | Note::BreakerChanged { .. }
             | Note::MemberGone { .. } => {}
         }
     }
@@ -422,6 +466,10 @@ impl Trace {
         let (now, node) = (event.time, event.node);
         let Some(Some(service)) = self.service_of_node.get(usize::from(node.0)) else { return };
         let Some(progress) = &mut self.progress[service.0 as usize] else { return };
+        // A redrive runs in the same process, in a group of its own.
+        if note.group().is_some_and(|group| group != progress.group) {
+            return;
+        }
         match note {
             Note::Assigned { partitions, .. } => {
                 progress.assigned.insert(node, partitions.clone());
@@ -556,7 +604,7 @@ impl PlaceTrace {
     fn new(plan: &Plan, routes: &Routes, place: PlaceId) -> PlaceTrace {
         let mut origins = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
-            Trigger::Consume(_) => None,
+            Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         let unique_keys =
             origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));
@@ -570,6 +618,7 @@ impl PlaceTrace {
                 | StoreStep::Add { .. } => false,
             }),
             Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });
         PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }

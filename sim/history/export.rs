@@ -70,6 +70,10 @@ impl Names {
         Cow::Owned(format!("{}/{}", known(&self.topics, partition.topic), partition.partition))
     }
 
+    pub fn topic(&self, topic: TopicId) -> Cow<'_, str> {
+        known(&self.topics, topic)
+    }
+
     pub fn place(&self, place: PlaceId) -> Cow<'_, str> {
         known(&self.places, place)
     }
@@ -212,6 +216,10 @@ impl<'a> Row<'a> {
         self.put("partitions", Value::List(list))
     }
 
+    fn numbers(self, name: &'static str, numbers: &[RowNumber]) -> Row<'a> {
+        self.put(name, Value::List(numbers.iter().map(|number| number.to_string().into()).collect()))
+    }
+
     fn nodes(self, name: &'static str, nodes: &[NodeId]) -> Row<'a> {
         let list = nodes.iter().map(|node| self.names.node(*node)).collect();
         self.put(name, Value::List(list))
@@ -265,7 +273,8 @@ impl<'a> Row<'a> {
 
     fn message(self, message: &Message) -> Row<'a> {
         let row = self.event(message.event).number("key", message.key.0).number("version", message.version);
-        if message.poison { row.flag("poison", true) } else { row }
+        let row = if message.poison { row.flag("poison", true) } else { row };
+        if message.attempt > 0 { row.number("retries", message.attempt) } else { row }
     }
 
     fn send(self, send: SendId) -> Row<'a> {
@@ -499,7 +508,22 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .message(message)
             .debug("outcome", effect)
             .peer(*caller),
-        Note::StoreAnswerLost { event } => row("store-answer-lost").event(*event),
+        Note::AnswerLost { event } => row("answer-lost").event(*event),
+        Note::RowSeen { place, event, number, rank } => {
+            row("row-seen").place(*place).event(*event).number("row", number.0).number("rank", rank.0)
+        }
+        Note::RowsPolled { service, place, cursor, rows } => {
+            row("rows-polled").service(*service).place(*place).debug("cursor", cursor).numbers("rows", rows)
+        }
+        Note::RowsMarked { place, rows } => row("rows-marked").place(*place).numbers("rows", rows),
+        Note::CursorMoved { service, place, cursor, to } => {
+            row("cursor-moved").service(*service).place(*place).debug("cursor", cursor).number("row", to.0)
+        }
+        Note::Redriven { service, event, source, to } => {
+            let row = row("redriven").service(*service).event(*event).partition(source.0).offset(source.1);
+            let to = row.names.topic(*to);
+            row.text("to", to)
+        }
         Note::PassedOver { group, partition, from, to } => {
             row("passed-over").group(*group).partition(*partition).offset(*from).end_offset(*to)
         }
@@ -527,6 +551,18 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .number("transactional-id", transaction.0)
             .number("producer-id", producer.0)
             .number("producer-epoch", epoch.0),
+        Note::CallAttempted { service, step, event, run, attempt, to } => row("call-attempted")
+            .step(*service, *step)
+            .event(*event)
+            .number("attempt", *attempt)
+            .number("run", run.0)
+            .peer(*to),
+        Note::CallFailed { service, step, event, attempt, outcome } => {
+            row("call-failed").step(*service, *step).event(*event).number("attempt", *attempt).debug("outcome", outcome)
+        }
+        Note::BreakerChanged { service, step, open } => {
+            row("breaker-changed").step(*service, *step).flag("open", *open)
+        }
         Note::MemberGone { group, member } => row("member-gone").group(*group).member(Some(*member)),
     };
     row.fields

@@ -64,7 +64,8 @@ pub fn owner(plan: &Plan, chronicle: &Chronicle, evidence: &Evidence, boundary: 
         Boundary::Downstream => {
             let name = plan.places.get(usize::from(evidence.place.0)).map_or("", |place| &place.name);
             let store = plan.stores.iter().find(|store| name.split('.').next() == Some(&store.name));
-            store.map(|store| (&store.name, &store.owner))
+            let store = store.map(|store| (&store.name, &store.owner));
+            store.or_else(|| plan.endpoint_at(evidence.place).map(|endpoint| (&endpoint.name, &endpoint.owner)))
         }
     };
     match found {

@@ -81,10 +81,38 @@ impl<'a> Words<'a> {
                     StoreEffect::Overwrote { newer: false } => format!("{place} is overwritten by an older version"),
                     StoreEffect::Unchanged => format!("{place} has it already, and nothing changes"),
                     StoreEffect::Added => format!("{place} is added to"),
+                    StoreEffect::Executed { .. } => format!("{place} does it"),
                 };
                 format!("{done}, for {}", self.names.node(*caller))
             }
+            Told::Redriven { source: (partition, offset), to } => format!(
+                "sends the dead letter {} offset {offset} back to {}",
+                self.names.partition(*partition),
+                self.names.topic(*to)
+            ),
             Told::AnswerLost => "gives no answer, or refuses".to_string(),
+            Told::Called { to, attempt: 1 } => format!("asks {}", self.names.node(*to)),
+            Told::Called { to, attempt } => format!("asks {} again, attempt {attempt}", self.names.node(*to)),
+            Told::CallFailed { attempt, outcome: StepOutcome::Failed } => format!("is told no, attempt {attempt}"),
+            Told::CallFailed { attempt, .. } => format!("has no answer in time, attempt {attempt}"),
+            Told::RowSeen { place, number, rank } => {
+                format!(
+                    "its row of {} is seen from now on: number {number}, the {} to be seen",
+                    self.names.place(*place),
+                    ordinal(rank.0)
+                )
+            }
+            Told::RowPolled { place, .. } => format!("has its row of {} from a poll", self.names.place(*place)),
+            Told::RowMarked { place } => format!("its row of {} is marked as done", self.names.place(*place)),
+            Told::CursorPassed { service, place, to, read } => {
+                let (service, place) = (self.names.service(*service), self.names.place(*place));
+                let how = if *read { "" } else { ", and no poll has returned its row" };
+                format!("the cursor of {service} in {place} moves to {to}{how}")
+            }
+            Told::SeenTooLate { service, place, cursor } => {
+                let (service, place) = (self.names.service(*service), self.names.place(*place));
+                format!("the cursor of {service} in {place} stands at {cursor} already: no poll will find it")
+            }
             Told::Sent { partition } => format!("hands it to its producer, for {}", self.names.partition(*partition)),
             Told::Appended { partition, offset } => {
                 format!("appends it as leader: {} offset {offset}", self.names.partition(*partition))
@@ -314,9 +342,21 @@ pub fn is_gone(told: &Told) -> bool {
             | Told::NotRecovered { .. }
             | Told::Expired { .. }
             | Told::PassedOver { .. }
+            | Told::SeenTooLate { .. }
+            | Told::CursorPassed { read: false, .. }
             | Told::SendFailed { .. }
             | Told::Led { holds_it: false, .. }
     )
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 fn reason(why: PositionReason) -> &'static str {

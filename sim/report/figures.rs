@@ -339,7 +339,8 @@ pub fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
 pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
     let hits_store = |target: &Target| match target {
         Target::Node(node) => {
-            plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. }))
+            let is_others = |kind| matches!(kind, NodeKind::Store { .. } | NodeKind::Endpoint { .. });
+            plan.nodes.iter().any(|other| other.id == *node && is_others(other.kind))
         }
         _ => false,
     };
@@ -367,11 +368,13 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
-        FaultAction::Redeliver(_) | FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => {
-            FaultKind::Load
-        }
+        FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
+        | FaultAction::Fail { .. }
+        | FaultAction::Poison { .. }
+        | FaultAction::Repair(_) => FaultKind::Load,
         FaultAction::Set(value) => match value.family() {
-            FaultFamily::Store => FaultKind::Downstream,
+            FaultFamily::Store | FaultFamily::Endpoint => FaultKind::Downstream,
             FaultFamily::Network => FaultKind::Network,
             FaultFamily::Cluster => FaultKind::Cluster,
             _ => FaultKind::Load,

@@ -80,7 +80,7 @@ fn expectations(cells: &[CellReport]) -> Table {
             let Expectation::Place(expected) = expectation else { continue };
             table.push(place_row(cell, expected));
         }
-        let metrics = cell.verdict.expectations.iter().filter(|one| matches!(one.subject, Subject::Service { .. }));
+        let metrics = cell.verdict.expectations.iter().filter(|one| !matches!(one.subject, Subject::Place { .. }));
         for expectation in metrics {
             let mean = expectation.statistics.as_ref().and_then(|statistics| statistics.mean);
             table.push(vec![

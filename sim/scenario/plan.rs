@@ -3,13 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::request::Present;
+use crate::types::request::{Cursor, Present};
 use crate::types::settings::*;
 use crate::types::*;
 
+mod calls;
 mod faults;
 mod live;
 
+pub use calls::*;
 pub use faults::*;
 pub use live::*;
 
@@ -34,6 +36,9 @@ pub struct Plan {
     /// Front-page chart, a file stem.
     pub chart: Option<String>,
     pub guards_off: Vec<Guard>,
+    /// Settings of the cluster, of clients and of topics that the file states.
+    #[serde(default)]
+    pub settings_stated: u32,
     pub cluster: ClusterPlan,
     pub network: NetworkPlan,
     pub disk: DiskPlan,
@@ -41,6 +46,9 @@ pub struct Plan {
     pub topics: Vec<TopicPlan>,
     pub groups: Vec<GroupPlan>,
     pub stores: Vec<StorePlan>,
+    /// Systems of other people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointPlan>,
     pub places: Vec<PlacePlan>,
     pub services: Vec<ServicePlan>,
     pub faults: Vec<FaultPlan>,
@@ -58,6 +66,14 @@ impl Plan {
     pub fn own_topics(&self) -> &[TopicPlan] {
         let own = self.topics.iter().take_while(|topic| !topic.name.starts_with("__")).count();
         &self.topics[..own]
+    }
+
+    /// Services that poll a table.
+    pub fn pollers(&self, table: PlaceId) -> impl Iterator<Item = (&ServicePlan, &PollPlan)> {
+        self.services.iter().filter_map(move |service| match &service.trigger {
+            Trigger::Poll(poll) if poll.table == table => Some((service, poll)),
+            Trigger::Poll(_) | Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
+        })
     }
 
     /// Absent when no service has transactions of the queue.
@@ -104,6 +120,10 @@ pub enum NodeKind {
     Store {
         store: u16,
     },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
+    },
     /// The outside world of a `requests` service.
     Callers {
         service: ServiceId,
@@ -114,7 +134,8 @@ pub enum NodeKind {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NetworkPlan {
     pub default: LinkPlan,
-    /// Directed pairs that differ; the last entry for a pair wins. Stores have no link latency: theirs is the round trip.
+    /// Directed pairs that differ; the last entry for a pair wins. Stores and endpoints have no link latency: theirs is the
+    /// round trip.
     pub between: Vec<LinkOverride>,
     /// Which of the seed's sequences latencies of links and disks are drawn from. 0 is the one that a scenario has; a run that
     /// is to differ from another in its latencies alone has another.
@@ -205,7 +226,7 @@ pub struct StorePlan {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlacePlan {
     pub id: PlaceId,
-    /// `db.orders`, or the name of a topic.
+    /// `db.orders`, or the name of an endpoint or a topic.
     pub name: String,
     pub kind: PlaceKind,
 }
@@ -216,6 +237,10 @@ pub enum PlaceKind {
     /// Index into `stores`.
     Table {
         store: u16,
+    },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
     },
     Topic {
         topic: TopicId,
@@ -261,6 +286,8 @@ pub enum WorkerOrder {
 pub enum Trigger {
     Requests(RequestsPlan),
     Consume(ConsumePlan),
+    Called(CalledPlan),
+    Poll(PollPlan),
 }
 
 /// The outside world of a service.
@@ -315,12 +342,36 @@ pub struct ConsumePlan {
     pub on_revoke: OnRevoke,
 }
 
+impl ServicePlan {
+    /// Topics from which the service reads again what failed, with the time until it does.
+    pub fn retry_topics(&self) -> impl Iterator<Item = (TopicId, Duration)> {
+        self.ladder.iter().filter_map(|rung| match *rung {
+            Rung::RetryTopic { topic, delay, .. } => Some((topic, delay)),
+            Rung::Retry { .. } | Rung::Block { .. } | Rung::DeadLetter { .. } => None,
+            Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
+        })
+    }
+}
+
 impl ConsumePlan {
     /// The settings of the consumer of one instance.
     pub fn settings_of(&self, instance: NodeId) -> ConsumerSettings {
         let group_instance_id = self.static_membership.then_some(InstanceId(instance.0));
         ConsumerSettings { group_instance_id, ..self.consumer.clone() }
     }
+}
+
+/// Rows of a table are events: the relay of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PollPlan {
+    pub store: u16,
+    pub table: PlaceId,
+    /// From one poll to the next; not before the rows of the last one are done with.
+    pub every: Duration,
+    /// Most rows of one poll.
+    pub batch: u32,
+    pub cursor: Cursor,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -370,6 +421,7 @@ pub enum Action {
         wait: bool,
         key: PublishKey,
     },
+    Call(CallPlan),
     Commit {
         every: CommitEvery,
         wait: bool,
@@ -430,6 +482,14 @@ pub enum Rung {
         times: u32,
         backoff: Spread,
     },
+    /// Into another topic of the same group, which reads it again later.
+    RetryTopic {
+        topic: TopicId,
+        producer: u16,
+        /// Attempts of an event behind which the next rung acts: those of this rung and of the retry topics before it.
+        up_to: u16,
+        delay: Duration,
+    },
     /// For ever.
     Block {
         backoff: Spread,
@@ -445,6 +505,22 @@ pub enum Rung {
     Close,
 }
 
+impl Rung {
+    /// As the language calls it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Rung::Retry { .. } => "retry",
+            Rung::RetryTopic { .. } => "retry-topic",
+            Rung::Block { .. } => "block",
+            Rung::DeadLetter { .. } => "dead-letter",
+            Rung::Skip => "skip",
+            Rung::Refuse => "refuse",
+            Rung::Crash => "crash",
+            Rung::Close => "close",
+        }
+    }
+}
+
 // --- expectations ---
 
 /// What must hold of one place, service or of the run.
@@ -452,7 +528,21 @@ pub enum Rung {
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
     Place(PlaceExpectation),
-    Service { service: ServiceId, metric: ServiceMetric, bounds: Vec<Bound> },
+    Service {
+        service: ServiceId,
+        metric: ServiceMetric,
+        bounds: Vec<Bound>,
+    },
+    /// From arrival to effect.
+    Delay {
+        place: PlaceId,
+        metric: DelayMetric,
+        bounds: Vec<Bound>,
+    },
+    Run {
+        metric: RunMetric,
+        bounds: Vec<Bound>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -527,6 +617,29 @@ pub enum ServiceMetric {
     LagMax,
     AgeMax,
     Rebalances,
+}
+
+/// Arrival to first effect, over the events of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayMetric {
+    DelayMean,
+    DelayP50,
+    DelayP95,
+    DelayP99,
+    DelayMax,
+}
+
+/// What the system as a whole is, or comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunMetric {
+    /// Pairs of an instance and a process that it has asked something: a broker, a store, an endpoint, another instance.
+    Connections,
+    /// Processes of our own, topics, and settings that somebody wrote down.
+    MovingParts,
+    /// Events of which what the caller was told and what was done disagree, so that only a person can put it right.
+    Unsettled,
 }
 
 /// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.

@@ -75,7 +75,7 @@ pub const STEPS: Grammar = Grammar {
             "Says done without waiting for an answer.",
         ),
         verb("respond", Argument::Required(Kind::Words(&["ok"])), &[], "Accepted: the promise to the caller."),
-        later_verb(
+        verb(
             "call",
             NAME,
             &[
@@ -124,7 +124,7 @@ pub const RUNGS: Grammar = Grammar {
         verb("refuse", Argument::None, &[], "Tells the caller no."),
         verb("crash", Argument::None, &[], "The process dies."),
         verb("close", Argument::None, &[], "The consumer leaves cleanly."),
-        later_verb(
+        verb(
             "retry-topic",
             NAME,
             &[
@@ -189,7 +189,7 @@ pub const FAULTS: Grammar = Grammar {
             "The next events of an origin fail in every `work`, always.",
         ),
         verb("repair", NAME, &[], "From now on poison does this service no harm."),
-        later_verb("redrive", ANY, &[], "Dead letters go back."),
+        verb("redrive", NAME, &[], "Dead letters of a topic go back whence they came, once each, in order."),
         later_verb("fill-disk", ANY, &[], "No space left."),
         later_verb("rot", ANY, &[], "Bits change on disk."),
         later_verb("compact", ANY, &[], "Compaction at once."),

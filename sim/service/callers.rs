@@ -142,7 +142,7 @@ impl Callers {
         let size = requests.size.0.min(u64::from(u32::MAX)) as u32;
         let poison = 0 < self.poisoned;
         self.poisoned -= u64::from(poison);
-        let message = Message { event, origin: service.id, key, version, size, poison };
+        let message = Message { event, origin: service.id, key, version, size, poison, attempt: 0 };
         step.note(Note::Arrived { service: service.id, message });
         let call = Call { message, attempt: 0, instance: None, refused: true, timer: step.time() };
         self.calls.insert(number, call);
@@ -214,6 +214,8 @@ impl Callers {
 fn requests(service: &ServicePlan) -> &RequestsPlan {
     match &service.trigger {
         Trigger::Requests(requests) => requests,
-        Trigger::Consume(_) => panic!("callers of a service that takes no requests"),
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => {
+            panic!("callers of a service that takes no requests")
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commits::CommitToken;
-use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
+use super::interpreter::{Ask, CALL_CHANNEL, Interpreter, Polled, STORE_CHANNEL};
+use super::redrive::{REDRIVE_CHANNEL, Redriver};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
 use crate::kafka::producer::{Producer, SendOutcome, Taken, TransactionEvent};
 use crate::scenario::plan::{Action, NodeKind, Plan, Rung, ServicePlan, Trigger};
@@ -27,6 +28,9 @@ pub struct Service {
     producers: Vec<Producer>,
     /// Which of them has transactions.
     transactional: Option<usize>,
+    /// Sends dead letters back, while it is asked to.
+    redriver: Option<Redriver>,
+    guards: Guards,
     /// Commits of the consumer under the names the interpreter gave them.
     commits: BTreeMap<CommitId, CommitToken>,
 }
@@ -37,7 +41,7 @@ impl Service {
         let own = &plan.services[index];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(instance),
                 consume.group,
@@ -47,6 +51,10 @@ impl Service {
                 guards,
             )),
         };
+        let mut consumer = consumer;
+        if let Some(consumer) = &mut consumer {
+            own.retry_topics().for_each(|(topic, delay)| consumer.delay(topic, delay));
+        }
         let producers = own.producers.iter().zip(0u16..).map(|(settings, number)| {
             let channel = Channel(FIRST_PRODUCER_CHANNEL.0 + number as u8);
             let (settings, bootstrap, topics) = (settings.clone(), bootstrap.clone(), topics_of(own, number));
@@ -69,6 +77,8 @@ impl Service {
             transactional: own.transactional.map(usize::from),
             consumer,
             producers,
+            redriver: None,
+            guards,
             commits: BTreeMap::new(),
         }
     }
@@ -77,7 +87,10 @@ impl Service {
         match input {
             Input::Started { incarnation, .. } => self.interpreter.start(incarnation),
             Input::Request { from, request: Request::Call(message) } => {
-                self.interpreter.handle_call(message, from, step);
+                self.interpreter.handle_call(message, from, None, step);
+            }
+            Input::Request { from, request: Request::CallService(call) } => {
+                self.interpreter.handle_call(call.message, from, Some((call.service, call.step)), step);
             }
             Input::Request { .. } | Input::StorageFailed => {}
             Input::Response { channel, from, correlation, response } => {
@@ -86,6 +99,11 @@ impl Service {
             Input::Disconnected { channel, peer } => self.handle_disconnected(channel, peer, step),
             Input::Command(Command::ShutDown) => self.interpreter.shut_down(step),
             Input::Command(Command::Redeliver) => self.interpreter.redeliver(step),
+            Input::Command(Command::Redrive(redrive)) => {
+                let guards = self.guards;
+                let bootstrap = self.interpreter.brokers();
+                self.redriver.get_or_insert_with(|| Redriver::new(redrive, bootstrap, guards, step));
+            }
             Input::Command(Command::Repair) => self.interpreter.repair(),
             Input::Command(_) => {}
             Input::Timeout => self.handle_timeout(step),
@@ -101,7 +119,8 @@ impl Service {
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let consumer = self.consumer.as_ref().and_then(Consumer::next_deadline);
         let producers = self.producers.iter().filter_map(Producer::next_deadline);
-        producers.chain(consumer).chain(self.interpreter.next_deadline()).min_by_key(|(time, _)| *time)
+        let redriver = self.redriver.as_ref().and_then(Redriver::next_deadline);
+        producers.chain(consumer).chain(self.interpreter.next_deadline()).chain(redriver).min_by_key(|(time, _)| *time)
     }
 
     pub fn check_invariants(&self) {
@@ -116,9 +135,23 @@ impl Service {
         response: Response,
         step: &mut Step,
     ) {
-        if channel == STORE_CHANNEL {
-            if let Response::Store(response) = response {
-                self.interpreter.handle_store_answer(correlation, response);
+        if REDRIVE_CHANNEL <= channel {
+            if let Some(redriver) = &mut self.redriver {
+                redriver.handle_response(channel, from, (correlation, response), step);
+            }
+        } else if channel == STORE_CHANNEL {
+            match response {
+                Response::Store(response) => self.interpreter.handle_store_answer(correlation, response),
+                Response::Rows(rows) => self.interpreter.handle_rows(correlation, rows, step),
+                _ => {}
+            }
+        } else if channel == CALL_CHANNEL {
+            match response {
+                Response::Endpoint(response) => {
+                    self.interpreter.handle_endpoint_answer(correlation, response, step);
+                }
+                Response::Call(response) => self.interpreter.handle_service_answer(correlation, response, step),
+                _ => {}
             }
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
@@ -130,8 +163,14 @@ impl Service {
     }
 
     fn handle_disconnected(&mut self, channel: Channel, peer: NodeId, step: &mut Step) {
-        if channel == STORE_CHANNEL {
+        if REDRIVE_CHANNEL <= channel {
+            if let Some(redriver) = &mut self.redriver {
+                redriver.handle_disconnected(channel, peer, step);
+            }
+        } else if channel == STORE_CHANNEL {
             self.interpreter.handle_store_disconnected(peer);
+        } else if channel == CALL_CHANNEL {
+            self.interpreter.handle_call_disconnected(peer, step);
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
                 consumer.handle_disconnected(channel, peer, step);
@@ -150,7 +189,10 @@ impl Service {
         for producer in self.producers.iter_mut().filter(|producer| due(producer.next_deadline())) {
             producer.handle_timeout(step);
         }
-        self.interpreter.handle_timeout(now);
+        if let Some(redriver) = self.redriver.as_mut().filter(|redriver| due(redriver.next_deadline())) {
+            redriver.handle_timeout(step);
+        }
+        self.interpreter.handle_timeout(step);
     }
 
     /// Until nobody has anything left to do at this instant.
@@ -164,6 +206,12 @@ impl Service {
                 && !self.hear_closed(step)
             {
                 break;
+            }
+        }
+        if let Some(redriver) = &mut self.redriver {
+            redriver.settle(|| self.interpreter.next_send(), step);
+            if redriver.is_through() {
+                self.redriver = None;
             }
         }
     }
@@ -310,6 +358,7 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         Action::Publish { .. }
         | Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Commit { .. }
         | Action::Respond
         | Action::BeginTransaction
@@ -317,8 +366,11 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         | Action::EndTransaction => None,
     });
     let dead_letters = service.ladder.iter().filter_map(|rung| match *rung {
-        Rung::DeadLetter { topic, producer, .. } if producer == number => Some(topic),
+        Rung::DeadLetter { topic, producer, .. } | Rung::RetryTopic { topic, producer, .. } if producer == number => {
+            Some(topic)
+        }
         Rung::DeadLetter { .. }
+        | Rung::RetryTopic { .. }
         | Rung::Retry { .. }
         | Rung::Block { .. }
         | Rung::Skip

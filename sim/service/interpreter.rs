@@ -10,12 +10,14 @@
 //! In other files: the steps (`steps.rs`), what happens when one fails (`ladder.rs`), and everything that takes work
 //! away again (`retreat.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
 use super::intake::Intake;
+use super::relay::Relay;
 use super::retreat::{Phase, Revoking};
 use crate::scenario::plan::{Action, CommitEvery, ConsumePlan, Plan, ServicePlan, Trigger, WorkerOrder};
 use crate::types::note::{Note, StepOutcome};
@@ -25,6 +27,8 @@ use crate::types::*;
 
 /// All stores are called on this channel.
 pub const STORE_CHANNEL: Channel = Channel(200);
+/// Endpoints and other services are called on this one.
+pub const CALL_CHANNEL: Channel = Channel(201);
 
 /// What the interpreter wants of the clients beside it. Performed at once and in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +94,10 @@ pub struct Interpreter {
     sent: u64,
     /// Calls to stores that are out.
     pub(super) store_calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// Attempts of calls that are out.
+    pub(super) calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// By step; of those that have one.
+    pub(super) breakers: BTreeMap<u16, Breaker>,
     /// Records handed to a producer whose outcome somebody waits for.
     pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
@@ -103,6 +111,8 @@ pub struct Interpreter {
     /// The rest of that batch.
     pub(super) held: VecDeque<Arrival>,
     pub(super) revoking: Option<Revoking>,
+    /// Of a service that polls a table.
+    pub(super) relay: Option<Relay>,
     /// Whose transaction is open, or being ended.
     pub(super) transaction: Option<FlowId>,
     /// Where a partition is read again before anything else is asked for.
@@ -132,14 +142,17 @@ impl Interpreter {
     pub fn new(plan: Arc<Plan>, service: usize, node: NodeId) -> Interpreter {
         let own = &plan.services[service];
         let (by_key, commit_of) = match &own.trigger {
-            Trigger::Requests(_) => (false, Default::default()),
+            Trigger::Requests(_) | Trigger::Called(_) => (false, Default::default()),
+            Trigger::Poll(_) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, Default::default()),
             Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
         };
         let keyed = |concern: &str| plan.seed.keyed(&format!("{concern} {}", own.name));
         let draws =
             Draws { work: keyed("work"), errors: keyed("errors"), poison: keyed("poison"), backoff: keyed("backoff") };
+        let relay = matches!(own.trigger, Trigger::Poll(_)).then(Relay::new);
         Interpreter {
             service,
+            relay,
             node,
             incarnation: Incarnation(0),
             draws,
@@ -152,6 +165,8 @@ impl Interpreter {
             number: 0,
             sent: 0,
             store_calls: FewMap::new(),
+            calls: FewMap::new(),
+            breakers: BTreeMap::new(),
             sends: FewMap::new(),
             commits: Commits::new(commit_of),
             commits_out: FewMap::new(),
@@ -183,13 +198,23 @@ impl Interpreter {
     }
 
     /// A caller asks for an event to be handled.
-    pub fn handle_call(&mut self, message: Message, from: ReplyTo, step: &mut Step) {
-        if self.phase != Phase::Running {
+    pub fn handle_call(
+        &mut self,
+        message: Message,
+        from: ReplyTo,
+        asked_by: Option<(ServiceId, u16)>,
+        step: &mut Step,
+    ) {
+        let is_full = match &self.service().trigger {
+            Trigger::Called(called) => called.max_waiting as usize <= self.intake.waiting(),
+            Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Poll(_) => false,
+        };
+        if self.phase != Phase::Running || is_full {
             step.reply(from, Response::Call(CallResponse::Refused(message.event)));
             return;
         }
         step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
-        self.intake.push(Arrival { message, source: None, reply: Some(from), again: false });
+        self.intake.push(Arrival { message, source: None, row: None, reply: Some(from), asked_by, again: false });
     }
 
     /// The message that was taken last comes once more, behind what is at hand already. Nobody waits for its answer, and
@@ -198,10 +223,10 @@ impl Interpreter {
         let Some(latest) = self.latest.filter(|_| self.phase == Phase::Running) else { return };
         let source = latest.source.map(|source| (source.partition, source.offset));
         step.note(Note::Redelivered { service: self.id(), message: latest.message, source });
-        if source.is_none() {
+        if source.is_none() && latest.row.is_none() {
             step.note(Note::FlowStarted { service: self.id(), message: latest.message, source, attempt: 1 });
         }
-        self.intake.push(Arrival { reply: None, again: true, ..latest });
+        self.intake.push(Arrival { reply: None, asked_by: None, again: true, ..latest });
     }
 
     /// poll() returned.
@@ -225,10 +250,11 @@ impl Interpreter {
         for (index, record) in records.enumerate() {
             let round = self.commits.round_of(record.partition);
             let source = Source { partition: record.partition, offset: record.offset, round, batch };
-            let arrival = Arrival { message: record.message, source: Some(source), reply: None, again: false };
             if manual {
                 self.commits.hand_out(source);
             }
+            let (message, source) = (record.message, Some(source));
+            let arrival = Arrival { message, source, row: None, reply: None, asked_by: None, again: false };
             if commit_first && index > 0 {
                 self.held.push_back(arrival);
             } else {
@@ -242,7 +268,9 @@ impl Interpreter {
 
     pub fn handle_store_answer(&mut self, correlation: Correlation, response: StoreResponse) {
         // An answer behind its timeout is not heard.
-        let Some((id, _)) = self.store_calls.remove(&correlation) else { return };
+        let Some((id, _)) = self.store_calls.remove(&correlation) else {
+            return self.handle_poll_failed(|asked, _| asked == correlation);
+        };
         let FlowState::Storing { timer, .. } = self.flows.get(id).state else {
             panic!("a call to a store belongs to a step that waits for it");
         };
@@ -259,6 +287,7 @@ impl Interpreter {
 
     /// The connection to a store broke: its answers are lost.
     pub fn handle_store_disconnected(&mut self, peer: NodeId) {
+        self.handle_poll_failed(|_, node| node == peer);
         let lost: Vec<Correlation> =
             self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| correlation).collect();
         for correlation in lost {
@@ -278,7 +307,8 @@ impl Interpreter {
         }
     }
 
-    pub fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        let now = step.time();
         while let Some((timer, id)) = self.timers.first()
             && timer.0 <= now
         {
@@ -292,6 +322,8 @@ impl Interpreter {
                     self.store_calls.remove(&correlation);
                     self.resolve(id, StepOutcome::Unknown);
                 }
+                FlowState::Calling { correlation, .. } => self.end_attempt(correlation, Attempted::Unknown, step),
+                FlowState::CallBackoff(_) => self.make_ready(id, FlowState::CallAgain),
                 FlowState::Backoff(_) => self.make_ready(id, FlowState::Restart),
                 FlowState::CommitBackoff(_) => self.make_ready(id, FlowState::CommitAgain),
                 FlowState::DeadLetterBackoff(_) => self.make_ready(id, FlowState::Climb),
@@ -301,6 +333,7 @@ impl Interpreter {
                 | FlowState::CommitAgain
                 | FlowState::Climb
                 | FlowState::DeadLetterFailed
+                | FlowState::CallAgain
                 | FlowState::JumpToEnd
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
@@ -337,12 +370,13 @@ impl Interpreter {
         let timer = self.timers.first().map(|((time, _), _)| (time, "step"));
         let commit = self.background_commit_due().map(|time| (time, "commit interval"));
         let end = self.phase.deadline().map(|time| (time, "shutdown"));
-        timer.into_iter().chain(commit).chain(end).min()
+        timer.into_iter().chain(commit).chain(end).chain(self.relay_deadline()).min()
     }
 
     pub fn check_invariants(&self) {
         assert!(self.flows.running() <= usize::from(self.service().workers.max(1)), "one flow for each worker");
         assert!(self.store_calls.len() <= self.flows.running(), "one call for each flow");
+        assert!(self.calls.len() <= self.flows.running(), "one attempt of a call for each flow");
         assert!(self.sends.len() <= self.flows.running(), "one awaited send for each flow");
         assert!(self.timers.len() <= self.flows.running(), "one timer for each flow");
     }
@@ -361,8 +395,8 @@ impl Interpreter {
         }
         let Some(arrival) = self.intake.pop() else { return false };
         self.latest = Some(arrival);
-        if let Some(source) = arrival.source {
-            let source = Some((source.partition, source.offset));
+        if arrival.source.is_some() || arrival.row.is_some() {
+            let source = arrival.source.map(|source| (source.partition, source.offset));
             step.note(Note::FlowStarted { service: self.id(), message: arrival.message, source, attempt: 1 });
         }
         let id = self.flows.insert(Flow::new(arrival));
@@ -392,6 +426,7 @@ impl Interpreter {
             self.polling = true;
             return Some(Ask::Poll);
         }
+        self.relay_duty(step);
         None
     }
 
@@ -420,6 +455,7 @@ impl Interpreter {
             | Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
+            | Action::Call(_)
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }
@@ -427,6 +463,11 @@ impl Interpreter {
         })?;
         // Even a commit that fails at once lets time pass.
         Some(self.commits.last() + interval.max(Duration::from_millis(1)))
+    }
+
+    /// Where clients begin to look for the cluster.
+    pub fn brokers(&self) -> Vec<NodeId> {
+        (1..=self.plan.cluster.brokers).map(NodeId).collect()
     }
 
     // --- shared by the other files ---
@@ -507,7 +548,7 @@ impl Interpreter {
 
     pub(super) fn consume(&self) -> Option<&ConsumePlan> {
         match &self.service().trigger {
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(consume),
         }
     }

@@ -3,9 +3,9 @@
 //! Events and offsets are dense numbers, so a set of rows is a map of small bitmap pages: a million rows take about
 //! 150 kB. Nothing is ever deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::request::Row;
+use crate::types::request::{Cursor, PollRowsRequest, PolledRow, Row};
 use crate::types::*;
 
 /// The content of one store.
@@ -14,6 +14,21 @@ pub struct StoreRows {
     tables: BTreeMap<PlaceId, Table>,
     /// Positions kept beside the data: the next offset to process.
     positions: BTreeMap<TopicPartition, Offset>,
+    /// Tables that are polled, in the order in which their rows are polled.
+    queues: BTreeMap<PlaceId, RowQueue>,
+}
+
+/// The rows of a polled table as its pollers find them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct RowQueue {
+    /// Numbers given so far, to transactions that were never seen too.
+    numbered: u64,
+    seen: BTreeMap<RowNumber, Message>,
+    /// By rank: the order in which rows were seen.
+    order: Vec<RowNumber>,
+    unmarked: BTreeSet<RowNumber>,
+    /// What rows are done with, for each service that moves a cursor.
+    cursors: BTreeMap<ServiceId, RowNumber>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +72,56 @@ impl StoreRows {
 
     pub fn position(&self, partition: TopicPartition) -> Option<Offset> {
         self.positions.get(&partition).copied()
+    }
+
+    /// The number of a row whose transaction begins now.
+    pub fn next_number(&mut self, table: PlaceId) -> RowNumber {
+        let queue = self.queues.entry(table).or_default();
+        queue.numbered += 1;
+        RowNumber(queue.numbered)
+    }
+
+    /// The transaction that wrote a row has ended. Gives back its rank.
+    pub fn see(&mut self, table: PlaceId, number: RowNumber, message: Message) -> RowNumber {
+        let queue = self.queues.entry(table).or_default();
+        queue.seen.insert(number, message);
+        queue.unmarked.insert(number);
+        queue.order.push(number);
+        RowNumber(queue.order.len() as u64)
+    }
+
+    /// The rows that a poll finds.
+    pub fn poll(&self, poll: &PollRowsRequest) -> Vec<PolledRow> {
+        let Some(queue) = self.queues.get(&poll.table) else { return Vec::new() };
+        let limit = poll.limit as usize;
+        let kept = queue.cursors.get(&poll.service).copied().unwrap_or_default();
+        let after = poll.after.unwrap_or(kept);
+        let behind = RowNumber(after.0 + 1);
+        let row = |number: RowNumber, of: RowNumber| PolledRow { number, message: queue.seen[&of] };
+        match poll.cursor {
+            Cursor::Unsent => queue.unmarked.iter().take(limit).map(|number| row(*number, *number)).collect(),
+            Cursor::HighestId => {
+                queue.seen.range(behind..).take(limit).map(|(number, _)| row(*number, *number)).collect()
+            }
+            Cursor::CommitOrder => {
+                let ranked = queue.order.iter().zip(1u64..).skip(after.0 as usize).take(limit);
+                ranked.map(|(of, rank)| row(RowNumber(rank), *of)).collect()
+            }
+        }
+    }
+
+    pub fn mark(&mut self, table: PlaceId, rows: &[RowNumber]) {
+        let queue = self.queues.entry(table).or_default();
+        for row in rows {
+            queue.unmarked.remove(row);
+        }
+    }
+
+    /// Gives back where the cursor stands then: it never goes back.
+    pub fn move_cursor(&mut self, table: PlaceId, service: ServiceId, to: RowNumber) -> RowNumber {
+        let cursor = self.queues.entry(table).or_default().cursors.entry(service).or_default();
+        *cursor = to.max(*cursor);
+        *cursor
     }
 
     /// Rows by event and by offset in a table.

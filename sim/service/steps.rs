@@ -47,6 +47,7 @@ impl Interpreter {
                     continue;
                 }
                 FlowState::CommitAgain => self.commit_again(id, step),
+                FlowState::CallAgain => self.call_again(id, step),
                 FlowState::Climb => self.climb(id, service, step),
                 FlowState::DeadLetterFailed => self.wait_for_dead_letter(id, step),
                 FlowState::JumpToEnd => {
@@ -55,6 +56,8 @@ impl Interpreter {
                 }
                 FlowState::Working { .. }
                 | FlowState::Storing { .. }
+                | FlowState::Calling { .. }
+                | FlowState::CallBackoff(_)
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
                 | FlowState::CommitBackoff(_)
@@ -110,15 +113,20 @@ impl Interpreter {
         Some(match &plan.action {
             Action::Work { time, errors, poison } => self.begin_work(id, time, *errors, *poison, step),
             Action::Store { store, operations } => self.begin_store(id, *store, operations, step),
+            Action::Call(call) => self.begin_call(id, call, step),
             Action::Publish { topic, producer, wait, key } => {
                 let send = self.next_send();
                 let flow = self.flows.get(id);
                 flow.state = FlowState::Publishing { send, wait: *wait };
-                let message = flow.message;
+                let message = Message { attempt: 0, ..flow.message };
                 self.publish(id, send, (*topic, *producer, *key), message, step)
             }
             Action::Respond => {
                 if let Some(caller) = flow.reply.take() {
+                    if let Some((service, step_of_caller)) = flow.asked_by {
+                        let (event, caller) = (flow.message.event, caller.peer);
+                        step.note(Note::StepExecuted { service, step: step_of_caller, event, caller });
+                    }
                     step.reply(caller, Response::Call(CallResponse::Accepted(flow.message.event)));
                 }
                 Begun::Finished(StepOutcome::Done)
@@ -134,16 +142,31 @@ impl Interpreter {
         let flow = self.flows.get(id);
         step.note(Note::StepDone { service: service.id, step: flow.step, event: flow.message.event, outcome });
         let commits = matches!(service.steps[usize::from(flow.step)].action, Action::Commit { .. });
+        if commits {
+            self.end_row_commit(outcome);
+        }
+        let flow = self.flows.get(id);
+        let goes_on = match &service.steps[usize::from(flow.step)].action {
+            // A refused commit takes nothing back; whoever owns the partition now decides.
+            Action::Commit { .. } => true,
+            Action::Call(call) => call.optional,
+            Action::Work { .. }
+            | Action::Store { .. }
+            | Action::Publish { .. }
+            | Action::Respond
+            | Action::BeginTransaction
+            | Action::SendOffsets { .. }
+            | Action::EndTransaction => false,
+        };
         match outcome {
             StepOutcome::Skipped => {
                 flow.skipped = true;
                 jump_to_end(flow, service);
                 None
             }
-            StepOutcome::Failed | StepOutcome::Unknown if !commits => {
+            StepOutcome::Failed | StepOutcome::Unknown if !goes_on => {
                 Some(self.abort_first(id).unwrap_or_else(|| self.climb(id, service, step)))
             }
-            // A refused commit takes nothing back; whoever owns the partition now decides.
             StepOutcome::Done | StepOutcome::Failed | StepOutcome::Unknown => {
                 flow.step += 1;
                 flow.state = FlowState::Begin;
@@ -208,27 +231,39 @@ impl Interpreter {
 
     fn begin_store(&mut self, id: FlowId, store: u16, operations: &[StoreStep], step: &mut Step) -> Begun {
         let service = self.id();
-        let (peer, patience) = {
-            let store = &self.plan.stores[usize::from(store)];
-            (store.node, store.timeout)
-        };
-        let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
         let flow = self.flows.get(id);
-        let (message, source) = (flow.message, flow.source);
-        let place = combine(u64::from(service.0) << 16 | u64::from(flow.step), u64::from(flow.attempt));
+        let (message, source, number, attempt) = (flow.message, flow.source, flow.step, flow.attempt);
         let request = StoreRequest {
             message,
             service,
-            step: flow.step,
-            attempt: combine(place, process),
+            step: number,
+            attempt: self.store_attempt(number, attempt),
             operations: operations.iter().map(|operation| store_operation(*operation, &message, source)).collect(),
         };
+        self.ask_store(id, store, request, step);
+        Begun::Waiting
+    }
+
+    /// Asks a store for a flow's transaction and waits for the answer.
+    pub(super) fn ask_store(&mut self, id: FlowId, store: u16, request: StoreRequest, step: &mut Step) {
+        let (peer, patience) = self.store_of(store);
         let correlation = Correlation(self.next_number());
         let timer = self.set_timer(id, step.time() + patience);
         self.store_calls.insert(correlation, (id, peer));
         self.flows.get(id).state = FlowState::Storing { correlation, timer };
         step.send(STORE_CHANNEL, peer, correlation, Request::Store(request));
-        Begun::Waiting
+    }
+
+    /// The node of a store, and how long an answer is waited for.
+    pub(super) fn store_of(&self, store: u16) -> (NodeId, Duration) {
+        let store = &self.plan.stores[usize::from(store)];
+        (store.node, store.timeout)
+    }
+
+    /// Which attempt of this process at this step it is.
+    pub(super) fn store_attempt(&self, number: u16, attempt: u32) -> u64 {
+        let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
+        combine(combine(u64::from(self.id().0) << 16 | u64::from(number), u64::from(attempt)), process)
     }
 
     pub(super) fn publish(
@@ -253,6 +288,9 @@ impl Interpreter {
 
     fn begin_commit(&mut self, id: FlowId, every: CommitEvery, wait: bool, step: &mut Step) -> Begun {
         let flow = self.flows.get(id);
+        if let Some(row) = flow.row {
+            return self.begin_row_commit(id, row, every, step);
+        }
         let Some(source) = flow.source.filter(|_| !flow.again) else { return Begun::NotDue };
         let first = flow.step == 0;
         let newly = !std::mem::replace(&mut flow.counted, true);
@@ -349,6 +387,7 @@ pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
         Action::Commit { .. } | Action::SendOffsets { .. } | Action::Respond => is_for(step, &flow.message),
         Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::BeginTransaction
         | Action::EndTransaction => false,

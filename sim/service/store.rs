@@ -5,6 +5,9 @@
 //! whether it was executed. Requests do not queue behind each other. What goes wrong inside is drawn by the identity of
 //! the request: refused before it was executed, lost on the way in, or executed and never answered.
 //!
+//! A table that somebody polls numbers its rows when their transactions begin, and shows them when these end. Transactions
+//! take different times, so rows are not seen in the order of their numbers: as with the sequences of databases.
+//!
 //! No isolation levels, no locks, no deletes: whoever needs them is not asking a question about messages.
 
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use super::rows::StoreRows;
 use crate::scenario::plan::{Plan, StorePlan};
 use crate::types::note::{Note, StoreEffect};
-use crate::types::request::{Present, Request, Response, StoreOperation, StoreRequest, StoreResponse};
+use crate::types::request::{PollRowsRequest, Present, Request, Response, StoreOperation, StoreRequest, StoreResponse};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -28,8 +31,15 @@ pub struct Store {
 
 #[derive(Clone, Debug)]
 enum Due {
-    Execute { from: ReplyTo, request: Box<StoreRequest>, answered: Time, fate: Fate },
-    Answer { to: ReplyTo, response: StoreResponse },
+    Execute { from: ReplyTo, work: Work, answered: Time, fate: Fate },
+    Answer { to: ReplyTo, response: Response },
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    /// With a number for each row that it inserts into a polled table.
+    Transaction(Box<StoreRequest>, Vec<RowNumber>),
+    Poll(Box<PollRowsRequest>),
 }
 
 /// What becomes of a request that reached the store.
@@ -50,6 +60,11 @@ impl Store {
     pub fn with_rows(plan: Arc<Plan>, store: u16, rows: StoreRows) -> Store {
         let draws = plan.seed.keyed(&format!("store {}", plan.stores[usize::from(store)].name));
         Store { plan, store, draws, rows, due: FewMap::new(), number: 0 }
+    }
+
+    /// Which of the plan's it is.
+    pub fn index(&self) -> u16 {
+        self.store
     }
 
     /// What survives the process. Requests in flight are lost: not executed, or executed and never answered.
@@ -86,7 +101,14 @@ impl Store {
 
     fn handle_request(&mut self, from: ReplyTo, request: Request, step: &mut Step) {
         let identity = request.identity();
-        let Request::Store(request) = request else { return };
+        let work = match request {
+            Request::Store(request) => {
+                let numbers = self.number_rows(&request);
+                Work::Transaction(Box::new(request), numbers)
+            }
+            Request::PollRows(poll) => Work::Poll(Box::new(poll)),
+            _ => return,
+        };
         let plan = self.store_plan();
         // All draws are made every time, so that one ratio does not move another's.
         let mut draw = self.draws.at(identity);
@@ -102,7 +124,14 @@ impl Store {
             (false, false) => Fate::Answered,
         };
         let (executed, answered) = (step.time() + latency / 2, step.time() + latency);
-        self.push(executed, Due::Execute { from, request: Box::new(request), answered, fate });
+        self.push(executed, Due::Execute { from, work, answered, fate });
+    }
+
+    /// Databases number rows as they are inserted, whatever becomes of the transaction: what is lost leaves a gap.
+    fn number_rows(&mut self, request: &StoreRequest) -> Vec<RowNumber> {
+        let polled = |table: &PlaceId| self.plan.pollers(*table).next().is_some();
+        let tables: Vec<PlaceId> = request.operations.iter().filter_map(inserted).filter(polled).collect();
+        tables.into_iter().map(|table| self.rows.next_number(table)).collect()
     }
 
     fn perform_due(&mut self, step: &mut Step) {
@@ -110,24 +139,35 @@ impl Store {
             && let Some((_, due)) = self.due.pop_first()
         {
             match due {
-                Due::Execute { from, request, answered, fate } => {
-                    let response = match fate {
-                        Fate::Refused => StoreResponse::Refused,
-                        Fate::Answered | Fate::AnswerLost => self.execute(&request, from.peer, step),
+                Due::Execute { from, work, answered, fate } => {
+                    let response = match (fate, &work) {
+                        (Fate::Refused, _) => Response::Store(StoreResponse::Refused),
+                        (_, Work::Transaction(request, numbers)) => {
+                            Response::Store(self.execute(request, numbers, from.peer, step))
+                        }
+                        (_, Work::Poll(poll)) => Response::Rows(self.rows.poll(poll)),
                     };
-                    if fate == Fate::AnswerLost {
-                        step.note(Note::StoreAnswerLost { event: request.message.event });
-                    } else {
-                        self.push(answered, Due::Answer { to: from, response });
+                    match (fate, work) {
+                        (Fate::AnswerLost, Work::Transaction(request, _)) => {
+                            step.note(Note::AnswerLost { event: request.message.event });
+                        }
+                        (Fate::AnswerLost, Work::Poll(_)) => {}
+                        (_, _) => self.push(answered, Due::Answer { to: from, response }),
                     }
                 }
-                Due::Answer { to, response } => step.reply(to, Response::Store(response)),
+                Due::Answer { to, response } => step.reply(to, response),
             }
         }
     }
 
     /// Checks and applies a transaction as one.
-    fn execute(&mut self, request: &StoreRequest, caller: NodeId, step: &mut Step) -> StoreResponse {
+    fn execute(
+        &mut self,
+        request: &StoreRequest,
+        numbers: &[RowNumber],
+        caller: NodeId,
+        step: &mut Step,
+    ) -> StoreResponse {
         for operation in &request.operations {
             match self.check(operation) {
                 StoreResponse::Done => {}
@@ -135,10 +175,21 @@ impl Store {
             }
         }
         let StoreRequest { message, service, step: number, .. } = *request;
+        let mut numbers = numbers.iter();
         for operation in &request.operations {
-            if let Some((place, effect)) = self.apply(operation, &message) {
+            let effect = self.apply(operation, &message);
+            if let Some((place, effect)) = effect {
                 step.note(Note::EffectApplied { service, step: number, place, message, effect, caller });
             }
+            let number = inserted(operation).filter(|table| self.plan.pollers(*table).next().is_some());
+            if let Some(table) = number
+                && let Some(number) = numbers.next().copied()
+                && effect == Some((table, StoreEffect::Inserted))
+            {
+                let rank = self.rows.see(table, number, message);
+                step.note(Note::RowSeen { place: table, event: message.event, number, rank });
+            }
+            self.pass(operation, service, step);
         }
         step.note(Note::StepExecuted { service, step: number, event: message.event, caller });
         StoreResponse::Done
@@ -167,7 +218,24 @@ impl Store {
             | StoreOperation::Check { .. }
             | StoreOperation::Upsert { .. }
             | StoreOperation::Add { .. }
+            | StoreOperation::MarkSent { .. }
+            | StoreOperation::MoveCursor { .. }
             | StoreOperation::SetOffset { .. } => StoreResponse::Done,
+        }
+    }
+
+    /// A poller says which rows it is done with.
+    fn pass(&mut self, operation: &StoreOperation, service: ServiceId, step: &mut Step) {
+        match operation {
+            StoreOperation::MarkSent { table, rows } => {
+                self.rows.mark(*table, rows);
+                step.note(Note::RowsMarked { place: *table, rows: rows.clone() });
+            }
+            StoreOperation::MoveCursor { table, cursor, to } => {
+                let to = self.rows.move_cursor(*table, service, *to);
+                step.note(Note::CursorMoved { service, place: *table, cursor: *cursor, to });
+            }
+            _ => {}
         }
     }
 
@@ -177,7 +245,7 @@ impl Store {
                 let new = self.rows.insert(table, row);
                 Some((table, if new { StoreEffect::Inserted } else { StoreEffect::Unchanged }))
             }
-            StoreOperation::Check { .. } => None,
+            StoreOperation::Check { .. } | StoreOperation::MarkSent { .. } | StoreOperation::MoveCursor { .. } => None,
             StoreOperation::Upsert { table, version_guard } => {
                 Some((table, self.upsert(table, message, version_guard)))
             }
@@ -212,5 +280,18 @@ impl Store {
 
     fn store_plan(&self) -> &StorePlan {
         &self.plan.stores[usize::from(self.store)]
+    }
+}
+
+/// The table that gets a row.
+fn inserted(operation: &StoreOperation) -> Option<PlaceId> {
+    match operation {
+        StoreOperation::Insert { table, .. } | StoreOperation::InsertIfAbsent { table, .. } => Some(*table),
+        StoreOperation::Check { .. }
+        | StoreOperation::Upsert { .. }
+        | StoreOperation::Add { .. }
+        | StoreOperation::MarkSent { .. }
+        | StoreOperation::MoveCursor { .. }
+        | StoreOperation::SetOffset { .. } => None,
     }
 }

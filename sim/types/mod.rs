@@ -25,7 +25,7 @@ pub use partition_table::PartitionTable;
 pub use random::{Keyed, Random, Rng, Seed};
 pub use record::{Group, Message, Record, RecordBatch, Records};
 pub use step::{
-    Channel, Command, ConnectionId, Correlation, Effect, Input, Now, Outbox, Output, ReplyTo, Step, TimerName,
+    Channel, Command, ConnectionId, Correlation, Effect, Input, Now, Outbox, Output, Redrive, ReplyTo, Step, TimerName,
 };
 pub use time::{Duration, Time};
 pub use units::{ByteCount, Ratio, Spread};

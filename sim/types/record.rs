@@ -19,6 +19,8 @@ pub struct Message {
     pub size: u32,
     /// Fails in every `work` that was not repaired: what it carries cannot be handled.
     pub poison: bool,
+    /// How often a retry topic has taken it, from 0.
+    pub attempt: u16,
 }
 
 /// Few words: digests of histories hash little else.
@@ -28,7 +30,8 @@ impl Hash for Message {
         state.write_u64(self.event.0);
         state.write_u64(self.key.0);
         state.write_u64(u64::from(self.version) << 32 | u64::from(self.size));
-        state.write_u64(u64::from(self.poison) << 16 | u64::from(self.origin.0));
+        let rest = u64::from(self.attempt) << 32 | u64::from(self.poison) << 16;
+        state.write_u64(rest | u64::from(self.origin.0));
     }
 }
 

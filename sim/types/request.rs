@@ -2,8 +2,10 @@
 //!
 //! A client knows only what a response told it; there is no other way to learn anything.
 
+mod calls;
 mod groups;
 
+pub use calls::*;
 pub use groups::*;
 
 use super::metadata::{BrokerRegistration, MetadataRecord};
@@ -121,6 +123,11 @@ pub enum Request {
     Call(Message),
     /// A service asks a store for one atomic transaction.
     Store(StoreRequest),
+    /// A service asks the system of somebody else to do something.
+    Endpoint(EndpointRequest),
+    /// A service calls another one. Answered as `Call` is.
+    CallService(ServiceRequest),
+    PollRows(PollRowsRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
     /// Answered as AddPartitionsToTxn is.
@@ -187,6 +194,8 @@ pub enum Response {
     FetchQuorum(FetchQuorumResponse),
     Call(CallResponse),
     Store(StoreResponse),
+    Endpoint(EndpointResponse),
+    Rows(Vec<PolledRow>),
     AddPartitionsToTxn {
         error: ErrorCode,
     },
@@ -552,12 +561,56 @@ pub enum StoreOperation {
         table: PlaceId,
         by: i64,
     },
+    /// Rows of a polled table are done with.
+    MarkSent {
+        table: PlaceId,
+        rows: Vec<RowNumber>,
+    },
+    /// Rows of a polled table up to this one are done with, for the service that asks. Never goes back.
+    MoveCursor {
+        table: PlaceId,
+        cursor: Cursor,
+        to: RowNumber,
+    },
     /// Position kept beside the data: compared with `expected` and set.
     SetOffset {
         partition: TopicPartition,
         expected: Offset,
         next: Offset,
     },
+}
+
+/// The next rows of a polled table, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PollRowsRequest {
+    pub table: PlaceId,
+    pub service: ServiceId,
+    pub cursor: Cursor,
+    /// Rows behind this one; `None`: behind the cursor that the store keeps for the service.
+    pub after: Option<RowNumber>,
+    pub limit: u32,
+    /// Which poll of this process this is: an identity for draws.
+    pub attempt: u64,
+}
+
+/// Which rows a poll finds, and in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cursor {
+    /// Rows that are not marked, by number.
+    #[default]
+    Unsent,
+    /// Rows whose number is above the highest one done. A row that is seen late has a lower one.
+    HighestId,
+    /// Rows that were seen after the last one done.
+    CommitOrder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PolledRow {
+    /// In the order of the cursor.
+    pub number: RowNumber,
+    pub message: Message,
 }
 
 /// What names a row.
@@ -621,7 +674,9 @@ impl Request {
             Request::BeginQuorumEpoch { .. } => RequestKind::BeginQuorumEpoch,
             Request::FetchQuorum(_) => RequestKind::FetchQuorum,
             Request::Call(_) => RequestKind::Call,
-            Request::Store(_) => RequestKind::Store,
+            Request::Store(_) | Request::PollRows(_) => RequestKind::Store,
+            Request::Endpoint(_) => RequestKind::Endpoint,
+            Request::CallService(_) => RequestKind::Call,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
             Request::AddOffsetsToTxn(_) => RequestKind::AddOffsetsToTxn,
             Request::EndTxn(_) => RequestKind::EndTxn,
@@ -656,6 +711,9 @@ impl Request {
                 .fold(0, |identity, marker| combine(combine(identity, marker.producer.0), u64::from(marker.epoch.0))),
             Request::Call(message) => message.event.0,
             Request::Store(store) => combine(store.message.event.0, store.attempt),
+            Request::Endpoint(call) => call.identity,
+            Request::CallService(call) => call.identity,
+            Request::PollRows(poll) => combine(u64::from(poll.service.0) | 1 << 63, poll.attempt),
             _ => 0,
         };
         combine(self.kind() as u64, about)
@@ -669,6 +727,8 @@ impl Request {
             }
             Request::Fetch(fetch) => ByteCount(60 + 40 * fetch.partitions.len() as u64),
             Request::Call(message) => ByteCount(100 + u64::from(message.size)),
+            Request::Endpoint(EndpointRequest { message, .. })
+            | Request::CallService(ServiceRequest { message, .. }) => ByteCount(100 + u64::from(message.size)),
             _ => ByteCount(100),
         }
     }
@@ -727,4 +787,5 @@ pub enum RequestKind {
     TxnOffsetCommit,
     ConsumerGroupHeartbeat,
     AddOffsetsToTxn,
+    Endpoint,
 }

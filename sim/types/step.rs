@@ -130,10 +130,21 @@ pub enum Command {
     Redeliver,
     /// The next so many events that arrive are poison: they fail in every `work`.
     Poison(u32),
+    /// Send dead letters back whence they came.
+    Redrive(Redrive),
     /// The program is put right: poison harms it no more.
     Repair,
     /// Callers stop making new events: the load phase is over.
     EndLoad,
+}
+
+/// Dead letters of a service that are to go back, and the group that remembers which ones have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Redrive {
+    pub service: ServiceId,
+    pub from: TopicId,
+    pub to: TopicId,
+    pub group: GroupId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

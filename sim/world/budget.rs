@@ -146,6 +146,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }

@@ -245,8 +245,15 @@ mod tests {
     }
 
     fn append(disk: &mut Disk, offset: u64, now: Time) {
-        let message =
-            Message { event: EventId(offset), origin: ServiceId(0), key: Key(0), version: 1, size: 10, poison: false };
+        let message = Message {
+            event: EventId(offset),
+            origin: ServiceId(0),
+            key: Key(0),
+            version: 1,
+            size: 10,
+            poison: false,
+            attempt: 0,
+        };
         let record = Record { send: SendId(offset), message, timestamp: now };
         let batch = RecordBatch {
             base_offset: Offset(offset),

@@ -56,12 +56,19 @@ impl<O: FnMut(&Event)> World<O> {
     fn refusal_of_handlers(&self, plan: &FaultPlan, nodes: &[NodeId]) -> Option<Refusal> {
         let is_handled = |node: &NodeId| match self.nodes[usize::from(node.0)].kind {
             Some(NodeKind::Instance { service, .. }) => self.handlers.of(&self.plan, service).is_some(),
-            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
+            Some(
+                NodeKind::Broker
+                | NodeKind::Controller
+                | NodeKind::Store { .. }
+                | NodeKind::Endpoint { .. }
+                | NodeKind::Callers { .. },
+            )
             | None => false,
         };
         let is_of_the_program = matches!(
             plan.action,
             FaultAction::Redeliver(_)
+                | FaultAction::Redrive { .. }
                 | FaultAction::Fail { .. }
                 | FaultAction::Repair(_)
                 | FaultAction::Set(LiveValue::Work { .. })
@@ -161,6 +168,12 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::EnforceRetention(_) => {
                 (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new())
+            }
+            FaultAction::Redrive { service, .. } => {
+                let instances = &self.plan.services[usize::from(service.0)].instances;
+                let runs = |node: &&NodeId| self.nodes[usize::from(node.0)].process.is_some();
+                let one = instances.iter().find(runs).or(instances.first());
+                (one.copied().into_iter().collect(), Vec::new())
             }
             FaultAction::Set(value) => (value.nodes(&self.plan), Vec::new()),
             FaultAction::Poison { origin, .. } => (callers_of(&self.plan, *origin), Vec::new()),
@@ -271,6 +284,10 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::EnforceRetention(topic) if turn == Turn::Begin => {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
+            FaultAction::Redrive { service, from, to, group } if turn == Turn::Begin => {
+                let redrive = Redrive { service: *service, from: *from, to: *to, group: *group };
+                self.command(&nodes, Command::Redrive(redrive));
+            }
             FaultAction::Redeliver(_) if turn == Turn::Begin => self.command(&nodes, Command::Redeliver),
             FaultAction::Poison { events, .. } if turn == Turn::Begin => {
                 self.command(&nodes, Command::Poison(*events));
@@ -293,6 +310,7 @@ impl<O: FnMut(&Event)> World<O> {
             | FaultAction::Rebalance(_)
             | FaultAction::ExpireOffsets(_)
             | FaultAction::EnforceRetention(_)
+            | FaultAction::Redrive { .. }
             | FaultAction::Redeliver(_) => {}
         }
     }

@@ -46,6 +46,7 @@ impl Echo {
             version: 1,
             size: 100,
             poison: false,
+            attempt: 0,
         };
         step.send(CHANNEL, peer, Correlation(self.sent), Request::Call(message));
         self.sent += 1;

@@ -179,12 +179,21 @@ fn at_step(
         StepSelector::Commit => {
             matches!(steps[step as usize].action, Action::Commit { .. } | Action::SendOffsets { .. })
         }
-        StepSelector::Poll => false,
+        StepSelector::Poll | StepSelector::Rung(_) => false,
         StepSelector::Effect => has_judged_effect(&steps[step as usize].action, plan),
     };
     let by_consumer =
         |kind: StepSelector| selector == kind && plan.services[service.0 as usize].instances.contains(&node);
+    let rung_topic = |rung: u16| match plan.services[service.0 as usize].ladder.get(usize::from(rung)) {
+        Some(Rung::DeadLetter { topic, .. } | Rung::RetryTopic { topic, .. }) => Some(*topic),
+        _ => None,
+    };
     match (side, note) {
+        (Side::Before, Note::RungReached { service: other, rung, .. })
+            if *other == service && selector == StepSelector::Rung(*rung) =>
+        {
+            Some(node)
+        }
         (Side::Before, Note::StepReached { service: other, step, .. }) if *other == service && chosen(*step) => {
             Some(node)
         }
@@ -194,7 +203,7 @@ fn at_step(
         {
             Some(*caller)
         }
-        (Side::After, Note::Polled { .. }) if by_consumer(StepSelector::Poll) => Some(node),
+        (Side::After, Note::Polled { .. } | Note::RowsPolled { .. }) if by_consumer(StepSelector::Poll) => Some(node),
         // Automatic commits are no step of the list.
         (Side::Before, Note::CommitSent { .. }) if by_consumer(StepSelector::Commit) && !commits_by_step(steps) => {
             Some(node)
@@ -228,7 +237,11 @@ fn at_step(
             let publishes = |(index, step): (usize, &StepPlan)| {
                 matches!(step.action, Action::Publish { topic, .. } if topic == partition.topic) && chosen(index as u16)
             };
-            steps.iter().enumerate().any(publishes).then_some(*to)
+            let meant = match selector {
+                StepSelector::Rung(rung) => rung_topic(rung) == Some(partition.topic),
+                _ => steps.iter().enumerate().any(publishes),
+            };
+            meant.then_some(*to)
         }
         _ => None,
     }
@@ -245,7 +258,7 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             Expectation::Place(expected) => {
                 expected.place == place && (expected.loss, expected.duplicates) != (Tolerance::Any, Tolerance::Any)
             }
-            Expectation::Service { .. } => false,
+            Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
         })
     };
     match action {
@@ -257,6 +270,10 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             StoreStep::Check { .. } => false,
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => judged(plan.endpoints[usize::from(endpoint)].place),
+            Callee::Service(_) => false,
+        },
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
     }

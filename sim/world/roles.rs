@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::scenario::plan::{PartitionSelector, Plan, Rung, ServicePlan, Target, Trigger};
+use crate::scenario::plan::{PartitionSelector, Plan, PollPlan, Rung, ServicePlan, Target, Trigger};
 use crate::types::metadata::PartitionState;
 use crate::types::note::Note;
+use crate::types::request::Cursor;
 use crate::types::*;
 
 pub struct Roles {
@@ -31,12 +32,22 @@ pub struct Roles {
     unassigned: BTreeSet<(GroupId, TopicPartition)>,
     /// Topics of each group.
     subscriptions: BTreeMap<GroupId, Vec<TopicId>>,
+    /// Rows that are seen and not done with, for each service that polls a table.
+    relays: Vec<RelayWork>,
     /// Unfinished work of each node.
     open: Vec<OpenWork>,
     /// Rungs that end a flow with a refusal.
     refusing: Vec<(ServiceId, u16)>,
     /// Events whose caller has no final answer yet.
     pub unsettled: u64,
+}
+
+/// What a relay has still to do. A row that is seen behind its cursor is never found by a poll.
+struct RelayWork {
+    service: ServiceId,
+    poll: PollPlan,
+    cursor: RowNumber,
+    open: BTreeSet<RowNumber>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +63,7 @@ impl Roles {
         let offsets = plan.topics.last().expect("the offsets topic is always planned");
         let subscriptions = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(consume) => Some((consume.group, consume.topics.clone())),
-            Trigger::Requests(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         Roles {
             offsets_topic: offsets.id,
@@ -78,6 +89,7 @@ impl Roles {
             unassigned: BTreeSet::new(),
             subscriptions: subscriptions.collect(),
             refusing: plan.services.iter().flat_map(refusing_rungs).collect(),
+            relays: plan.services.iter().filter_map(RelayWork::of).collect(),
             open: vec![OpenWork::default(); plan.nodes.len() + 1],
             unsettled: 0,
         }
@@ -132,7 +144,10 @@ impl Roles {
             Note::RungReached { service, rung, .. } if self.refusing.contains(&(*service, *rung)) => {
                 open.flows -= 1;
             }
-            Note::FlowDone { .. } => open.flows -= 1,
+            Note::RowSeen { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
+                self.relays.iter_mut().for_each(|relay| relay.observe(note));
+            }
+            Note::FlowDone { .. } | Note::Redriven { .. } => open.flows -= 1,
             Note::Sent { .. } => open.sends += 1,
             Note::SendSucceeded { .. } | Note::SendFailed { .. } => open.sends -= 1,
             Note::Arrived { .. } => self.unsettled += 1,
@@ -162,6 +177,7 @@ impl Roles {
             && self.groups_ready()
             && self.unassigned.is_empty()
             && self.lag_total() == 0
+            && self.relays.iter().all(|relay| relay.open.is_empty())
     }
 
     /// Records of all topics that a group has not been handed yet.
@@ -249,6 +265,37 @@ impl Roles {
         let end = self.high_watermarks.get(partition).map_or(0, |offset| offset.0);
         let position = self.positions.get(&(group, partition)).map_or(end, |offset| offset.0);
         end.saturating_sub(position)
+    }
+}
+
+impl RelayWork {
+    fn of(service: &ServicePlan) -> Option<RelayWork> {
+        match service.trigger {
+            Trigger::Poll(poll) => {
+                Some(RelayWork { service: service.id, poll, cursor: RowNumber(0), open: BTreeSet::new() })
+            }
+            Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
+        }
+    }
+
+    fn observe(&mut self, note: &Note) {
+        let marks = self.poll.cursor == Cursor::Unsent;
+        match note {
+            Note::RowSeen { place, number, rank, .. } if *place == self.poll.table => {
+                let row = if self.poll.cursor == Cursor::CommitOrder { *rank } else { *number };
+                if self.cursor < row {
+                    self.open.insert(row);
+                }
+            }
+            Note::RowsMarked { place, rows } if *place == self.poll.table && marks => {
+                self.open.retain(|row| !rows.contains(row));
+            }
+            Note::CursorMoved { service, to, .. } if *service == self.service && !marks => {
+                self.cursor = *to;
+                self.open.retain(|row| to < row);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ablations;
 mod bad_input;
+mod calls;
 mod chaos;
 mod common;
 mod damage;
@@ -12,11 +13,13 @@ mod follower_reads;
 mod full_disk;
 mod gallery;
 mod groups;
+mod letters;
 mod library;
 mod limits;
 mod live;
 mod mutants;
 mod nondeterminism;
+mod outbox;
 mod page;
 mod producers;
 mod promises;

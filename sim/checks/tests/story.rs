@@ -63,6 +63,7 @@ pub fn plan(effect: Billing) -> Plan {
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 2,
             controllers: vec![B1],
@@ -89,6 +90,7 @@ pub fn plan(effect: Billing) -> Plan {
         ],
         topics: vec![topic(0, "orders", ORDERS), topic(1, "dead", DEAD)],
         groups: vec![GroupPlan { id: GROUP, name: "billing".to_string() }],
+        endpoints: Vec::new(),
         stores: vec![StorePlan {
             name: "db".to_string(),
             node: DB,
@@ -199,7 +201,7 @@ pub fn exactly_once(place: PlaceId) -> PlaceExpectation {
 pub fn expect(plan: &mut Plan, change: impl FnOnce(&mut PlaceExpectation)) {
     match &mut plan.expectations[0] {
         Expectation::Place(expectation) => change(expectation),
-        Expectation::Service { .. } => panic!("the plan's first expectation is of a place"),
+        _ => panic!("the plan's first expectation is of a place"),
     }
 }
 
@@ -233,7 +235,7 @@ pub fn event_id(number: u64) -> EventId {
 
 /// Events of one key are numbered in the order of their versions.
 pub fn message(number: u64, key: u64, version: u32) -> Message {
-    Message { event: event_id(number), origin: SHOP, key: Key(key), version, size: 100, poison: false }
+    Message { event: event_id(number), origin: SHOP, key: Key(key), version, size: 100, poison: false, attempt: 0 }
 }
 
 pub fn at(milliseconds: u64) -> Time {

@@ -9,7 +9,7 @@
 use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
-use crate::types::request::Present;
+use crate::types::request::{Cursor, Present};
 use crate::types::settings::{Acks, IsolationLevel, OffsetReset};
 use crate::types::*;
 
@@ -110,6 +110,7 @@ impl Proposals<'_> {
     }
 
     fn groups(&mut self) {
+        self.cursors();
         for index in 0..self.plan.services.len() {
             let service = &self.plan.services[index];
             let Trigger::Consume(consume) = &service.trigger else { continue };
@@ -137,10 +138,29 @@ impl Proposals<'_> {
         }
     }
 
+    /// Rows that are found however late they are seen.
+    fn cursors(&mut self) {
+        for (index, service) in self.plan.services.iter().enumerate() {
+            for (word, cursor) in [("unsent", Cursor::Unsent), ("commit-order", Cursor::CommitOrder)] {
+                self.propose(format!("{}: cursor = \"{word}\"", service.name), |plan| {
+                    if let Trigger::Poll(poll) = &mut plan.services[index].trigger
+                        && poll.cursor == Cursor::HighestId
+                    {
+                        poll.cursor = cursor;
+                    }
+                });
+            }
+            if let Trigger::Poll(_) = service.trigger {
+                self.commit_last(index, false);
+            }
+        }
+    }
+
     fn steps(&mut self) {
         for (index, service) in self.plan.services.iter().enumerate() {
             let name = &service.name;
             self.marker_inside(index);
+            self.keyed_calls(index);
             self.propose(format!("{name}: `insert` becomes `insert-if-absent`"), |plan| {
                 for operation in operations(&mut plan.services[index]) {
                     if let StoreStep::Insert { table, .. } = *operation {
@@ -189,6 +209,30 @@ impl Proposals<'_> {
                     plan.services[index].worker_order = WorkerOrder::Key;
                 });
             }
+        }
+    }
+
+    /// The other side learns that it has done it already.
+    fn keyed_calls(&mut self, index: usize) {
+        let service = &self.plan.services[index];
+        for (number, step) in service.steps.iter().enumerate() {
+            let Action::Call(call) = &step.action else { continue };
+            let Some(endpoint) = call.endpoint().map(usize::from) else { continue };
+            let Some(EndpointPlan { name, idempotency_keys, .. }) = self.plan.endpoints.get(endpoint) else { continue };
+            let honoured = match idempotency_keys {
+                KeysHonoured::Never => format!(", which {name} honours"),
+                KeysHonoured::Always | KeysHonoured::For(_) => String::new(),
+            };
+            let change = format!("{}: `call {name}` with `idempotency-key id`{honoured}", service.name);
+            self.propose(change, |plan| {
+                if let Action::Call(call) = &mut plan.services[index].steps[number].action {
+                    call.idempotency_key = Some(CallKey::Id);
+                }
+                let keys = &mut plan.endpoints[endpoint].idempotency_keys;
+                if *keys == KeysHonoured::Never {
+                    *keys = KeysHonoured::Always;
+                }
+            });
         }
     }
 

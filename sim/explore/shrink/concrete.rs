@@ -204,6 +204,7 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }
+        | FaultAction::Redrive { .. }
         | FaultAction::Repair(_) => vec![action.clone()],
     }
 }
@@ -239,6 +240,7 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }
+        | FaultAction::Redrive { .. }
         | FaultAction::Repair(_) => {}
     }
     action

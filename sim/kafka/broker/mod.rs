@@ -321,6 +321,7 @@ impl Broker {
             Command::ElectPreferred { .. }
             | Command::Reassign { .. }
             | Command::Redeliver
+            | Command::Redrive(_)
             | Command::Poison(_)
             | Command::Repair
             | Command::EndLoad => {}

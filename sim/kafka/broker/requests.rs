@@ -45,7 +45,10 @@ impl Broker {
             | Request::BeginQuorumEpoch { .. }
             | Request::FetchQuorum(_)
             | Request::Call(_)
-            | Request::Store(_) => return,
+            | Request::Store(_)
+            | Request::Endpoint(_)
+            | Request::CallService(_)
+            | Request::PollRows(_) => return,
         };
         step.reply(from, response);
     }

@@ -177,8 +177,15 @@ fn state(leader: NodeId, epoch: u32) -> MetadataRecord {
 }
 
 fn produce(send: u64, stamp: Option<ProducerStamp>) -> Request {
-    let message =
-        Message { event: EventId(send), origin: ServiceId(0), key: Key(0), version: 1, size: 100, poison: false };
+    let message = Message {
+        event: EventId(send),
+        origin: ServiceId(0),
+        key: Key(0),
+        version: 1,
+        size: 100,
+        poison: false,
+        attempt: 0,
+    };
     let record = Record { send: SendId(send), message, timestamp: Time(0) };
     let batch = RecordBatch {
         base_offset: Offset::ZERO,

@@ -282,6 +282,7 @@ impl Consumer {
         let position = self.positions.get_mut(&partition).expect("kept batches of an assigned partition");
         let group = self.group;
         let (mut from, mut taken) = (position.offset, records.len());
+        let (now, mut early_from) = (step.now.wall_clock, None);
         while let Some(batch) = kept.batches.get(kept.next.0)
             && records.len() < limit
         {
@@ -303,6 +304,18 @@ impl Consumer {
             let messages = batch.messages();
             let first = kept.next.1.max(below).min(messages.len());
             let end = messages.len().min(first + limit - records.len());
+            let end = match self.delays.get(&partition.topic) {
+                None => end,
+                Some(delay) => {
+                    let early = |record: &Record| now < record.timestamp + *delay;
+                    let due = messages[first..end].iter().position(early).map_or(end, |index| first + index);
+                    if due < end {
+                        position.not_before = step.time() + (messages[due].timestamp + *delay).since(now);
+                        early_from = Some(partition);
+                    }
+                    due
+                }
+            };
             records.extend((first..end).map(|index| ConsumerRecord {
                 partition,
                 offset: batch.base_offset.plus(index as u64),
@@ -314,13 +327,18 @@ impl Consumer {
                 position.offset_epoch = Some(batch.leader_epoch);
             }
             kept.next = if end == messages.len() { (kept.next.0 + 1, 0) } else { (kept.next.0, end) };
+            if early_from.is_some() {
+                break;
+            }
         }
         let is_drained = kept.next.0 == kept.batches.len();
         let (to, count) = (position.offset, (records.len() - taken) as u32);
         if count > 0 {
             step.note(Note::Polled { group, partition, from, to, count });
         }
-        if is_drained {
+        if let Some(partition) = early_from {
+            self.buffers.drop_partition(partition);
+        } else if is_drained {
             self.buffers.drop_front();
         }
     }

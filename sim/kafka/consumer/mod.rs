@@ -71,6 +71,8 @@ pub struct Consumer {
     settings: ConsumerSettings,
     group: GroupId,
     topics: Vec<TopicId>,
+    /// Records of these topics are handed out so long after they were made, and not before.
+    delays: BTreeMap<TopicId, Duration>,
     channel: Channel,
     coordinator_channel: Channel,
     guards: Guards,
@@ -125,6 +127,7 @@ impl Consumer {
         Consumer {
             group,
             topics,
+            delays: BTreeMap::new(),
             channel,
             coordinator_channel: Channel(channel.0 + 1),
             guards,
@@ -142,6 +145,12 @@ impl Consumer {
             wake: (Time::NEVER, ""),
             settings,
         }
+    }
+
+    /// Records of a topic wait so long before they are handed out. A partition whose next record is not due yet is not
+    /// fetched, and the others are: what Spring's retry topics do with pause(), seek() and resume().
+    pub fn delay(&mut self, topic: TopicId, by: Duration) {
+        self.delays.insert(topic, by);
     }
 
     /// The application enters poll(); it stays there until records are handed out.

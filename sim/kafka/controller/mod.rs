@@ -168,6 +168,9 @@ impl Controller {
             | Request::OffsetFetch { .. }
             | Request::Call(_)
             | Request::Store(_)
+            | Request::Endpoint(_)
+            | Request::CallService(_)
+            | Request::PollRows(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)
@@ -256,6 +259,7 @@ impl Controller {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Redeliver
+            | Command::Redrive(_)
             | Command::Poison(_)
             | Command::Repair
             | Command::EndLoad => {}

@@ -243,6 +243,7 @@ impl Coordinator {
             | Command::ElectPreferred { .. }
             | Command::Reassign { .. }
             | Command::Redeliver
+            | Command::Redrive(_)
             | Command::Poison(_)
             | Command::Repair
             | Command::EndLoad => Vec::new(),

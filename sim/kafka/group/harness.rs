@@ -305,6 +305,7 @@ impl Harness {
                 version: 1,
                 size: 100,
                 poison: false,
+                attempt: 0,
             };
             Record { send: SendId(base.0 + index), message, timestamp: self.now }
         };

@@ -61,6 +61,7 @@ fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
             version: 1,
             size: 100,
             poison: false,
+            attempt: 0,
         },
         timestamp: Time(send),
     };

@@ -307,6 +307,7 @@ impl Cluster {
                 version: 1,
                 size: 100,
                 poison: false,
+                attempt: 0,
             },
             timestamp: self.now,
         };

@@ -41,7 +41,7 @@ fn lasting(verb: &str) -> Lasting {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
         | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
         "jump" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
-        | "enforce-retention" | "redeliver" => Lasting::Instant,
+        | "enforce-retention" | "redeliver" | "redrive" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -365,9 +365,16 @@ impl Builder<'_> {
             "poll" => (StepSelector::Poll, Some(self.batches())),
             "effect" => (StepSelector::Effect, Some(1.0)),
             "any" => (StepSelector::Any, Some(self.plan.services[number].steps.len() as f64)),
+            _ if self.rung_called(number, wanted.text).is_some() => {
+                let rung = self.rung_called(number, wanted.text)?;
+                self.check_rung_point(side, wanted)?;
+                // How many events fail cannot be told before the run.
+                let state = FaultState::Step { side, service, step: StepSelector::Rung(rung) };
+                return Some((state, 1));
+            }
             _ => (StepSelector::Index(self.read_step_name(service, wanted)?), Some(1.0)),
         };
-        let is_consumer = matches!(self.plan.services[number].trigger, Trigger::Consume(_));
+        let is_consumer = !matches!(self.plan.services[number].trigger, Trigger::Requests(_));
         if matches!(step, StepSelector::Commit | StepSelector::Poll) && !is_consumer {
             let title = format!("`{}` consumes nothing", self.plan.services[number].name);
             self.report_fault("S074", wanted.place, title, "never happens", "name one of its steps");
@@ -416,7 +423,8 @@ impl Builder<'_> {
         let names = self.step_names(service);
         let name = &self.plan.services[service.0 as usize].name;
         if RUNGS.verb(wanted.text).is_some() {
-            report_not_built(&format!("a point at rung {}", wanted.text), wanted.place, self.problems);
+            let title = format!("the ladder of `{name}` has no rung `{}`", wanted.text);
+            self.report_fault("S074", wanted.place, title, "never happens", "name one of its rungs or steps");
             return;
         }
         let known: Vec<&str> =
@@ -448,7 +456,7 @@ impl Builder<'_> {
             Action::Commit { every, .. } => Some(*every),
             Action::SendOffsets { .. } => Some(CommitEvery::Record),
             Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
-            Action::BeginTransaction | Action::EndTransaction => None,
+            Action::Call(_) | Action::BeginTransaction | Action::EndTransaction => None,
         });
         let by_time = |interval: Duration| (duration.0 / interval.0.max(1)).saturating_sub(1);
         match (every, &service.trigger) {
@@ -457,7 +465,7 @@ impl Builder<'_> {
             (Some(CommitEvery::Records(count)), _) => self.expected(service.id, 1.0 / f64::from(count)),
             (Some(CommitEvery::Interval(interval)), _) => by_time(interval),
             (None, Trigger::Consume(consume)) => by_time(consume.consumer.auto_commit_interval),
-            (None, Trigger::Requests(_)) => 1,
+            (None, Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_)) => 1,
         }
     }
 
@@ -553,6 +561,7 @@ impl Builder<'_> {
                 }
                 FaultAction::Redeliver(target)
             }
+            "redrive" => self.read_redrive(text)?,
             "set" => FaultAction::Set(self.read_set(phrase, text)?),
             "fail" => {
                 let rate = phrase.scalar("rate").map_or(Ratio::ONE, Scalar::ratio);

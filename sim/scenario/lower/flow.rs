@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{Duration, PlaceId, ServiceId, Spread, TopicId};
+use crate::types::{Duration, PlaceId, ServiceId, Spread};
 
 use super::super::diagnostics::{Diagnostic, Place};
 use super::super::plan::*;
@@ -15,9 +15,14 @@ impl Builder<'_> {
     /// Fills the rates, refuses circles, and gives bare work its time.
     pub fn follow_events(&mut self) {
         let count = self.plan.services.len();
+        self.check_polled_tables();
+        self.check_retry_topics();
         self.rates = vec![BTreeMap::new(); count];
         self.next = (0..count)
-            .map(|service| self.sent(service).into_iter().flat_map(|topic| self.readers(topic)).collect())
+            .map(|service| {
+                let readers = self.sent(service).into_iter().flat_map(|place| self.readers(place));
+                readers.chain(self.called(service, None)).collect()
+            })
             .collect();
         let order = self.in_flow_order();
         if order.len() < count {
@@ -33,8 +38,8 @@ impl Builder<'_> {
                     self.service_places[service],
                     format!("events of `{name}` go round in a circle"),
                 )
-                .label("what it publishes comes back to it")
-                .help("publish to another topic"),
+                .label("what it publishes or calls comes back to it")
+                .help("publish to another topic, or call somebody else"),
             );
             return;
         }
@@ -73,44 +78,68 @@ impl Builder<'_> {
             *self.rates[service].entry(origin).or_insert(0.0) += rate;
         }
         for (origin, rate) in self.rates[service].clone() {
-            for topic in self.published(service, Some(origin)) {
-                for reader in self.readers(topic) {
+            for place in self.published(service, Some(origin)) {
+                for reader in self.readers(place) {
                     *self.rates[reader].entry(origin).or_insert(0.0) += rate;
                 }
+            }
+            for callee in self.called(service, Some(origin)) {
+                *self.rates[callee].entry(origin).or_insert(0.0) += rate;
             }
         }
     }
 
-    /// Topics that the steps publish to, for events of one origin or of any. Each step counts.
-    fn published(&self, service: usize, origin: Option<ServiceId>) -> Vec<TopicId> {
+    /// Places that the steps publish to or insert into, for events of one origin or of any. Each step counts.
+    fn published(&self, service: usize, origin: Option<ServiceId>) -> Vec<PlaceId> {
         let applies = |step: &&StepPlan| origin.is_none() || step.of.is_none() || step.of == origin;
         let steps = self.plan.services[service].steps.iter();
         steps
             .filter(applies)
-            .filter_map(|step| match step.action {
-                Action::Publish { topic, .. } => Some(topic),
-                Action::Work { .. } | Action::Store { .. } | Action::Commit { .. } | Action::Respond => None,
-                Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => None,
+            .flat_map(|step| match &step.action {
+                Action::Publish { topic, .. } => vec![self.plan.topics[usize::from(topic.0)].place],
+                Action::Store { operations, .. } => operations.iter().filter_map(inserted).collect(),
+                Action::Work { .. } | Action::Commit { .. } | Action::Respond | Action::Call(_) => Vec::new(),
+                Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
             })
             .collect()
     }
 
-    fn readers(&self, topic: TopicId) -> Vec<usize> {
-        let reads = |service: &&ServicePlan| match &service.trigger {
-            Trigger::Consume(consume) => consume.topics.contains(&topic),
-            Trigger::Requests(_) => false,
+    /// Services that the steps call, for events of one origin or of any. Each step counts; retries do not.
+    fn called(&self, service: usize, origin: Option<ServiceId>) -> Vec<usize> {
+        let applies = |step: &&StepPlan| origin.is_none() || step.of.is_none() || step.of == origin;
+        let steps = self.plan.services[service].steps.iter().filter(applies);
+        let callee = |step: &StepPlan| match &step.action {
+            Action::Call(call) => call.service().map(|service| usize::from(service.0)),
+            _ => None,
         };
-        self.plan.services.iter().filter(reads).map(|service| service.id.0 as usize).collect()
+        steps.filter_map(callee).collect()
+    }
+
+    /// Services that consume the topic, or poll the table.
+    fn readers(&self, place: PlaceId) -> Vec<usize> {
+        (0..self.plan.services.len()).filter(|service| self.reads(*service, place)).collect()
+    }
+
+    pub(super) fn reads(&self, service: usize, place: PlaceId) -> bool {
+        match &self.plan.services[service].trigger {
+            Trigger::Consume(consume) => {
+                consume.topics.iter().any(|topic| self.plan.topics[usize::from(topic.0)].place == place)
+            }
+            Trigger::Poll(poll) => poll.table == place,
+            Trigger::Requests(_) | Trigger::Called(_) => false,
+        }
     }
 
     /// Topics of dead letters, too: a circle through them never ends either.
-    fn sent(&self, service: usize) -> Vec<TopicId> {
-        let mut topics = self.published(service, None);
-        topics.extend(self.plan.services[service].ladder.iter().filter_map(|rung| match rung {
-            Rung::DeadLetter { topic, .. } => Some(*topic),
+    pub(super) fn sent(&self, service: usize) -> Vec<PlaceId> {
+        let mut places = self.published(service, None);
+        places.extend(self.plan.services[service].ladder.iter().filter_map(|rung| match rung {
+            Rung::DeadLetter { topic, .. } => Some(self.plan.topics[usize::from(topic.0)].place),
+            // What fails and is read again goes round by design.
+            Rung::RetryTopic { .. } => None,
             Rung::Retry { .. } | Rung::Block { .. } | Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
         }));
-        topics
+        places
     }
 
     /// All services that events of this one can reach.
@@ -165,6 +194,12 @@ impl Builder<'_> {
         match &step.action {
             Action::Work { time, .. } => time.mean().as_seconds(),
             Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
+            Action::Call(call) => match call.to {
+                Callee::Endpoint(endpoint) => self.plan.endpoints[usize::from(endpoint)].latency.mean().as_seconds(),
+                Callee::Service(service) => {
+                    self.plan.services[usize::from(service.0)].steps.iter().map(|step| self.mean(step)).sum()
+                }
+            },
             Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
@@ -172,16 +207,17 @@ impl Builder<'_> {
 
     /// Services whose steps write a place, or whose ladder dead-letters to it.
     pub fn writers(&self, place: PlaceId) -> Vec<usize> {
-        let topic = match self.plan.places[place.0 as usize].kind {
-            PlaceKind::Topic { topic } => Some(topic),
-            PlaceKind::Table { .. } => None,
-        };
         let writes = |service: &&ServicePlan| {
-            let service_number = service.id.0 as usize;
-            let to_topic = topic.is_some_and(|topic| self.sent(service_number).contains(&topic));
-            to_topic || service.steps.iter().any(|step| writes_table(step, place))
+            let sends = self.sent(service.id.0 as usize).contains(&place);
+            sends || service.steps.iter().any(|step| writes_table(step, place) || self.calls(step, place))
         };
         self.plan.services.iter().filter(writes).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// The step calls the endpoint that this place is.
+    fn calls(&self, step: &StepPlan, place: PlaceId) -> bool {
+        let Action::Call(call) = &step.action else { return false };
+        call.endpoint().is_some_and(|endpoint| self.plan.endpoints[usize::from(endpoint)].place == place)
     }
 
     /// Whether events on their way to a place can end in a dead-letter topic.
@@ -210,11 +246,19 @@ impl Builder<'_> {
             .map(|(origin, rate)| {
                 let count = match &self.plan.services[origin.0 as usize].trigger {
                     Trigger::Requests(requests) => requests.count,
-                    Trigger::Consume(_) => None,
+                    Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
                 };
                 count.map_or(rate * duration, |count| (rate * duration).min(count as f64))
             })
             .sum()
+    }
+}
+
+/// The table that gets a row.
+pub(super) fn inserted(operation: &StoreStep) -> Option<PlaceId> {
+    match operation {
+        StoreStep::Insert { table, .. } | StoreStep::InsertIfAbsent { table, .. } => Some(*table),
+        StoreStep::Check { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::types::request::Cursor;
 use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector};
-use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
+use crate::types::{ByteCount, Duration, GroupId, NodeId, PlaceId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -25,13 +26,25 @@ pub struct GivenProducer {
 /// What the trigger of a service says.
 enum On {
     Requests,
+    Called,
     Consume(Vec<TopicId>),
+    /// Tables have no numbers yet.
+    Poll,
 }
 
 fn service_keys() -> impl Iterator<Item = Key> {
     let settings = PRODUCER_SETTINGS.iter().map(|setting| setting.key);
     let consumer = CONSUMER_SETTINGS.iter().map(|setting| setting.key);
-    SERVICE.iter().chain(REQUESTS).chain(CONSUME).chain(LATER_TRIGGERS).copied().chain(settings).chain(consumer)
+    SERVICE
+        .iter()
+        .chain(REQUESTS)
+        .chain(CALLED)
+        .chain(CONSUME)
+        .chain(POLL)
+        .chain(LATER_TRIGGERS)
+        .copied()
+        .chain(settings)
+        .chain(consumer)
 }
 
 pub fn service_fields<'a>(service: &Thing<'a>, problems: &'a super::Problems) -> Fields<'a> {
@@ -99,6 +112,13 @@ impl Builder<'_> {
                     on_revoke: OnRevoke::Commit,
                 })
             }
+            Some(On::Called) => {
+                Trigger::Called(CalledPlan { max_waiting: fields.integer("max-waiting", 1_000) as u32 })
+            }
+            Some(On::Poll) => {
+                let (table, every) = (PlaceId(0), Duration::from_secs(1));
+                Trigger::Poll(PollPlan { store: 0, table, every, batch: 100, cursor: Cursor::Unsent })
+            }
             // A broken trigger is read as requests; its problem has been reported.
             Some(On::Requests) | None => {
                 let callers = self.add_node(format!("callers-{}", service.name), NodeKind::Callers { service: id });
@@ -114,10 +134,8 @@ impl Builder<'_> {
             // The table form: { consume = "orders" }.
             (Value::Table(table), _) => match table.iter().next() {
                 Some(("consume", item)) => return self.read_topics_of(item),
-                Some((name @ ("poll" | "called"), item)) => {
-                    report_not_built(name, item.key, self.problems);
-                    return None;
-                }
+                Some(("called", _)) => return Some(On::Called),
+                Some(("poll", item)) => return item.text().map(|_| On::Poll),
                 _ => {
                     report_type(item, "on", "a trigger", self.problems);
                     return None;
@@ -147,15 +165,16 @@ impl Builder<'_> {
                 report("`consume` names no topic".into(), "write \"consume orders\"", None);
                 None
             }
-            "called" | "poll" => {
-                let place = given.at(words[0].start, words[0].end);
-                report_not_built(first, place, self.problems);
+            "called" if words.len() == 1 => Some(On::Called),
+            "poll" if words.len() == 2 => Some(On::Poll),
+            "poll" => {
+                report("`poll` names no table".into(), "write \"poll db.outbox\"", None);
                 None
             }
             _ => {
                 let title = format!("`{}` is not a trigger", printable(given.text));
-                let near = nearest(first, ["requests", "consume"]);
-                report(title, "write \"requests\" or \"consume TOPIC\"", near);
+                let near = nearest(first, ["requests", "called", "consume", "poll"]);
+                report(title, "write \"requests\", \"called\", \"consume TOPIC\" or \"poll STORE.TABLE\"", near);
                 None
             }
         }
@@ -209,18 +228,29 @@ impl Builder<'_> {
                 Trigger::Requests(requests) => {
                     let requests = self.read_requests(&fields, requests);
                     self.plan.services[number].trigger = Trigger::Requests(requests);
-                    let is_producers = |name: &str| PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == name);
-                    let consumer = CONSUMER_SETTINGS.iter().map(|setting| setting.key.name);
-                    let own = consumer.filter(|name| !is_producers(name));
-                    let keys: Vec<&str> = CONSUME.iter().map(|key| key.name).chain(own).collect();
-                    self.refuse_keys(&fields, &keys, "consume");
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
+                }
+                Trigger::Called(_) => {
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
+                }
+                Trigger::Poll(poll) => {
+                    let poll = self.read_poll(&fields, poll);
+                    self.plan.services[number].trigger = Trigger::Poll(poll);
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
                 }
                 Trigger::Consume(consume) => {
                     let consume = self.read_consume(&client, &fields, consume);
                     self.refuse_mixed_protocols(number, &consume, &fields);
                     self.plan.services[number].trigger = Trigger::Consume(consume);
-                    let keys: Vec<&str> = REQUESTS.iter().map(|key| key.name).collect();
-                    self.refuse_keys(&fields, &keys, "requests");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
                 }
             }
             self.read_steps(number, service, &fields, &producer);
@@ -423,7 +453,7 @@ impl Builder<'_> {
     fn refuse_mixed_protocols(&self, number: usize, consume: &ConsumePlan, fields: &Fields) {
         let others = self.plan.services[..number].iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(other) if other.group == consume.group => Some((&service.name, other)),
-            Trigger::Consume(_) | Trigger::Requests(_) => None,
+            Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         for (name, other) in others {
             let of = |consume: &ConsumePlan| {
@@ -500,6 +530,17 @@ impl Builder<'_> {
         }
         settings
     }
+}
+
+fn names(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
+}
+
+/// What only a consumer has.
+fn keys_of_consumers() -> Vec<&'static str> {
+    let is_producers = |name: &str| PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == name);
+    let own = CONSUMER_SETTINGS.iter().map(|setting| setting.key.name).filter(|name| !is_producers(name));
+    names(CONSUME).into_iter().chain(own).collect()
 }
 
 fn empty_requests(callers: NodeId) -> RequestsPlan {

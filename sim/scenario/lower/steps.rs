@@ -8,7 +8,7 @@ use super::super::fields::Fields;
 use super::super::keys::PRODUCER_SETTINGS;
 use super::super::plan::*;
 use super::super::sentence::{Given, Phrase, report_not_built};
-use super::super::tree::Item;
+use super::super::tree::{Item, Text};
 use super::super::values::{self, Kind, Scalar};
 use super::super::vocabulary::{RUNGS, STEPS};
 use super::service::GivenProducer;
@@ -69,6 +69,7 @@ impl Builder<'_> {
         let action = match phrase.verb.name {
             "work" => self.read_work(service, &phrase, seen)?,
             "publish" => self.read_publish(service, &phrase, producer)?,
+            "call" => self.read_call(&phrase)?,
             "commit" => self.read_commit(&phrase, true, seen)?,
             "commit-async" => self.read_commit(&phrase, false, seen)?,
             _ => {
@@ -189,7 +190,7 @@ impl Builder<'_> {
             return None;
         }
         let given = phrase.value()?;
-        let Some((table, store)) = self.read_table(given) else { return Some((None, None)) };
+        let Some((table, store)) = self.read_table(given.text()) else { return Some((None, None)) };
         let row = match phrase.scalar("key").map(Scalar::text) {
             Some("offset") => RowBy::Offset,
             _ => RowBy::Event,
@@ -209,8 +210,7 @@ impl Builder<'_> {
         Some((Some(store), Some(operation)))
     }
 
-    fn read_table(&self, given: &Given) -> Option<(PlaceId, u16)> {
-        let text = given.text();
+    pub(super) fn read_table(&self, text: Text) -> Option<(PlaceId, u16)> {
         let place = self.place(text.text).map(|id| &self.plan.places[id.0 as usize]);
         if let Some(PlacePlan { id, kind: PlaceKind::Table { store }, .. }) = place {
             return Some((*id, *store));
@@ -341,7 +341,7 @@ impl Builder<'_> {
             self.problems.add(Diagnostic::error(code, place, title).label(label).help(help));
         };
         match &self.plan.services[service].trigger {
-            Trigger::Requests(_) => {
+            Trigger::Requests(_) | Trigger::Called(_) => {
                 if let Some(place) = seen.commits.first() {
                     report(
                         "S050",
@@ -366,6 +366,34 @@ impl Builder<'_> {
                         format!("`{}` answers twice", thing.name),
                         "a second answer",
                         "remove one",
+                    ),
+                }
+            }
+            Trigger::Poll(_) => {
+                if let Some(place) = seen.responds.first() {
+                    report(
+                        "S055",
+                        *place,
+                        format!("nobody waits for an answer of `{}`", thing.name),
+                        "no caller",
+                        "remove it; a relay says `commit`",
+                    );
+                }
+                match seen.commits[..] {
+                    [place] => self.check_row_commit(service, place),
+                    [] => report(
+                        "S052",
+                        thing.place,
+                        format!("service `{}` never says that it is done", thing.name),
+                        "no `commit` among its steps",
+                        "end `steps` with \"commit\": it marks the row, or moves the cursor",
+                    ),
+                    [_, second, ..] => report(
+                        "S052",
+                        second,
+                        format!("service `{}` commits twice", thing.name),
+                        "a second `commit`",
+                        "keep the one whose place you mean",
                     ),
                 }
             }
@@ -437,7 +465,7 @@ impl Builder<'_> {
     // --- the ladder ---
 
     pub fn read_ladder(&mut self, service: usize, fields: &Fields, producer: &GivenProducer) {
-        let is_consumer = matches!(self.plan.services[service].trigger, Trigger::Consume(_));
+        let is_consumer = !matches!(self.plan.services[service].trigger, Trigger::Requests(_));
         let Some(list) = fields.item("on-failure") else {
             let backoff = Spread::Uniform { low: Duration::from_millis(100), high: Duration::from_secs(5) };
             self.plan.services[service].ladder = vec![if is_consumer { Rung::Block { backoff } } else { Rung::Refuse }];
@@ -445,9 +473,15 @@ impl Builder<'_> {
         };
         let before = self.problems.errors();
         let mut rungs: Vec<(Rung, Place)> = Vec::new();
+        let mut attempts = 0u16;
         for item in list.elements() {
             let Some(phrase) = RUNGS.read(item, self.problems) else { continue };
-            if let Some(rung) = self.read_rung(service, &phrase, is_consumer, producer) {
+            if let Some(mut rung) = self.read_rung(service, &phrase, is_consumer, producer) {
+                // Attempts are counted over all retry topics of the ladder.
+                if let Rung::RetryTopic { up_to, .. } = &mut rung {
+                    attempts = attempts.saturating_add(*up_to);
+                    *up_to = attempts;
+                }
                 rungs.push((rung, phrase.place));
             }
         }
@@ -456,7 +490,7 @@ impl Builder<'_> {
         }
         let last = rungs.len().saturating_sub(1);
         for (number, (rung, place)) in rungs.iter().enumerate() {
-            let is_final = !matches!(rung, Rung::Retry { .. });
+            let is_final = !is_passing(rung);
             if is_final && number < last {
                 self.problems.add(
                     Diagnostic::error("S053", *place, "a final rung stands in the middle of the ladder")
@@ -465,7 +499,7 @@ impl Builder<'_> {
                 );
             }
         }
-        if rungs.last().is_none_or(|(rung, _)| matches!(rung, Rung::Retry { .. })) {
+        if rungs.last().is_none_or(|(rung, _)| is_passing(rung)) {
             self.problems.add(
                 Diagnostic::error("S053", list.place, "the ladder ends in no final rung")
                     .label("what when all of this has failed?")
@@ -501,6 +535,7 @@ impl Builder<'_> {
                 let producer = self.add_producer(service, producer, phrase.place);
                 Some(Rung::DeadLetter { topic, producer, wait: !phrase.flag("async") })
             }
+            "retry-topic" => self.read_retry_topic(service, phrase, producer),
             "skip" => Some(Rung::Skip),
             "refuse" if is_consumer => misplaced("services with callers"),
             "refuse" => Some(Rung::Refuse),
@@ -509,4 +544,9 @@ impl Builder<'_> {
             _ => Some(Rung::Crash),
         }
     }
+}
+
+/// The rungs behind it are reached.
+fn is_passing(rung: &Rung) -> bool {
+    matches!(rung, Rung::Retry { .. } | Rung::RetryTopic { .. })
 }

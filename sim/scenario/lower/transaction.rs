@@ -60,6 +60,7 @@ impl Builder<'_> {
                 Action::Commit { .. } => step.action = Action::SendOffsets { group_metadata },
                 Action::Work { .. }
                 | Action::Store { .. }
+                | Action::Call(_)
                 | Action::Respond
                 | Action::BeginTransaction
                 | Action::SendOffsets { .. }
@@ -86,7 +87,12 @@ impl Builder<'_> {
         if element.table().is_none_or(|table| table.get("transaction").is_none()) {
             let phrase = STEPS.read(element, self.problems)?;
             let settings = PRODUCER_SETTINGS.iter().find(|setting| phrase.scalar(setting.key.name).is_some());
+            let is_relay = matches!(self.plan.services[service].trigger, Trigger::Poll(_));
             let wrong = match phrase.verb.name {
+                "commit" if is_relay => Some((
+                    "rows are no offsets: no transaction of the queue spans a store",
+                    "put it behind the transaction",
+                )),
                 "respond" => Some(("`respond` in a transaction", "put it behind the transaction")),
                 "commit-async" => Some(("`commit-async` in a transaction", "write \"commit\"")),
                 "commit" if phrase.get("every").is_some() => {

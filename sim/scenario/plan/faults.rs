@@ -87,6 +87,8 @@ pub enum StepSelector {
     Poll,
     /// Any step with an effect on a judged place.
     Effect,
+    /// A rung of the ladder.
+    Rung(u16),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +203,13 @@ pub enum FaultAction {
     EnforceRetention(TopicId),
     /// The message that each of these instances took last is given to it once more.
     Redeliver(Target),
+    /// Dead letters of a service go back whence they came.
+    Redrive {
+        service: ServiceId,
+        from: TopicId,
+        to: TopicId,
+        group: GroupId,
+    },
     /// A key has another value.
     Set(LiveValue),
     /// At least this share of the attempts in every `work` of a service fails.
@@ -227,9 +236,16 @@ impl FaultPlan {
     pub fn family(&self, plan: &Plan) -> FaultFamily {
         match &self.action {
             FaultAction::Crash(target) | FaultAction::Pause(target) | FaultAction::Slow { target, .. } => {
-                if target.is_store(plan) { FaultFamily::Store } else { FaultFamily::Process }
+                if target.is_store(plan) {
+                    FaultFamily::Store
+                } else if target.is_endpoint(plan) {
+                    FaultFamily::Endpoint
+                } else {
+                    FaultFamily::Process
+                }
             }
             FaultAction::Restart { target, .. } if target.is_store(plan) => FaultFamily::Store,
+            FaultAction::Restart { target, .. } if target.is_endpoint(plan) => FaultFamily::Endpoint,
             FaultAction::Restart { target, .. } if target.is_instance(plan) => FaultFamily::Group,
             FaultAction::Restart { .. } => FaultFamily::Process,
             FaultAction::LosePower(_) | FaultAction::Wipe(_) => FaultFamily::Power,
@@ -246,7 +262,7 @@ impl FaultPlan {
             }
             FaultAction::Reassign { .. } => FaultFamily::Cluster,
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
-            FaultAction::Redeliver(_) => FaultFamily::Redelivery,
+            FaultAction::Redeliver(_) | FaultAction::Redrive { .. } => FaultFamily::Redelivery,
             FaultAction::Set(value) => value.family(),
             FaultAction::Fail { .. } | FaultAction::Poison { .. } | FaultAction::Repair(_) => FaultFamily::Poison,
         }
@@ -256,6 +272,10 @@ impl FaultPlan {
 impl Target {
     fn is_store(&self, plan: &Plan) -> bool {
         self.all_are(plan, |kind| matches!(kind, NodeKind::Store { .. }))
+    }
+
+    fn is_endpoint(&self, plan: &Plan) -> bool {
+        self.all_are(plan, |kind| matches!(kind, NodeKind::Endpoint { .. }))
     }
 
     /// Whether only instances of services can be meant.

@@ -158,6 +158,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Redeliver(_)
+        | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
         | FaultAction::Poison { .. }
         | FaultAction::Repair(_) => (false, true),

@@ -283,6 +283,7 @@ mod tests {
                     version: 1,
                     size: 1,
                     poison: false,
+                    attempt: 0,
                 },
                 timestamp: Time::ZERO,
             },

@@ -207,6 +207,9 @@ fn verb(operation: &StoreOperation) -> &'static str {
         StoreOperation::InsertIfAbsent { .. } => "insert-if-absent",
         StoreOperation::Check { .. } => "check",
         StoreOperation::Upsert { .. } => "upsert",
-        StoreOperation::Add { .. } | StoreOperation::SetOffset { .. } => "add",
+        StoreOperation::Add { .. }
+        | StoreOperation::SetOffset { .. }
+        | StoreOperation::MarkSent { .. }
+        | StoreOperation::MoveCursor { .. } => "add",
     }
 }

@@ -24,6 +24,7 @@ fn call(number: u64) -> Request {
         version: 1,
         size: 900,
         poison: false,
+        attempt: 0,
     })
 }
 

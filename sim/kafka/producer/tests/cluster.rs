@@ -224,8 +224,15 @@ impl Cluster {
         let send = SendId(self.sends);
         self.sends += 1;
         let event = EventId(send.0);
-        let message =
-            Message { event, origin: ServiceId(0), key: key.unwrap_or_default(), version: 1, size, poison: false };
+        let message = Message {
+            event,
+            origin: ServiceId(0),
+            key: key.unwrap_or_default(),
+            version: 1,
+            size,
+            poison: false,
+            attempt: 0,
+        };
         let record = Record { send, message, timestamp: self.now };
         let mut taken = Ok(Taken::Buffered);
         self.input(|producer, step| taken = producer.send(TOPIC, key, record, step));

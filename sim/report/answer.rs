@@ -54,6 +54,14 @@ pub struct FaultRow {
 pub fn answer(report: &Report) -> String {
     let reason = reasons(report).into_iter().next();
     let message = report.figures.first().map(|figure| figure.title.clone());
+    let same = report.cells.iter().filter(|cell| cell.verdict.verdict == report.verdict).count() as u64;
+    let reason = reason.map(|reason| match (report.verdict, report.cells.len() as u64) {
+        (Verdict::Holds, _) | (_, 1) => reason,
+        (verdict, all) => {
+            let (same, verdict) = (numbers::count(same), crate::checks::word(&verdict));
+            format!("{same} of {} {verdict}; for example {reason}", numbers::counted(all, "cell"))
+        }
+    });
     match report.verdict {
         Verdict::Holds => message.or(reason),
         Verdict::Violated | Verdict::Unknown | Verdict::Vacuous => reason.or(message),

@@ -195,7 +195,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
         (ladder("[\"retry-topic orders attempts 3 delay 5s\", \"skip\"]"), "S054", "reads this topic already"),
         (ladder("[\"retry-topic dead attempts 3 delay 5s\"]"), "S053", "ends in no final rung"),
-        (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S041", "`retry-topic` needs `attempts`"),
+        (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S042", "`retry-topic` needs `attempts`"),
         (
             ladder("[\"retry-topic dead attempts 3 delay 5s\", \"dead-letter dead\"]"),
             "S054",

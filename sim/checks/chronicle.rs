@@ -69,6 +69,14 @@ pub enum Told {
         caller: NodeId,
     },
     AnswerLost,
+    Called {
+        to: NodeId,
+        attempt: u16,
+    },
+    CallFailed {
+        attempt: u16,
+        outcome: StepOutcome,
+    },
     Redriven {
         source: (TopicPartition, Offset),
         to: TopicId,
@@ -235,6 +243,8 @@ impl Told {
             | Told::Redelivered { .. }
             | Told::Applied { .. }
             | Told::AnswerLost
+            | Told::Called { .. }
+            | Told::CallFailed { .. }
             | Told::Redriven { .. }
             | Told::RowSeen { .. }
             | Told::RowPolled { .. }
@@ -276,6 +286,7 @@ impl Told {
         match self {
             Told::Attempted { instance: peer, .. }
             | Told::Answered { to: peer, .. }
+            | Told::Called { to: peer, .. }
             | Told::Applied { caller: peer, .. }
             | Told::Committed { by: peer, .. } => Some(*peer),
             _ => None,
@@ -671,7 +682,11 @@ impl Chronicler {
             Note::EffectApplied { place, message, effect, caller, .. } if own(&message.event) => {
                 Told::Applied { place: *place, effect: *effect, caller: *caller }
             }
-            Note::StoreAnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::AnswerLost { event } if own(event) => Told::AnswerLost,
+            Note::CallAttempted { event, attempt, to, .. } if own(event) => Told::Called { to: *to, attempt: *attempt },
+            Note::CallFailed { event, attempt, outcome, .. } if own(event) => {
+                Told::CallFailed { attempt: *attempt, outcome: *outcome }
+            }
             Note::Redriven { event, source, to, .. } if own(event) => Told::Redriven { source: *source, to: *to },
             _ => return,
         };

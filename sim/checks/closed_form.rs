@@ -137,6 +137,8 @@ fn station(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Statio
             Action::Work { time, .. } => *time,
             Action::Store { store, .. } => plan.stores.get(*store as usize)?.latency,
             Action::Commit { .. } | Action::Respond => continue,
+            // How long one waits for others has no closed form.
+            Action::Call(_) => return None,
             // What the queue takes is not declared.
             Action::Publish { .. } | Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => {
                 return None;

@@ -59,8 +59,8 @@ pub enum State {
     PositionReset,
     PositionTruncated,
     OffsetsExpired,
-    /// A store did the work and its answer never came.
-    StoreAnswerLost,
+    /// A store or an endpoint did the work and its answer never came.
+    AnswerLost,
     /// A caller gave up without knowing.
     CallerLeftUnknown,
     /// A retry, a skip or a dead letter: a rung of some ladder acted.
@@ -103,7 +103,7 @@ impl State {
         State::PositionReset,
         State::PositionTruncated,
         State::OffsetsExpired,
-        State::StoreAnswerLost,
+        State::AnswerLost,
         State::CallerLeftUnknown,
         State::LadderUsed,
         State::PoisonArrived,
@@ -210,7 +210,7 @@ impl StatesReached {
                 }
                 Note::PositionSet { why: PositionReason::Truncated, .. } => State::PositionTruncated,
                 Note::OffsetExpired { .. } => State::OffsetsExpired,
-                Note::StoreAnswerLost { .. } => State::StoreAnswerLost,
+                Note::AnswerLost { .. } => State::AnswerLost,
                 Note::CallerSettled { outcome: note::CallerOutcome::Unknown, .. } => State::CallerLeftUnknown,
                 Note::RungReached { .. } => State::LadderUsed,
                 Note::Arrived { message, .. } if message.poison => State::PoisonArrived,
@@ -264,6 +264,9 @@ impl StatesReached {
                 | Note::FlowDone { .. }
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
+                | Note::CallAttempted { .. }
+                | Note::CallFailed { .. }
+                | Note::BreakerChanged { .. }
                 | Note::RowSeen { .. }
                 | Note::RowsPolled { .. }
                 | Note::RowsMarked { .. }
@@ -408,7 +411,10 @@ impl StatesReached {
             | Note::StepExecuted { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
+            | Note::BreakerChanged { .. }
             | Note::RowSeen { .. }
             | Note::RowsPolled { .. }
             | Note::RowsMarked { .. }

@@ -127,7 +127,7 @@ impl Counting<'_> {
             return;
         }
         self.fates.expected += 1;
-        match self.fate(event, slot) {
+        match fate_of(self.plan, self.trace, self.backlogged, event, self.place) {
             Fate::Once => self.fates.once += 1,
             Fate::RepeatedHarmless => {
                 self.fates.repeated_harmless += 1;
@@ -183,36 +183,6 @@ impl Counting<'_> {
         self.fates.phantoms += 1;
         self.blamed[Boundary::Caller as usize] += 1;
         self.keep(EvidenceKind::Phantom, event, None, Some(Boundary::Caller));
-    }
-
-    fn fate(&self, event: EventId, slot: PlaceSlot) -> Fate {
-        let has = |flag: u16| slot.flags & flag != 0;
-        if slot.count > 0 {
-            return if has(place_flag::HARMFUL) {
-                Fate::RepeatedHarmful
-            } else if has(place_flag::HARMLESS) {
-                Fate::RepeatedHarmless
-            } else {
-                Fate::Once
-            };
-        }
-        if self.on_its_way(event) {
-            return Fate::Pending;
-        }
-        let parked = self.trace.parked_by(event, self.place).is_some();
-        let is_kept = parked && self.trace.lost_letter(self.plan, event, self.place).is_none();
-        if is_kept { Fate::Parked } else { Fate::Lost }
-    }
-
-    /// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin.
-    fn on_its_way(&self, event: EventId) -> bool {
-        let origin = origin_of(event);
-        let open = |place: PlaceId| self.trace.ledger.place(event, place).flags & place_flag::OPEN != 0;
-        let path = self.trace.routes.path(origin, self.place);
-        self.backlogged.services(event) & self.trace.routes.before(self.place) != 0
-            || path.iter().any(|hop| open(hop.place))
-            || open(self.place)
-            || self.trace.ledger.flow(event, origin).flags & flow_flag::OPEN != 0
     }
 
     fn parked_by(&self, event: EventId, givers: &[(ServiceId, u16)]) -> bool {
@@ -340,7 +310,7 @@ impl Counting<'_> {
             };
             sightings.push(Sighting { time: flow.time, node: flow.node, what });
         }
-        let progress = self.trace.progress[gap.hop.service.0 as usize].as_ref();
+        let progress = self.trace.progress[gap.hop.head.0 as usize].as_ref();
         if let Some(progress) = progress
             && let Some(stretch) = progress.partitions.get(partition).and_then(|p| p.passed_over(slot.offset))
         {
@@ -419,6 +389,71 @@ impl Counting<'_> {
     }
 }
 
+/// What became of an event that owes an effect at a place.
+fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
+    let slot = trace.ledger.place(event, place);
+    let has = |flag: u16| slot.flags & flag != 0;
+    if slot.count > 0 {
+        return if has(place_flag::HARMFUL) {
+            Fate::RepeatedHarmful
+        } else if has(place_flag::HARMLESS) {
+            Fate::RepeatedHarmless
+        } else {
+            Fate::Once
+        };
+    }
+    if on_its_way(trace, backlogged, event, place) {
+        return Fate::Pending;
+    }
+    let is_kept = trace.parked_by(event, place).is_some() && trace.lost_letter(plan, event, place).is_none();
+    if is_kept { Fate::Parked } else { Fate::Lost }
+}
+
+/// In a backlog that leads here, in the buffer of a living producer, or in the steps of a living origin or of somebody
+/// who is called.
+fn on_its_way(trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> bool {
+    let origin = origin_of(event);
+    let open = |at: PlaceId| trace.ledger.place(event, at).flags & place_flag::OPEN != 0;
+    let running = |service: ServiceId| trace.ledger.flow(event, service).flags & flow_flag::OPEN != 0;
+    let path = trace.routes.path(origin, place);
+    backlogged.services(event) & trace.routes.before(place) != 0
+        || path.iter().any(|hop| open(hop.place))
+        || open(place)
+        || running(origin)
+        || path.iter().any(|hop| hop.service != hop.head && running(hop.service))
+}
+
+/// Events that only a person could settle: what the caller was told and what stands at the judged places disagree, or
+/// something counts twice. Whoever was told nothing may ask; half of it done helps neither who tries again nor who does not.
+pub fn unsettled(plan: &Plan, trace: &Trace, backlogged: &Backlogged) -> u64 {
+    let judged = plan.expectations.iter().filter_map(|expectation| match expectation {
+        Expectation::Place(expected) => {
+            ((expected.loss, expected.duplicates) != (Tolerance::Any, Tolerance::Any)).then_some(expected.place)
+        }
+        Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => None,
+    });
+    let judged: Vec<PlaceId> = judged.collect();
+    let mut count = 0;
+    for origin in trace.ledger.origins() {
+        let owed: Vec<PlaceId> = judged.iter().copied().filter(|place| trace.routes.owes(origin, *place)).collect();
+        for (event, row) in trace.ledger.events_of(origin) {
+            let slots: Vec<PlaceSlot> = owed.iter().map(|place| trace.ledger.place(event, *place)).collect();
+            let there = slots.iter().filter(|slot| slot.count > 0).count();
+            let twice = slots.iter().any(|slot| slot.flags & place_flag::HARMFUL != 0);
+            let comes = || owed.iter().any(|place| on_its_way(trace, backlogged, event, *place));
+            let disagree = match row.outcome {
+                Some(CallerOutcome::Accepted) => {
+                    owed.iter().any(|place| fate_of(plan, trace, backlogged, event, *place) == Fate::Lost)
+                }
+                Some(CallerOutcome::Refused) => there > 0,
+                Some(CallerOutcome::Unknown) | None => 0 < there && there < owed.len() && !comes(),
+            };
+            count += u64::from(twice || disagree);
+        }
+    }
+    count
+}
+
 fn struck(blame: &Blame) -> Option<Sighting> {
     let cause = blame.cause?;
     Some(Sighting { time: cause.time, node: cause.node, what: Seen::Struck { incident: cause.kind } })
@@ -443,6 +478,8 @@ fn most_telling(mut evidence: Vec<Evidence>, asked_for: Option<EventId>) -> Vec<
 fn of_place(plan: &Plan, place: PlaceId) -> Option<PlaceId> {
     plan.expectations.iter().find_map(|expectation| match expectation {
         Expectation::Place(expectation) if expectation.place == place => expectation.of,
-        Expectation::Place(_) | Expectation::Service { .. } => None,
+        Expectation::Place(_) | Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => {
+            None
+        }
     })
 }

@@ -130,6 +130,18 @@ impl Incidents {
         self.last(nodes, after, until, |incident| !self.only_slowed(incident) || self.lasts(incident, until))
     }
 
+    /// The last fault that was aimed at any of the nodes and lasted at `at`.
+    pub fn in_force(&self, nodes: &[NodeId], at: Time) -> Option<Incident> {
+        let aimed = |span: &&FaultSpan| nodes.iter().any(|node| is_aimed(span, *node, at));
+        let span = self.faults.iter().rev().find(aimed)?;
+        let of_span = |incident: &&Incident| incident.fault == Some(span.fault) && incident.time == span.fired;
+        nodes
+            .iter()
+            .filter_map(|node| self.by_node.get(node)?.iter().find(of_span))
+            .min_by_key(|found| found.number)
+            .copied()
+    }
+
     /// The first incident of any of the nodes at or after `from` that took something away.
     pub fn first_of(&self, nodes: &[NodeId], from: Time) -> Option<Incident> {
         self.first(nodes, from, |incident| !self.only_slowed(incident))
@@ -204,6 +216,7 @@ fn only_slows(action: &FaultAction) -> bool {
             LiveValue::Rate { .. }
             | LiveValue::Work { .. }
             | LiveValue::StoreLatency { .. }
+            | LiveValue::EndpointLatency { .. }
             | LiveValue::NetworkLatency(_)
             | LiveValue::NetworkBandwidth(_),
         ) => true,

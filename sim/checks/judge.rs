@@ -7,10 +7,10 @@
 //! What it deliberately does not do: print, draw, rerun, or compare seeds (see [`super::cell`]).
 
 use super::closed_form::closed_form;
-use super::fate::{Backlogged, judge_place};
+use super::fate::{Backlogged, judge_place, unsettled};
 use super::guarantees::{self, Judged};
 use super::invariants::Invariants;
-use super::metrics::{measure, service_metrics};
+use super::metrics::{delay, measure, moving_parts, service_metrics};
 use super::outcome::*;
 use super::progress::WaitOptions;
 use super::trace::Trace;
@@ -26,7 +26,7 @@ pub struct Judge {
     trace: Trace,
     invariants: Invariants,
     controllers: Controllers,
-    /// Service expectations as they stood at the first fault, in the order of the plan.
+    /// What is measured, as it stood at the first fault, in the order of the plan.
     before: Option<Vec<Option<f64>>>,
     /// Whose findings are kept, however many there are.
     asked_for: Option<EventId>,
@@ -104,7 +104,7 @@ impl Judge {
         for consuming in services.iter().filter_map(|service| service.consuming.as_ref()) {
             assert!(consuming.message_nanoseconds == consuming.sojourn_nanoseconds, "Little's law is an identity");
         }
-        let expectations = self.expectations(&places, &services, complete);
+        let expectations = self.expectations(&places, &services, &backlogged, complete);
         let outcome = RunOutcome {
             scenario: self.plan.scenario.clone(),
             cell: self.plan.cell.clone(),
@@ -132,6 +132,7 @@ impl Judge {
         &self,
         places: &[PlaceFates],
         services: &[ServiceMetrics],
+        backlogged: &Backlogged,
         complete: bool,
     ) -> Vec<ExpectationResult> {
         let mut results = Vec::new();
@@ -150,23 +151,45 @@ impl Judge {
                     let faults = &self.trace.incidents.faults;
                     let theory = closed_form(&self.plan, &self.trace.routes, plan, *metric, faults);
                     let before = bounds_before.next().flatten();
-                    results.push(guarantees::bounds::judge(*service, *metric, bounds, measured, theory, before));
+                    let subject = Subject::Service { service: *service, metric: *metric };
+                    results.push(guarantees::bounds::judge(subject, bounds, measured, theory, before));
+                }
+                Expectation::Delay { place, metric, bounds } => {
+                    let before = bounds_before.next().flatten();
+                    let Some(fates) = places.iter().find(|fates| fates.place == *place) else { continue };
+                    let subject = Subject::Delay { place: *place, metric: *metric };
+                    let measured = delay(&fates.delay, *metric);
+                    results.push(guarantees::bounds::judge(subject, bounds, measured, None, before));
+                }
+                Expectation::Run { metric, bounds } => {
+                    let value = match metric {
+                        RunMetric::Connections => self.trace.connections(),
+                        RunMetric::MovingParts => moving_parts(&self.plan),
+                        RunMetric::Unsettled => unsettled(&self.plan, &self.trace, backlogged),
+                    };
+                    let (subject, measured) = (Subject::Run { metric: *metric }, Measured::Value(value as f64));
+                    results.push(guarantees::bounds::judge(subject, bounds, measured, None, None));
                 }
             }
         }
         results
     }
 
-    /// Values of all service expectations up to now, in the order of the plan.
+    /// Values of all that is measured of services and places up to now, in the order of the plan.
     fn service_values(&self) -> Vec<Option<f64>> {
+        let value = |measured: Measured| match measured {
+            Measured::Value(value) => Some(value),
+            Measured::Count { .. } | Measured::Censored(_) | Measured::Nothing => None,
+        };
         let values = self.plan.expectations.iter().filter_map(|expectation| match expectation {
-            Expectation::Place(_) => None,
+            // What the run comes to as a whole is not known before its end.
+            Expectation::Place(_) | Expectation::Run { .. } => None,
             Expectation::Service { service, metric, .. } => {
                 let metrics = service_metrics(&self.plan, &self.trace, &self.plan.services[service.0 as usize]);
-                Some(match measure(&metrics, *metric) {
-                    Measured::Value(value) => Some(value),
-                    Measured::Count { .. } | Measured::Censored(_) | Measured::Nothing => None,
-                })
+                Some(value(measure(&metrics, *metric)))
+            }
+            Expectation::Delay { place, metric, .. } => {
+                Some(value(delay(&self.trace.places[usize::from(place.0)].delay.summary(), *metric)))
             }
         });
         values.collect()
@@ -175,7 +198,7 @@ impl Judge {
     /// Whether the plan expects a service before this place never to recover.
     fn never_recovers(&self, place: PlaceId) -> bool {
         self.plan.expectations.iter().any(|expectation| match expectation {
-            Expectation::Place(_) => false,
+            Expectation::Place(_) | Expectation::Delay { .. } | Expectation::Run { .. } => false,
             Expectation::Service { service, metric, bounds } => {
                 *metric == ServiceMetric::Recovery
                     && bounds.iter().any(|bound| bound.limit == Limit::Never)
@@ -200,7 +223,7 @@ impl Judge {
                     Expectation::Place(expectation) => {
                         expectation.place == fates.place && expectation.pending == Tolerance::None
                     }
-                    Expectation::Service { .. } => false,
+                    Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
                 })
         });
         Some(Stuck { pending, unprocessed: waiting.collect(), finding })
@@ -276,7 +299,7 @@ impl Judge {
             .iter()
             .filter_map(|expectation| match expectation {
                 Expectation::Place(expectation) => Some(expectation.place),
-                Expectation::Service { .. } => None,
+                Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => None,
             })
             .collect();
         let owed = outcome.places.iter().filter(|fates| judged.contains(&fates.place)).any(|fates| fates.expected > 0);
@@ -298,6 +321,11 @@ impl Judge {
                 let service = self.plan.services.get(service.0 as usize).map_or("?", |service| service.name.as_str());
                 format!("{service} {}", word(&metric))
             }
+            Subject::Delay { place, metric } => {
+                let place = self.plan.places.get(place.0 as usize).map_or("?", |place| place.name.as_str());
+                format!("{place} {}", word(&metric))
+            }
+            Subject::Run { metric } => word(&metric),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Trace {
     pub fn parked_by(&self, event: EventId, place: PlaceId) -> Option<ServiceId> {
         let path = self.routes.path(origin_of(event), place);
         let parks = |service: &ServiceId| self.ledger.flow(event, *service).flags & flow_flag::PARKED != 0;
-        path.iter().map(|hop| hop.service).find(parks)
+        path.iter().flat_map(|hop| [hop.head, hop.service]).find(parks)
     }
 
     /// Parked, and the letter is not there for anybody.
@@ -25,7 +25,7 @@ impl Trace {
         let letters = self.letter_places(plan, giver);
         let slots = letters.iter().map(|letter| (*letter, self.ledger.place(event, *letter)));
         let (letter, slot) = slots.filter(|(_, slot)| slot.flags & place_flag::SENT != 0).last()?;
-        let hop = Hop { service: giver, step: self.failing_step(event, giver), place: letter };
+        let hop = Hop { head: giver, service: giver, step: self.failing_step(event, giver), place: letter };
         if slot.count == 0 && slot.flags & place_flag::OPEN == 0 {
             let accepted = true;
             return Some(self.missing_record(event, hop, slot, accepted));

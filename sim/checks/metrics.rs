@@ -1,4 +1,4 @@
-//! Metrics of services: what a run measured, in the units that bounds are written in.
+//! Metrics of services, places and of the whole: what a run measured, in the units that bounds are written in.
 //!
 //! The one idea: a metric is a number, a censored number, or nothing; it is never made up. Durations are seconds, shares
 //! are 0..=1. Waits leave out the warm-up that [`super::WaitOptions`] states.
@@ -6,7 +6,7 @@
 use super::outcome::*;
 use super::progress::ServiceProgress;
 use super::trace::Trace;
-use crate::scenario::plan::{Plan, ServiceMetric, ServicePlan};
+use crate::scenario::plan::{DelayMetric, NodeKind, NodePlan, Plan, ServiceMetric, ServicePlan};
 use crate::types::*;
 
 pub fn service_metrics(plan: &Plan, trace: &Trace, service: &ServicePlan) -> ServiceMetrics {
@@ -91,6 +91,27 @@ pub fn measure(metrics: &ServiceMetrics, metric: ServiceMetric) -> Measured {
         ServiceMetric::AgeMax => number(consuming.map(|consuming| consuming.age_max.as_seconds())),
         ServiceMetric::Rebalances => number(consuming.map(|consuming| consuming.rebalances as f64)),
     }
+}
+
+/// Arrival to first effect at a place.
+pub fn delay(distribution: &Distribution, metric: DelayMetric) -> Measured {
+    let Some(sampled) = sampled(distribution) else { return Measured::Nothing };
+    Measured::Value(match metric {
+        DelayMetric::DelayMean => sampled.mean_seconds,
+        DelayMetric::DelayP50 => sampled.p50.as_seconds(),
+        DelayMetric::DelayP95 => sampled.p95.as_seconds(),
+        DelayMetric::DelayP99 => sampled.p99.as_seconds(),
+        DelayMetric::DelayMax => sampled.max.as_seconds(),
+    })
+}
+
+/// Processes of our own, topics, and settings that somebody wrote down. Callers and other people's systems are neither.
+pub fn moving_parts(plan: &Plan) -> u64 {
+    let is_ours = |node: &&NodePlan| match node.kind {
+        NodeKind::Broker | NodeKind::Controller | NodeKind::Instance { .. } | NodeKind::Store { .. } => true,
+        NodeKind::Endpoint { .. } | NodeKind::Callers { .. } => false,
+    };
+    (plan.nodes.iter().filter(is_ours).count() + plan.own_topics().len()) as u64 + u64::from(plan.settings_stated)
 }
 
 fn sampled(distribution: &Distribution) -> Option<&Distribution> {

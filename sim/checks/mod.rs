@@ -6,11 +6,13 @@
 //!
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
 //! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
-//! file for each claim), `judge`, `signature`, `cell`; beside them `chronicle`, which follows one event.
+//! file for each claim), `judge`, `signature`, `cell`; beside them `chronicle`, which follows one event,
+//! and `timeline`, which keeps one run for pictures.
 
 pub mod chronicle;
 pub mod outcome;
 pub mod sweep;
+pub mod timeline;
 
 mod cell;
 mod closed_form;

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::plan::{Bound, Boundary, FloorMetric, OrderExpectation, ServiceMetric, Tolerance};
+use crate::scenario::plan::{
+    Bound, Boundary, DelayMetric, FloorMetric, OrderExpectation, RunMetric, ServiceMetric, Tolerance,
+};
 use crate::types::*;
 
 /// From good to bad: `max()` of two verdicts is the one that counts.
@@ -60,6 +62,8 @@ pub struct RunOutcome {
 pub enum Subject {
     Place { place: PlaceId, promise: Promise },
     Service { service: ServiceId, metric: ServiceMetric },
+    Delay { place: PlaceId, metric: DelayMetric },
+    Run { metric: RunMetric },
 }
 
 /// An attribute of a place that can be judged.
@@ -99,7 +103,7 @@ impl Demand {
     }
 }
 
-/// One attribute of one place or service in one run.
+/// One attribute of one place or service, or of the whole, in one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ExpectationResult {
@@ -418,7 +422,7 @@ pub struct Distribution {
 #[serde(rename_all = "kebab-case")]
 pub struct ServiceMetrics {
     pub service: ServiceId,
-    /// Of a `requests` service: callers' answers.
+    /// Of a service that is asked, by the outside world or by other services: what its callers see.
     pub callers: CallerMetrics,
     /// Of a consuming service.
     pub consuming: Option<ConsumingMetrics>,

@@ -125,7 +125,7 @@ impl Trace {
             }
         }
         let giver = self.routes.dead_letters(place).first().map_or(origin, |(service, _)| *service);
-        let hop = Hop { service: giver, step: 0, place };
+        let hop = Hop { head: giver, service: giver, step: 0, place };
         self.missing_record(event, hop, self.ledger.place(event, place), accepted)
     }
 
@@ -139,10 +139,10 @@ impl Trace {
             (Boundary::Producer, GapWhy::NotWaitedFor)
         } else if has(place_flag::SENT) {
             let died = has(place_flag::DIED);
-            let told_the_truth = hop.service == origin && !accepted;
+            let told_the_truth = hop.head == origin && !accepted;
             let boundary = if told_the_truth { Boundary::Caller } else { Boundary::Producer };
             (boundary, if died { GapWhy::BufferDied } else { GapWhy::SendFailed })
-        } else if hop.service == origin {
+        } else if hop.head == origin {
             (Boundary::Caller, GapWhy::NeverSent)
         } else {
             return self.missing_effect(event, hop, slot);
@@ -152,7 +152,7 @@ impl Trace {
 
     /// In the log; did the group bring it through the service of the next hop?
     fn not_through(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
-        let flow = self.ledger.flow(event, next.service);
+        let flow = self.ledger.flow(event, next.head);
         if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
             return None;
         }
@@ -162,7 +162,7 @@ impl Trace {
     /// In a topic of the service, and not through it.
     pub fn undelivered(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Gap {
         let flow = self.ledger.flow(event, next.service);
-        let progress = self.progress[next.service.0 as usize].as_ref();
+        let progress = self.progress[next.head.0 as usize].as_ref();
         let progress = progress.and_then(|progress| progress.partitions.get(slot.partition));
         let passed = progress.and_then(|progress| progress.passed_over(slot.offset)).map(|passed| passed.why);
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
@@ -176,7 +176,7 @@ impl Trace {
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Gap { event, boundary, why, hop: next, flow: Some((next.service, flow)), slot }
+        Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot }
     }
 
     /// In the table; did the relay bring it through the service of the next hop?
@@ -195,7 +195,12 @@ impl Trace {
     }
 
     fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {
-        let flow = self.ledger.flow(event, hop.service);
+        // Who was never called says nothing; who should have called it does.
+        let called = self.ledger.flow(event, hop.service);
+        let (service, flow) = match called.starts {
+            0 => (hop.head, self.ledger.flow(event, hop.head)),
+            _ => (hop.service, called),
+        };
         let is_poison = self.ledger.event(event).is_some_and(|row| row.poison);
         let why = if flow.flags & flow_flag::DROPPED != 0 {
             if is_poison { GapWhy::Poison } else { GapWhy::GivenUp }
@@ -206,8 +211,8 @@ impl Trace {
         } else {
             GapWhy::NotThrough
         };
-        let boundary = if self.is_origin(hop.service) { Boundary::Caller } else { Boundary::Consumer };
-        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot }
+        let boundary = if self.is_origin(hop.head) { Boundary::Caller } else { Boundary::Consumer };
+        Gap { event, boundary, why, hop, flow: Some((service, flow)), slot }
     }
 
     /// The gap as a blame, with what struck and between which steps.
@@ -221,7 +226,8 @@ impl Trace {
                 GapWhy::SkippedByRow => row_step(plan, service, gap.hop.step),
                 _ => (flow.done != NO_STEP).then_some(u16::from(flow.done)),
             },
-            missing: Some(gap.hop.step),
+            // The step of another list is none of this one.
+            missing: (service == gap.hop.service).then_some(gap.hop.step),
         });
         Blame { boundary: gap.boundary, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
     }
@@ -250,8 +256,8 @@ impl Trace {
             | GapWhy::PositionReset(_)
             | GapWhy::CommittedUnprocessed
             | GapWhy::NeverDelivered => {
-                let service = plan.services.get(gap.hop.service.0 as usize)?;
-                let passed = self.progress[gap.hop.service.0 as usize]
+                let service = plan.services.get(gap.hop.head.0 as usize)?;
+                let passed = self.progress[gap.hop.head.0 as usize]
                     .as_ref()
                     .and_then(|progress| progress.partitions.get(gap.slot.partition))
                     .and_then(|progress| progress.passed_over(gap.slot.offset))
@@ -291,11 +297,12 @@ impl Trace {
                 let nodes = sender.map_or(vec![first.1, again.1], |sender| sender.instances.clone());
                 self.incidents.last_of(&nodes, first.0, again.0)
             }
-            // Somebody ran out of time and tried again.
+            // Somebody ran out of time and tried again. What made the other side silent may have begun long before.
             Boundary::Downstream => {
-                let stores = plan.stores.iter().map(|store| store.node);
-                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(stores).collect();
-                self.incidents.last_delay_of(&nodes, first.0, again.0)
+                let other = other_side(plan, repetition.by);
+                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(other).collect();
+                let between = self.incidents.last_delay_of(&nodes, first.0, again.0);
+                between.or_else(|| self.incidents.in_force(&nodes, first.0))
             }
             Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group => {
                 let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
@@ -312,7 +319,7 @@ impl Trace {
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
             Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
                 Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
-                Some(Trigger::Consume(_) | Trigger::Requests(_)) => {
+                Some(Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_)) => {
                     "it was given up again, before its offset was committed"
                 }
                 None => "it was handled again after its effect, before its offset was committed",
@@ -349,12 +356,31 @@ impl Trace {
     }
 }
 
+/// Whom a step asked to do something.
+fn other_side(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<NodeId> {
+    let (service, step) = by?;
+    match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
+        Action::Store { store, .. } => plan.stores.get(usize::from(*store)).map(|store| store.node),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
+            Callee::Service(_) => None,
+        },
+        Action::Work { .. }
+        | Action::Publish { .. }
+        | Action::Commit { .. }
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction => None,
+    }
+}
+
 pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
     plan.places.iter().any(|p| {
         p.id == place
             && match p.kind {
                 PlaceKind::Topic { .. } => true,
-                PlaceKind::Table { .. } => false,
+                PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => false,
             }
     })
 }
@@ -431,6 +457,7 @@ fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
         Action::Commit { .. } | Action::SendOffsets { .. } => true,
         Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::Respond
         | Action::BeginTransaction

@@ -11,6 +11,8 @@ use crate::types::*;
 /// A step that leaves an effect at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
+    /// Who took the event in: the service itself, or the one at the head of the calls that lead to it.
+    pub head: ServiceId,
     pub service: ServiceId,
     pub step: u16,
     pub place: PlaceId,
@@ -97,14 +99,14 @@ impl Routes {
 pub fn is_origin(service: &ServicePlan) -> bool {
     match service.trigger {
         Trigger::Requests(_) => true,
-        Trigger::Consume(_) | Trigger::Poll(_) => false,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
     }
 }
 
 /// Topics a service consumes.
 pub fn consumed(service: &ServicePlan) -> &[TopicId] {
     match &service.trigger {
-        Trigger::Requests(_) | Trigger::Poll(_) => &[],
+        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => &[],
         Trigger::Consume(consume) => &consume.topics,
     }
 }
@@ -112,7 +114,7 @@ pub fn consumed(service: &ServicePlan) -> &[TopicId] {
 /// Places that a service takes its events from: topics that it consumes, or the table that it polls.
 pub fn sources(plan: &Plan, service: &ServicePlan) -> Vec<PlaceId> {
     match &service.trigger {
-        Trigger::Requests(_) => Vec::new(),
+        Trigger::Requests(_) | Trigger::Called(_) => Vec::new(),
         Trigger::Consume(consume) => consume.topics.iter().filter_map(|topic| place_of(plan, *topic)).collect(),
         Trigger::Poll(poll) => vec![poll.table],
     }
@@ -129,6 +131,10 @@ pub fn places_of_step(plan: &Plan, step: &StepPlan) -> Vec<PlaceId> {
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => Vec::new(),
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
         Action::Publish { topic, .. } => place_of(plan, *topic).into_iter().collect(),
+        Action::Call(call) => {
+            let endpoint = call.endpoint().and_then(|endpoint| plan.endpoints.get(usize::from(endpoint)));
+            endpoint.map(|endpoint| endpoint.place).into_iter().collect()
+        }
         Action::Store { operations, .. } => operations.iter().filter_map(table_written).collect(),
     }
 }
@@ -149,7 +155,8 @@ fn writers(plan: &Plan) -> Vec<(Hop, Option<ServiceId>)> {
     for service in &plan.services {
         for (number, step) in service.steps.iter().enumerate() {
             for place in places_of_step(plan, step) {
-                writers.push((Hop { service: service.id, step: number as u16, place }, step.of));
+                let hop = Hop { head: service.id, service: service.id, step: number as u16, place };
+                writers.push((hop, step.of));
             }
         }
     }
@@ -177,31 +184,59 @@ pub fn retry_places(plan: &Plan, service: ServiceId) -> Vec<PlaceId> {
     topics.filter_map(|(topic, _)| place_of(plan, topic)).collect()
 }
 
-/// Shortest paths from one origin to every place its steps lead to, by breadth.
+/// Shortest paths from one origin to every place its steps lead to, by breadth. A call is no hop of its own: who is called
+/// acts for the head of the calls.
 fn paths_from(plan: &Plan, writers: &[(Hop, Option<ServiceId>)], origin: ServiceId) -> BTreeMap<PlaceId, Vec<Hop>> {
     let mut paths: BTreeMap<PlaceId, Vec<Hop>> = BTreeMap::new();
     let mut reached = BTreeSet::from([origin]);
-    let mut frontier = vec![(origin, Vec::new())];
+    let mut frontier = vec![(origin, origin, Vec::new())];
     while !frontier.is_empty() {
         let mut next = Vec::new();
-        for (service, path) in frontier {
+        for (service, head, path) in frontier {
             for (hop, of) in writers.iter().filter(|(hop, _)| hop.service == service) {
                 if of.is_some_and(|of| of != origin) || paths.contains_key(&hop.place) {
                     continue;
                 }
                 let mut longer: Vec<Hop> = path.clone();
-                longer.push(*hop);
+                longer.push(Hop { head, ..*hop });
                 for reader in readers(plan, hop.place) {
                     if reached.insert(reader) {
-                        next.push((reader, longer.clone()));
+                        next.push((reader, reader, longer.clone()));
                     }
                 }
                 paths.insert(hop.place, longer);
+            }
+            for callee in callees(plan, service, origin) {
+                if reached.insert(callee) {
+                    next.push((callee, head, path.clone()));
+                }
             }
         }
         frontier = next;
     }
     paths
+}
+
+/// Services that a service calls for events of an origin.
+fn callees(plan: &Plan, service: ServiceId, origin: ServiceId) -> Vec<ServiceId> {
+    let steps = plan.services.get(usize::from(service.0)).map_or(&[][..], |service| &service.steps);
+    let applies = |step: &&StepPlan| step.of.is_none_or(|of| of == origin);
+    steps.iter().filter(applies).filter_map(called_by).collect()
+}
+
+/// The service that a step calls.
+pub fn called_by(step: &StepPlan) -> Option<ServiceId> {
+    match &step.action {
+        Action::Call(call) => call.service(),
+        Action::Work { .. }
+        | Action::Store { .. }
+        | Action::Publish { .. }
+        | Action::Commit { .. }
+        | Action::Respond
+        | Action::BeginTransaction
+        | Action::SendOffsets { .. }
+        | Action::EndTransaction => None,
+    }
 }
 
 /// Services that consume the topic that this place is, or poll the table.
@@ -229,6 +264,7 @@ fn reach(
             places.insert(place);
             open.extend(readers(plan, place).into_iter().filter(|reader| services.insert(*reader)));
         }
+        open.extend(callees(plan, service, origin).into_iter().filter(|callee| services.insert(*callee)));
     }
     (places.into_iter().collect(), services.into_iter().collect())
 }
@@ -245,11 +281,14 @@ fn services_before(
     while let Some(place) = open.pop() {
         let givers = dead_letters[place.0 as usize].iter().map(|(service, _)| *service);
         let writing = writers.iter().filter(|(hop, _)| hop.place == place).map(|(hop, _)| hop.service);
-        for service in writing.chain(givers) {
+        let mut services: Vec<ServiceId> = writing.chain(givers).collect();
+        while let Some(service) = services.pop() {
             found |= 1 << service.0;
             let Some(plan_of_service) = plan.services.iter().find(|s| s.id == service) else { continue };
             let upstream = sources(plan, plan_of_service).into_iter();
             open.extend(upstream.filter(|place| seen.insert(*place)));
+            let calls = |other: &&ServicePlan| other.steps.iter().filter_map(called_by).any(|callee| callee == service);
+            services.extend(plan.services.iter().filter(calls).map(|other| other.id));
         }
     }
     found

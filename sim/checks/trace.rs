@@ -6,6 +6,7 @@
 //! repetition, because only then both applications and what struck between them are at hand.
 
 mod business;
+mod connections;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,12 +64,20 @@ pub struct Trace {
     /// began.
     flows: Vec<FewMap<(ServiceId, EventId, u64), Source>>,
     flows_begun: u64,
+    /// Which run of a step an endpoint executed last, for each event.
+    runs: BTreeMap<(PlaceId, EventId), CallRun>,
+    /// The calls that brought an event to a called service last.
+    calls: BTreeMap<(EventId, ServiceId), LastCall>,
+    /// By the number of the store.
+    store_nodes: Vec<NodeId>,
     controllers: u64,
+    /// Who has asked whom, where somebody wants to know.
+    asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
 
 type Source = Option<(TopicPartition, Offset)>;
 
-/// The callers of one service.
+/// The callers of one service: the outside world, or the steps of others that call it.
 #[derive(Clone, Debug, Default)]
 pub struct CallerTrace {
     pub arrived: u64,
@@ -131,6 +140,20 @@ pub struct Reversal {
     pub other_at: (Time, NodeId),
 }
 
+/// The run of a step that called a service for an event.
+#[derive(Clone, Copy, Debug)]
+struct LastCall {
+    by: ServiceId,
+    run: CallRun,
+    /// Its first attempt.
+    since: Time,
+    attempts: u16,
+    /// The called service has begun its list again by itself since.
+    retried: bool,
+    /// The step has its result.
+    settled: bool,
+}
+
 /// An event that was applied again, with harm.
 #[derive(Clone, Copy, Debug)]
 pub struct Repetition {
@@ -172,7 +195,11 @@ impl Trace {
             sends: Vec::new(),
             flows: Vec::new(),
             flows_begun: 0,
+            runs: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            store_nodes: plan.stores.iter().map(|store| store.node).collect(),
             controllers: 0,
+            asked: connections::wanted(plan).then(BTreeSet::new),
             routes,
         };
         for topic in &plan.topics {
@@ -183,7 +210,7 @@ impl Trace {
                 *cell(&mut trace.service_of_node, node.0) = Some(service.id);
             }
             match &service.trigger {
-                Trigger::Requests(_) | Trigger::Poll(_) => trace.progress.push(None),
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => trace.progress.push(None),
                 Trigger::Consume(consume) => {
                     trace.progress.push(Some(ServiceProgress::new(consume.group, plan.duration, options)));
                     cell(&mut trace.groups, consume.group.0).push(service.id);
@@ -233,7 +260,7 @@ impl Trace {
             return source;
         }
         let slot = self.ledger.flow(event, service);
-        (slot.starts > 0 && !self.is_origin(service)).then_some((slot.partition, slot.offset))
+        (slot.starts > 0 && self.progress[usize::from(service.0)].is_some()).then_some((slot.partition, slot.offset))
     }
 
     /// What runs for an event at a node, in the order in which it began.
@@ -251,6 +278,9 @@ impl Trace {
     fn note(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
         let under_load = Time::LOAD_START <= now;
+        if self.asked.is_some() {
+            self.connect(note, node);
+        }
         match note {
             Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => {
                 if under_load && self.logs.of(*partition).is_some_and(|log| log.leader.is_some()) {
@@ -309,7 +339,9 @@ impl Trace {
             | Note::RungReached { .. }
             | Note::Abandoned { .. }
             | Note::EffectApplied { .. }
-            | Note::StoreAnswerLost { .. }
+            | Note::AnswerLost { .. }
+            | Note::CallAttempted { .. }
+            | Note::CallFailed { .. }
             | Note::Redriven { .. }
             | Note::Redelivered { .. } => self.business(note, event),
             Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
@@ -342,6 +374,7 @@ impl Trace {
             | Note::ProducerInitialized { .. }
             | Note::TransactionEnded { .. }
             | Note::ProducerFenced { .. }
+            | Note::BreakerChanged { .. }
             | Note::MemberGone { .. } => {}
         }
     }
@@ -571,7 +604,7 @@ impl PlaceTrace {
     fn new(plan: &Plan, routes: &Routes, place: PlaceId) -> PlaceTrace {
         let mut origins = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Requests(requests) => Some((service.id, requests.keys)),
-            Trigger::Consume(_) | Trigger::Poll(_) => None,
+            Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         let unique_keys =
             origins.all(|(origin, keys)| keys == Keys::Unique || !routes.reachable(origin).contains(&place));
@@ -585,6 +618,7 @@ impl PlaceTrace {
                 | StoreStep::Add { .. } => false,
             }),
             Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });
         PlaceTrace { unique_keys, overwrites: overwrites && !unique_keys, ..PlaceTrace::default() }

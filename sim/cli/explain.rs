@@ -7,22 +7,24 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd, Told};
-use crate::checks::{Evidence, EvidenceKind, RunOutcome, Seen, WaitOptions};
+use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd};
+use crate::checks::{Evidence, EvidenceKind, RunOutcome, WaitOptions};
 use crate::explore::explain::{ENOUGH_BEFORE, Harm, Trial, Verification, cures, findings, follow, is_bad, verify};
 use crate::explore::replay::{Token, beginning};
 use crate::explore::run_seed;
 use crate::explore::shrink::pinned;
+use crate::report::blame::{broken, owner, promise};
 use crate::report::chronicle::{Words, abridged, diagram, is_gone, seconds};
 use crate::report::numbers::counted;
 use crate::report::progress::Progress;
 use crate::report::terminal::{Tone, escaped, paint, width, wrapped};
-use crate::scenario::plan::{Boundary, PlaceKind, Plan, Trigger};
+use crate::scenario::plan::{PlaceKind, Plan};
 use crate::scenario::{self, printable};
-use crate::types::{EventId, Guard, ServiceId};
+use crate::types::{EventId, Guard};
 
+use super::artefacts::write;
 use super::replay::{Recorded, find, judged, shown};
-use super::run::{jobs_default, parse_guard, stop_on_interrupt, write};
+use super::run::{jobs_default, parse_guard, stop_on_interrupt};
 use super::summary::word;
 use super::{Exit, Format};
 
@@ -320,22 +322,7 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
         && let Some(blame) = &found.blame
     {
         lines.push((Tone::Plain, format!("  {:<9}{}", "promise", promise(blame.boundary))));
-        let broken = match blame.between {
-            Some(between) => {
-                let step = |step: Option<u16>, edge: &str| {
-                    let steps = &plan.services[usize::from(between.service.0)].steps;
-                    step.and_then(|step| steps.get(usize::from(step)))
-                        .map_or(edge.to_string(), |s| format!("`{}`", s.text))
-                };
-                format!(
-                    "between {} and {}: {}",
-                    step(between.done, "the begin"),
-                    step(between.missing, "the end"),
-                    blame.message
-                )
-            }
-            None => blame.message.clone(),
-        };
+        let broken = broken(plan, blame);
         for (number, line) in wrapped(&broken, WIDTH - 11).into_iter().enumerate() {
             lines.push((Tone::Plain, format!("  {:<9}{line}", if number == 0 { "broken" } else { "" })));
         }
@@ -409,64 +396,6 @@ fn harm(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Pending => "still waiting at the end",
         EvidenceKind::Parked => "given up to dead letters",
         EvidenceKind::RepeatedHarmless => "repeated without harm",
-    }
-}
-
-fn promise(boundary: Boundary) -> &'static str {
-    match boundary {
-        Boundary::Caller => "caller: ok is answered only after everything promised is durable",
-        Boundary::Producer => "producer: acknowledged means queued; without it, retry or tell the caller",
-        Boundary::Queue => "queue: an acknowledged record stays, in order, until retention",
-        Boundary::Group => "group: every record at or after the committed offset is delivered",
-        Boundary::Consumer => "consumer: the effect before the commit, and a repetition is harmless",
-        Boundary::Downstream => "downstream: idempotent, or says so",
-    }
-}
-
-/// Who deals with it: the owner of what broke its promise.
-fn owner(plan: &Plan, chronicle: &Chronicle, evidence: &Evidence, boundary: Boundary) -> String {
-    let service = |id: ServiceId| plan.services.get(usize::from(id.0)).map(|service| (&service.name, &service.owner));
-    let seen = |look: &dyn Fn(&Seen) -> Option<ServiceId>| evidence.sightings.iter().rev().find_map(|s| look(&s.what));
-    let first_flow = chronicle.lines.iter().find_map(|line| match line.what {
-        Told::FlowStarted { service, .. } => Some(service),
-        _ => None,
-    });
-    let found = match boundary {
-        Boundary::Caller | Boundary::Producer => first_flow.and_then(service),
-        Boundary::Queue => {
-            let topic = chronicle.copies.first().map(|copy| copy.partition.topic);
-            let topic = topic.and_then(|topic| plan.topics.get(usize::from(topic.0)));
-            topic.map(|topic| (&topic.name, &topic.owner))
-        }
-        Boundary::Group | Boundary::Consumer => {
-            let between = evidence.blame.as_ref().and_then(|blame| blame.between).map(|between| between.service);
-            let by_group = || {
-                seen(&|what| match what {
-                    Seen::PassedOver { group, .. } | Seen::Committed { group, .. } => {
-                        plan.services.iter().find_map(|s| {
-                            let Trigger::Consume(consume) = &s.trigger else { return None };
-                            (consume.group == *group).then_some(s.id)
-                        })
-                    }
-                    Seen::FlowStarted { service }
-                    | Seen::StepDone { service, .. }
-                    | Seen::StepReached { service, .. } => Some(*service),
-                    _ => None,
-                })
-            };
-            let any = || chronicle.consumers.first().map(|consumer| consumer.service);
-            between.or_else(by_group).or_else(any).and_then(service)
-        }
-        Boundary::Downstream => {
-            let name = plan.places.get(usize::from(evidence.place.0)).map_or("", |place| &place.name);
-            let store = plan.stores.iter().find(|store| name.split('.').next() == Some(&store.name));
-            store.map(|store| (&store.name, &store.owner))
-        }
-    };
-    match found {
-        Some((name, Some(owner))) => format!("{owner} ({name})"),
-        Some((name, None)) => format!("of {name}; the scenario names none (`owner = \"…\"`)"),
-        None => "unknown".to_string(),
     }
 }
 

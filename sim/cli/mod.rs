@@ -9,9 +9,11 @@ macro_rules! outln {
     ($($argument:tt)*) => { out!("{}\n", format_args!($($argument)*)) };
 }
 
+mod artefacts;
 mod check;
 mod exit;
 mod explain;
+mod gallery;
 mod guarantees;
 mod merge;
 mod mutants;
@@ -19,6 +21,7 @@ mod replay;
 mod run;
 mod shards;
 mod shrink;
+mod study;
 mod summary;
 mod sweep;
 mod validate;
@@ -73,6 +76,8 @@ enum Command {
         #[arg(default_value = "scenarios")]
         paths: Vec<PathBuf>,
     },
+    /// Make the pictures of reports/gallery anew, or say which of them are stale.
+    Gallery(gallery::GalleryArguments),
     /// Print the JSON Schema of scenario files, for editors.
     Schema,
     /// Tell the story of an event, whose promise broke, and which change would have kept it; or what a problem code means.
@@ -119,6 +124,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),
+        Command::Gallery(arguments) => gallery::gallery(&arguments),
         Command::Schema => check::schema(),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Completions { shell } => {

@@ -20,7 +20,8 @@ use crate::types::Guard;
 use crate::world::RunReport;
 
 use super::Exit;
-use super::run::{RunLine, Verdicts, parse_guard, write};
+use super::artefacts::{RunLine, Verdicts, write};
+use super::run::parse_guard;
 use super::summary::word;
 
 #[derive(Debug, Args)]

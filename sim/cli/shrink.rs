@@ -14,8 +14,9 @@ use crate::scenario::{self, Draft, printable};
 use crate::types::{Duration, Guard, Seed};
 
 use super::Exit;
+use super::artefacts::write;
 use super::replay::{find, find_scenario, no_cell, shown};
-use super::run::{jobs_default, parse_guard, write};
+use super::run::{jobs_default, parse_guard};
 
 #[derive(Debug, Args)]
 pub struct ShrinkArguments {

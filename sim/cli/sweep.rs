@@ -269,7 +269,7 @@ pub fn exit_of(verdict: &SweepVerdict) -> Exit {
     exit
 }
 
-/// `summary.md`, `sweep.json` and JUnit; the names of what was written.
+/// `summary.md`, `index.html`, `sweep.json` and JUnit; the names of what was written.
 pub fn write_results(verdict: &SweepVerdict, out: &Path, junit: Option<&Path>) -> anyhow::Result<Vec<String>> {
     let write = |path: &Path, text: &str| -> anyhow::Result<String> {
         if let Some(folder) = path.parent() {
@@ -283,6 +283,7 @@ pub fn write_results(verdict: &SweepVerdict, out: &Path, junit: Option<&Path>) -
     let json = serde_json::to_string_pretty(verdict).context("failed to write the verdict")?;
     let mut files = vec![out.join("runs.csv").display().to_string()];
     files.push(write(&out.join("summary.md"), &summary)?);
+    files.push(write(&out.join("index.html"), &report::page::render(verdict))?);
     files.push(write(&out.join("sweep.json"), &format!("{json}\n"))?);
     if let Some(junit) = junit {
         let text = report::junit::render(verdict).map_err(|why| anyhow!("failed to write JUnit: {why}"))?;
@@ -485,7 +486,7 @@ fn begun(out: &Path, slice: Slice, list: SweepList) -> anyhow::Result<Journal> {
     let journal = Journal::create(out, Header { format: FORMAT, hash: list.hash(), slice, list })?;
     // What a former sweep left behind would be mistaken for this one's.
     let stale = match slice {
-        Slice::WHOLE => ["failures", "runs.csv", "summary.md", "sweep.json"].map(String::from).to_vec(),
+        Slice::WHOLE => ["failures", "index.html", "runs.csv", "summary.md", "sweep.json"].map(String::from).to_vec(),
         Slice { .. } => vec![shard_name(slice)],
     };
     for name in stale {

@@ -508,7 +508,7 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .message(message)
             .debug("outcome", effect)
             .peer(*caller),
-        Note::StoreAnswerLost { event } => row("store-answer-lost").event(*event),
+        Note::AnswerLost { event } => row("answer-lost").event(*event),
         Note::RowSeen { place, event, number, rank } => {
             row("row-seen").place(*place).event(*event).number("row", number.0).number("rank", rank.0)
         }
@@ -551,6 +551,18 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             .number("transactional-id", transaction.0)
             .number("producer-id", producer.0)
             .number("producer-epoch", epoch.0),
+        Note::CallAttempted { service, step, event, run, attempt, to } => row("call-attempted")
+            .step(*service, *step)
+            .event(*event)
+            .number("attempt", *attempt)
+            .number("run", run.0)
+            .peer(*to),
+        Note::CallFailed { service, step, event, attempt, outcome } => {
+            row("call-failed").step(*service, *step).event(*event).number("attempt", *attempt).debug("outcome", outcome)
+        }
+        Note::BreakerChanged { service, step, open } => {
+            row("breaker-changed").step(*service, *step).flag("open", *open)
+        }
         Note::MemberGone { group, member } => row("member-gone").group(*group).member(Some(*member)),
     };
     row.fields

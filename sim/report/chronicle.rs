@@ -81,6 +81,7 @@ impl<'a> Words<'a> {
                     StoreEffect::Overwrote { newer: false } => format!("{place} is overwritten by an older version"),
                     StoreEffect::Unchanged => format!("{place} has it already, and nothing changes"),
                     StoreEffect::Added => format!("{place} is added to"),
+                    StoreEffect::Executed { .. } => format!("{place} does it"),
                 };
                 format!("{done}, for {}", self.names.node(*caller))
             }
@@ -90,6 +91,10 @@ impl<'a> Words<'a> {
                 self.names.topic(*to)
             ),
             Told::AnswerLost => "gives no answer, or refuses".to_string(),
+            Told::Called { to, attempt: 1 } => format!("asks {}", self.names.node(*to)),
+            Told::Called { to, attempt } => format!("asks {} again, attempt {attempt}", self.names.node(*to)),
+            Told::CallFailed { attempt, outcome: StepOutcome::Failed } => format!("is told no, attempt {attempt}"),
+            Told::CallFailed { attempt, .. } => format!("has no answer in time, attempt {attempt}"),
             Told::RowSeen { place, number, rank } => {
                 format!(
                     "its row of {} is seen from now on: number {number}, the {} to be seen",

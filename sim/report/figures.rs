@@ -1,7 +1,8 @@
 //! From outcomes to charts: which charts a scenario gets, and the numbers in them. The first figure is the front page.
 
 use crate::checks::{
-    CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, RecoveryTime, RunOutcome, ServiceMetrics, Subject,
+    CellVerdict, ConsumingMetrics, Demand, FaultSpan, Measured, PlaceFates, RecoveryTime, RunOutcome, ServiceMetrics,
+    Subject,
 };
 use crate::scenario::plan::{
     Expectation, FaultAction, FaultFamily, NodeKind, Plan, ServiceMetric, ServicePlan, Target,
@@ -15,6 +16,7 @@ use super::charts::outcomes::{OutcomeCell, OutcomeRow, OutcomesChart};
 use super::charts::palette::FaultKind;
 use super::charts::recovery::{RecoveryChart, RecoveryPoint};
 use super::numbers;
+use super::run_figures::*;
 
 /// One cell of a family with all its runs, in the order of the seeds.
 pub struct CellReport<'a> {
@@ -27,20 +29,62 @@ pub struct CellReport<'a> {
     pub verdict: &'a CellVerdict,
 }
 
+impl CellReport<'_> {
+    /// Its id, or what a scenario without axes is called.
+    pub fn name(&self) -> &str {
+        if self.id.is_empty() { "this scenario" } else { self.id }
+    }
+
+    pub fn place(&self, place: PlaceId) -> &str {
+        &self.plan.places[usize::from(place.0)].name
+    }
+}
+
+/// What figures are made of.
+pub struct Study<'a> {
+    pub cells: &'a [CellReport<'a>],
+    /// The run that is looked at over time, where one was.
+    pub featured: Option<Featured<'a>>,
+    /// A cell with bad events, and the plans of its runs.
+    pub incidents: Option<(&'a CellReport<'a>, &'a [Plan])>,
+    pub footer: &'a str,
+}
+
 /// The charts of a family, front page first.
-pub fn figures(cells: &[CellReport], footer: &str) -> Vec<Figure> {
-    let mut figures = Vec::new();
+pub fn figures(study: &Study) -> Vec<Figure> {
+    let Study { cells, footer, .. } = *study;
+    let featured = study.featured.as_ref();
     let recovery = recovery_chart(cells, footer).map(|chart| chart.draw());
     let backlog = backlog_chart(cells, footer).map(|chart| chart.draw());
     let outcomes = outcomes_chart(cells, footer).map(|chart| chart.draw());
+    let guarantees = guarantees_chart(cells, footer).map(|chart| chart.draw());
+    let incidents =
+        study.incidents.and_then(|(cell, plans)| incidents_chart(cell, plans, footer)).map(|chart| chart.draw());
+    let freshness = freshness_chart(cells, footer).map(|chart| chart.draw());
     // A scenario that asks about time shows time first; any other what became of the effects.
-    match cells.iter().any(asks_about_time) {
-        true => figures.extend(recovery.into_iter().chain(backlog).chain(outcomes)),
-        false => figures.extend(outcomes.into_iter().chain(backlog).chain(recovery)),
-    }
+    let time = recovery.into_iter().chain(backlog).chain(freshness);
+    // A long list of cells tells nothing that their matrix does not.
+    const LIST: usize = 12;
+    let outcomes = outcomes.filter(|_| guarantees.is_none() || cells.len() <= LIST);
+    let fates = guarantees.into_iter().chain(outcomes).chain(incidents);
+    let asked = cells.iter().any(asks_about_time);
+    let mut figures: Vec<Figure> = match asked {
+        true => {
+            let headroom = waterfall_chart(cells, footer).map(|chart| chart.draw());
+            let seeds = seeds_chart(cells, footer).map(|chart| chart.draw());
+            let sizing = sizing_chart(cells, footer).map(|chart| chart.draw());
+            time.chain(headroom).chain(seeds).chain(sizing).chain(fates).collect()
+        }
+        false => fates.chain(time).collect(),
+    };
+    figures.extend(featured.and_then(|of| ownership_chart(of, footer)).map(|chart| chart.draw()));
+    figures.extend(featured.and_then(|of| in_sync_chart(of, footer)).map(|chart| chart.draw()));
+    figures.extend(featured.and_then(|of| latency_chart(of, footer)).map(|chart| chart.draw()));
+    figures.extend(featured.and_then(|of| partition_lag_chart(of, footer)).map(|chart| chart.draw()));
+    figures.extend(featured.and_then(|of| cumulative_chart(of, footer)).map(|chart| chart.draw()));
     let wanted = cells.first().and_then(|cell| cell.plan.chart.as_deref());
     if let Some(front) = figures.iter().position(|figure| Some(figure.stem) == wanted) {
-        figures.swap(0, front);
+        figures[..=front].rotate_right(1);
     }
     figures
 }
@@ -145,7 +189,9 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
     });
     let first = cells.first()?;
     Some(OutcomesChart {
+        stem: "outcomes",
         subject: first.plan.about.clone(),
+        columns_are: "where the effect lands".into(),
         rows_are: first.axes.iter().map(|(axis, _)| axis.as_str()).collect::<Vec<_>>().join(", "),
         unit: "effects".into(),
         columns: places.iter().map(|place| first.plan.places[place.0 as usize].name.clone()).collect(),
@@ -154,8 +200,61 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
     })
 }
 
+/// With two axes, one against the other: the place where most is lost, or most repeated.
+pub fn guarantees_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChart> {
+    const COLUMNS: usize = 8;
+    let first = cells.first()?;
+    let [(rows_are, _), (columns_are, _)] = first.axes else { return None };
+    let values = |axis: usize| {
+        let mut values: Vec<&str> = Vec::new();
+        for cell in cells {
+            let value = cell.axes.get(axis)?.1.as_str();
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        Some(values)
+    };
+    let (rows, columns) = (values(0)?, values(1)?);
+    if rows.len() < 2 || columns.len() < 2 || COLUMNS < columns.len() {
+        return None;
+    }
+    let sum = |cell: &CellReport, place: PlaceId, count: fn(&PlaceFates) -> u64| {
+        let fates = cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == place));
+        fates.map(count).sum::<u64>()
+    };
+    let bad = |place: PlaceId| {
+        let all = |count: fn(&PlaceFates) -> u64| cells.iter().map(|cell| sum(cell, place, count)).sum::<u64>();
+        (all(|fates| fates.lost), all(|fates| fates.repeated_harmful))
+    };
+    let places = first.runs.first()?.places.iter().map(|fates| fates.place);
+    let place = places.reduce(|worst, next| if bad(worst) < bad(next) { next } else { worst })?;
+    let counted = |row: &str, column: &str| {
+        let cell = cells.iter().find(|cell| cell.axes[0].1 == row && cell.axes[1].1 == column);
+        cell.map_or(OutcomeCell::NotRun, |cell| OutcomeCell::Counted {
+            of: sum(cell, place, |fates| fates.expected),
+            lost: sum(cell, place, |fates| fates.lost),
+            repeated: sum(cell, place, |fates| fates.repeated_harmful),
+        })
+    };
+    let row = |row: &&str| OutcomeRow {
+        label: multiples(row),
+        cells: columns.iter().map(|column| counted(row, column)).collect(),
+    };
+    Some(OutcomesChart {
+        stem: "guarantees",
+        subject: first.plan.about.clone(),
+        rows_are: rows_are.clone(),
+        columns_are: format!("{columns_are}, for {}", first.place(place)),
+        unit: "effects".into(),
+        columns: columns.iter().map(|column| multiples(column)).collect(),
+        rows: rows.iter().map(row).collect(),
+        footer: footer.to_string(),
+    })
+}
+
 /// The consuming service that the scenario asks about: one with a judged recovery, else one with a headroom, else the first.
-fn studied<'a>(cell: &CellReport<'a>) -> Option<(&'a ServicePlan, &'a ServiceMetrics)> {
+pub fn studied<'a>(cell: &CellReport<'a>) -> Option<(&'a ServicePlan, &'a ServiceMetrics)> {
     let run = *cell.runs.first()?;
     let judged = |metrics: &ServiceMetrics| {
         run.expectations.iter().any(|result| {
@@ -171,11 +270,11 @@ fn studied<'a>(cell: &CellReport<'a>) -> Option<(&'a ServicePlan, &'a ServiceMet
     Some((plan_of(chosen), chosen))
 }
 
-fn consuming(run: &RunOutcome, service: ServiceId) -> Option<&ConsumingMetrics> {
+pub fn consuming(run: &RunOutcome, service: ServiceId) -> Option<&ConsumingMetrics> {
     run.services.iter().find(|metrics| metrics.service == service)?.consuming.as_ref()
 }
 
-fn recovered(metrics: &ConsumingMetrics) -> Option<f64> {
+pub fn recovered(metrics: &ConsumingMetrics) -> Option<f64> {
     match metrics.recovery.after? {
         RecoveryTime::Recovered(length) => Some(length.as_seconds()),
         RecoveryTime::Censored(_) => None,
@@ -200,7 +299,7 @@ pub fn measured(value: &Measured) -> String {
     }
 }
 
-fn subject(plan: &Plan, service: &ServicePlan) -> String {
+pub fn subject(plan: &Plan, service: &ServicePlan) -> String {
     let crate::scenario::plan::Trigger::Consume(consume) = &service.trigger else { return service.name.clone() };
     let partitions =
         consume.topics.iter().map(|topic| u64::from(plan.topics[topic.0 as usize].settings.partitions)).sum();
@@ -208,16 +307,22 @@ fn subject(plan: &Plan, service: &ServicePlan) -> String {
     format!("{}, {}, {instances}", service.name, numbers::counted(partitions, "partition"))
 }
 
-fn label(cell: &CellReport) -> String {
+pub fn label(cell: &CellReport) -> String {
     match cell.axes {
         [] => "this scenario".into(),
-        [(_, value)] if value.starts_with(|first: char| first.is_ascii_digit()) => value.replace('x', "×"),
-        [(_, value)] => value.clone(),
-        _ => cell.id.to_string(),
+        axes => axes.iter().map(|(_, value)| multiples(value)).collect::<Vec<_>>().join(", "),
     }
 }
 
-fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
+/// `1.5x` as `1.5×`; other values as they are.
+fn multiples(value: &str) -> String {
+    match value.strip_suffix('x').filter(|number| number.parse::<f64>().is_ok()) {
+        Some(number) => format!("{number}×"),
+        None => value.to_string(),
+    }
+}
+
+pub fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
     let band = |span: &FaultSpan| {
         let fault = &plan.faults[span.fault.0 as usize];
         FaultBand {
@@ -234,7 +339,8 @@ fn fault_bands(plan: &Plan, run: &RunOutcome) -> Vec<FaultBand> {
 pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
     let hits_store = |target: &Target| match target {
         Target::Node(node) => {
-            plan.nodes.iter().any(|other| other.id == *node && matches!(other.kind, NodeKind::Store { .. }))
+            let is_others = |kind| matches!(kind, NodeKind::Store { .. } | NodeKind::Endpoint { .. });
+            plan.nodes.iter().any(|other| other.id == *node && is_others(other.kind))
         }
         _ => false,
     };
@@ -268,7 +374,7 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Poison { .. }
         | FaultAction::Repair(_) => FaultKind::Load,
         FaultAction::Set(value) => match value.family() {
-            FaultFamily::Store => FaultKind::Downstream,
+            FaultFamily::Store | FaultFamily::Endpoint => FaultKind::Downstream,
             FaultFamily::Network => FaultKind::Network,
             FaultFamily::Cluster => FaultKind::Cluster,
             _ => FaultKind::Load,

@@ -22,6 +22,14 @@ impl Cell {
     pub fn new(tone: Tone, text: impl AsRef<str>) -> Cell {
         Cell { text: escaped(text.as_ref()), tone }
     }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn tone(&self) -> Tone {
+        self.tone
+    }
 }
 
 impl<T: AsRef<str>> From<T> for Cell {
@@ -51,6 +59,14 @@ impl Table {
     pub fn push(&mut self, row: Vec<Cell>) {
         assert!(row.len() == self.columns.len(), "a row has one cell for each column");
         self.rows.push(row);
+    }
+
+    pub fn columns(&self) -> impl Iterator<Item = (&str, Align)> {
+        self.headings.iter().map(Cell::text).zip(self.columns.iter().copied())
+    }
+
+    pub fn rows(&self) -> &[Vec<Cell>] {
+        &self.rows
     }
 
     pub fn is_empty(&self) -> bool {

@@ -91,7 +91,7 @@ pub fn verbs_of(family: FaultFamily) -> &'static [&'static str] {
         FaultFamily::Load => &["set"],
         FaultFamily::Poison => &["fail"],
         FaultFamily::Redelivery => &["redeliver"],
-        FaultFamily::Endpoint => &[],
+        FaultFamily::Endpoint => &["crash", "pause", "set"],
     }
 }
 
@@ -473,9 +473,25 @@ impl<'a> Incidents<'a> {
                 let service = workers[random.below(workers.len() as u64) as usize].id;
                 lasting(FaultAction::Fail { service, rate: Ratio((1 + random.below(100) as u32) * 10_000_000) })
             }
-            FaultFamily::Endpoint => return None,
+            FaultFamily::Endpoint => self.endpoint(random),
         };
         Some(drawn)
+    }
+
+    /// It is away, silent, slow, or says no; or it does what it is asked and does not say so.
+    fn endpoint(&self, random: &mut Draw) -> Drawn {
+        let index = random.below(self.plan.endpoints.len().max(1) as u64) as u16;
+        let endpoint = &self.plan.endpoints[usize::from(index)];
+        let (kind, rate) = (random.below(6), Ratio((1 + random.below(50) as u32) * 10_000_000));
+        let slower = scale(endpoint.latency, libm::pow(20.0, random.unit()));
+        lasting(match kind {
+            0 => FaultAction::Crash(Target::Node(endpoint.node)),
+            1 => FaultAction::Pause(Target::Node(endpoint.node)),
+            2 => FaultAction::Set(LiveValue::EndpointLatency { endpoint: index, latency: slower }),
+            3 => FaultAction::Set(LiveValue::EndpointErrors { endpoint: index, rate }),
+            4 => FaultAction::Set(LiveValue::EndpointLostRequests { endpoint: index, rate }),
+            _ => FaultAction::Set(LiveValue::EndpointLostAnswers { endpoint: index, rate }),
+        })
     }
 
     /// More comes in, or less can be done: a spike, a slower step, fewer instances.
@@ -563,7 +579,7 @@ impl<'a> Incidents<'a> {
         let group = self.group(random);
         let is_member = |service: &&ServicePlan| match &service.trigger {
             Trigger::Consume(consume) => consume.group == group,
-            Trigger::Requests(_) | Trigger::Poll(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
         };
         let members: Vec<&ServicePlan> = self.plan.services.iter().filter(is_member).collect();
         if self.spec.budget.is_none() && random.below(4) == 0 {
@@ -618,7 +634,7 @@ impl<'a> Incidents<'a> {
             .iter()
             .filter_map(|service| match &service.trigger {
                 Trigger::Consume(consume) if consume.group == group => Some(consume.topics.clone()),
-                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Poll(_) => None,
+                Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             })
             .flatten()
             .collect();
@@ -684,6 +700,7 @@ fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
     let work = |(step, plan): (usize, &StepPlan)| match plan.action {
         Action::Work { time, .. } => Some(LiveValue::Work { service: service.id, step: step as u16, time }),
         Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::Commit { .. }
         | Action::BeginTransaction
@@ -698,7 +715,7 @@ fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
 fn rate_of(service: &ServicePlan) -> Option<(ServiceId, Duration)> {
     match &service.trigger {
         Trigger::Requests(requests) => Some((service.id, requests.interval)),
-        Trigger::Consume(_) | Trigger::Poll(_) => None,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
     }
 }
 

@@ -52,7 +52,7 @@ const CODES: &[(&str, &str)] = &[
     ("S014", "`without` names something that is not inherited."),
     (
         "S020",
-        "A name is used that nothing defines.\n\nServices, topics and stores are defined by their headers: [topic.orders]. In a cell without its variant, a thing with `only` does not exist.",
+        "A name is used that nothing defines.\n\nServices, topics, stores and endpoints are defined by their headers: [topic.orders]. In a cell without its variant, a thing with `only` does not exist.",
     ),
     (
         "S021",
@@ -157,7 +157,7 @@ const CODES: &[(&str, &str)] = &[
     (
         "S077",
         "A key cannot be set while the system runs.\n\n\
-         `set PATH to VALUE` changes what is read live: the rate, instances and `work` of a service, stores, links, retention. \
+         `set PATH to VALUE` changes what is read live: the rate, instances and `work` of a service, stores, endpoints, links, retention. \
          Anything else is a value of [matrix].",
     ),
     ("S080", "An expectation is about something that does not exist."),

@@ -223,7 +223,7 @@ pub const TOP: &[Key] = &[
     key("client", Kind::Own("a table"), "Producer and consumer settings of every service."),
     key("topic", Kind::Own("a table of tables"), "Topics."),
     key("store", Kind::Own("a table of tables"), "Databases."),
-    later("endpoint", Kind::Own("a table of tables"), "Systems of other people."),
+    key("endpoint", Kind::Own("a table of tables"), "Systems of other people."),
     key("service", Kind::Own("a table of tables"), "Our own programs."),
     key("fault", Kind::Own("a table of faults"), "What goes wrong."),
     key("chaos", Kind::Own("a table"), "Faults drawn from the seed."),
@@ -284,10 +284,21 @@ pub const STORE: &[Key] = &[
     key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
 ];
 
+pub const ENDPOINT: &[Key] = &[
+    key("latency", Kind::Spread, "Round trip as the caller sees it."),
+    key("errors", Kind::Ratio, "Share of calls that are refused."),
+    key("lost-requests", Kind::Ratio, "Share of calls that are never executed, in silence."),
+    key("lost-answers", Kind::Ratio, "Share of calls that are executed in silence."),
+    key("idempotency-keys", Kind::Own("true, false, or for how long"), "Whether a repeated key is known again."),
+    key("capacity", Kind::Integer(1, 1_000), "Calls at once; the others wait."),
+    key("owner", Kind::Text, "The team that deals with it."),
+    key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
+];
+
 pub const SERVICE: &[Key] = &[
     key(
         "on",
-        Kind::Phrase("a trigger: \"requests\", \"consume TOPIC\" or \"poll STORE.TABLE\""),
+        Kind::Phrase("a trigger: \"requests\", \"called\", \"consume TOPIC\" or \"poll STORE.TABLE\""),
         "What starts the list of steps.",
     ),
     key("steps", Kind::Own("a list of steps"), "What is done for each event."),
@@ -312,6 +323,9 @@ pub const REQUESTS: &[Key] = &[
     key("caller-backoff", Kind::Duration, "Pause of a caller between attempts."),
     key("caller-id", Kind::Words(&["fixed", "per-attempt"]), "Whether a retry looks like a new event."),
 ];
+
+pub const CALLED: &[Key] =
+    &[key("max-waiting", Kind::Integer(1, 1_000_000), "Calls that wait for a worker; beyond it callers are refused.")];
 
 /// A setting of consumers that names a rack of the cluster.
 pub const CLIENT_RACK: Key =
@@ -352,17 +366,17 @@ pub const PLACE: &[Key] = &[
     key("order", Kind::Words(&["per-key", "broken", "any"]), "Order of the effects of one key."),
     key("of", Kind::Argument("a place"), "Owed by every row of this place."),
     key("blame", Kind::Words(BOUNDARIES), "The boundary that every bad fate must be laid to."),
-    later("delay-mean", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p50", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p95", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-p99", Kind::Phrase("a bound"), "Arrival to effect."),
-    later("delay-max", Kind::Phrase("a bound"), "Arrival to effect."),
+    key("delay-mean", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p50", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p95", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-p99", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
+    key("delay-max", Kind::Own("a bound, or a list of bounds"), "Arrival to effect."),
 ];
 
 pub const BOUNDARIES: &[&str] = &["caller", "producer", "queue", "group", "consumer", "downstream", "any"];
 
-/// Metrics of the run as a whole.
-pub const LATER_RUN_METRICS: &[&str] = &["connections", "broker-requests", "broker-bytes", "moving-parts", "unsettled"];
+/// Metrics of the run as a whole that this version does not have.
+pub const LATER_RUN_METRICS: &[&str] = &["broker-requests", "broker-bytes"];
 
 pub const CHAOS: &[Key] = &[
     key(

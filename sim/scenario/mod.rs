@@ -234,7 +234,7 @@ fn warn_few_seeds(cells: &[Lowered], seeds: &std::ops::Range<u64>, problems: &Pr
         Expectation::Place(PlaceExpectation { loss, duplicates, stale, .. }) => {
             [loss, duplicates, stale].contains(&&Tolerance::Required)
         }
-        Expectation::Service { .. } => false,
+        Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
     };
     let Some(cell) = cells.iter().find(|cell| cell.plan.expectations.iter().any(requires)) else { return };
     let place = cell.judged.first().map_or(Place::default(), |(_, place, _)| *place);

@@ -7,9 +7,11 @@ use crate::types::request::{Cursor, Present};
 use crate::types::settings::*;
 use crate::types::*;
 
+mod calls;
 mod faults;
 mod live;
 
+pub use calls::*;
 pub use faults::*;
 pub use live::*;
 
@@ -34,6 +36,9 @@ pub struct Plan {
     /// Front-page chart, a file stem.
     pub chart: Option<String>,
     pub guards_off: Vec<Guard>,
+    /// Settings of the cluster, of clients and of topics that the file states.
+    #[serde(default)]
+    pub settings_stated: u32,
     pub cluster: ClusterPlan,
     pub network: NetworkPlan,
     pub disk: DiskPlan,
@@ -41,6 +46,9 @@ pub struct Plan {
     pub topics: Vec<TopicPlan>,
     pub groups: Vec<GroupPlan>,
     pub stores: Vec<StorePlan>,
+    /// Systems of other people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointPlan>,
     pub places: Vec<PlacePlan>,
     pub services: Vec<ServicePlan>,
     pub faults: Vec<FaultPlan>,
@@ -64,7 +72,7 @@ impl Plan {
     pub fn pollers(&self, table: PlaceId) -> impl Iterator<Item = (&ServicePlan, &PollPlan)> {
         self.services.iter().filter_map(move |service| match &service.trigger {
             Trigger::Poll(poll) if poll.table == table => Some((service, poll)),
-            Trigger::Poll(_) | Trigger::Requests(_) | Trigger::Consume(_) => None,
+            Trigger::Poll(_) | Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
         })
     }
 
@@ -112,6 +120,10 @@ pub enum NodeKind {
     Store {
         store: u16,
     },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
+    },
     /// The outside world of a `requests` service.
     Callers {
         service: ServiceId,
@@ -122,7 +134,8 @@ pub enum NodeKind {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NetworkPlan {
     pub default: LinkPlan,
-    /// Directed pairs that differ; the last entry for a pair wins. Stores have no link latency: theirs is the round trip.
+    /// Directed pairs that differ; the last entry for a pair wins. Stores and endpoints have no link latency: theirs is the
+    /// round trip.
     pub between: Vec<LinkOverride>,
     /// Which of the seed's sequences latencies of links and disks are drawn from. 0 is the one that a scenario has; a run that
     /// is to differ from another in its latencies alone has another.
@@ -213,7 +226,7 @@ pub struct StorePlan {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlacePlan {
     pub id: PlaceId,
-    /// `db.orders`, or the name of a topic.
+    /// `db.orders`, or the name of an endpoint or a topic.
     pub name: String,
     pub kind: PlaceKind,
 }
@@ -224,6 +237,10 @@ pub enum PlaceKind {
     /// Index into `stores`.
     Table {
         store: u16,
+    },
+    /// Index into `endpoints`.
+    Endpoint {
+        endpoint: u16,
     },
     Topic {
         topic: TopicId,
@@ -269,6 +286,7 @@ pub enum WorkerOrder {
 pub enum Trigger {
     Requests(RequestsPlan),
     Consume(ConsumePlan),
+    Called(CalledPlan),
     Poll(PollPlan),
 }
 
@@ -403,6 +421,7 @@ pub enum Action {
         wait: bool,
         key: PublishKey,
     },
+    Call(CallPlan),
     Commit {
         every: CommitEvery,
         wait: bool,
@@ -509,7 +528,21 @@ impl Rung {
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
     Place(PlaceExpectation),
-    Service { service: ServiceId, metric: ServiceMetric, bounds: Vec<Bound> },
+    Service {
+        service: ServiceId,
+        metric: ServiceMetric,
+        bounds: Vec<Bound>,
+    },
+    /// From arrival to effect.
+    Delay {
+        place: PlaceId,
+        metric: DelayMetric,
+        bounds: Vec<Bound>,
+    },
+    Run {
+        metric: RunMetric,
+        bounds: Vec<Bound>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -584,6 +617,29 @@ pub enum ServiceMetric {
     LagMax,
     AgeMax,
     Rebalances,
+}
+
+/// Arrival to first effect, over the events of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayMetric {
+    DelayMean,
+    DelayP50,
+    DelayP95,
+    DelayP99,
+    DelayMax,
+}
+
+/// What the system as a whole is, or comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunMetric {
+    /// Pairs of an instance and a process that it has asked something: a broker, a store, an endpoint, another instance.
+    Connections,
+    /// Processes of our own, topics, and settings that somebody wrote down.
+    MovingParts,
+    /// Events of which what the caller was told and what was done disagree, so that only a person can put it right.
+    Unsettled,
 }
 
 /// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.

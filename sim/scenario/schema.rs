@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::chaos::{STATES, verbs_of};
 use super::keys::*;
-use super::lower::{FLOORS, METRICS};
+use super::lower::{FLOORS, METRICS, RUN_METRICS};
 use super::plan::FaultFamily;
 use super::sentence::{Argument, Grammar, Verb};
 use super::values::Kind;
@@ -42,6 +42,7 @@ pub fn schema() -> Value {
     top.insert("client".into(), closed(properties(client_keys().chain([CLIENT_RACK]))));
     top.insert("topic".into(), named(topic()));
     top.insert("store".into(), named(store()));
+    top.insert("endpoint".into(), named(endpoint()));
     top.insert("service".into(), named(service()));
     top.insert("fault".into(), named(fault()));
     top.insert("chaos".into(), chaos());
@@ -86,12 +87,22 @@ fn store() -> Value {
     closed(keys)
 }
 
+fn endpoint() -> Value {
+    let mut keys = properties(ENDPOINT.iter().copied());
+    keys.insert(
+        "idempotency-keys".into(),
+        json!({ "type": ["boolean", "string"], "description": "Whether a repeated key is known again, or for how long: true, false, \"24h\"." }),
+    );
+    keys.insert("only".into(), one_or_many(name()));
+    closed(keys)
+}
+
 fn service() -> Value {
-    let own = SERVICE.iter().chain(REQUESTS).chain(CONSUME).chain(POLL).copied();
+    let own = SERVICE.iter().chain(REQUESTS).chain(CALLED).chain(CONSUME).chain(POLL).copied();
     let mut keys = properties(own.chain(client_keys()));
     keys.insert(
         "on".into(),
-        json!({ "type": ["string", "object"], "description": "\"requests\", or \"consume TOPIC\"." }),
+        json!({ "type": ["string", "object"], "description": "\"requests\", \"called\", or \"consume TOPIC\"." }),
     );
     keys.insert("keys".into(), json!({ "type": ["integer", "string"], "minimum": 1, "description": "1000, \"zipf 1.1 of 1000\", \"unique\"." }));
     keys.insert("only".into(), one_or_many(name()));
@@ -195,9 +206,19 @@ fn expect() -> Value {
         .collect();
     let mut both = place;
     both.extend(metrics);
+    for (name, item) in both.iter_mut().filter(|(name, _)| name.starts_with("delay-")) {
+        let about = format!("Arrival to effect: {}.", name.trim_start_matches("delay-"));
+        *item = one_or_many(json!({ "type": "string", "examples": ["< 1s"] }));
+        item["description"] = json!(about);
+    }
+    let of_run: Map<String, Value> = RUN_METRICS
+        .iter()
+        .map(|(name, _)| ((*name).to_string(), one_or_many(json!({ "type": "string", "examples": ["<= 20"] }))))
+        .collect();
     json!({
         "type": "object",
-        "description": "What must hold of a place (store.table, a topic) or of a service.",
+        "properties": of_run,
+        "description": "What must hold of a place (store.table, an endpoint, a topic), of a service, or of the run.",
         "additionalProperties": { "type": ["string", "object"], "properties": both },
     })
 }

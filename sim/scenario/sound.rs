@@ -34,6 +34,8 @@ pub fn check(plan: &Plan) -> Result<(), String> {
                 expected.of.map_or(Ok(()), |of| place(of, plan))?;
             }
             Expectation::Service { service, .. } => known(plan.services.len(), usize::from(service.0), "service")?,
+            Expectation::Delay { place: id, .. } => place(*id, plan)?,
+            Expectation::Run { .. } => {}
         }
     }
     Ok(())
@@ -79,6 +81,7 @@ fn nodes(plan: &Plan) -> Result<(), String> {
                 known(plan.services.len(), usize::from(service.0), "service")?;
             }
             NodeKind::Store { store } => known(plan.stores.len(), usize::from(store), "store")?,
+            NodeKind::Endpoint { endpoint } => known(plan.endpoints.len(), usize::from(endpoint), "endpoint")?,
         }
     }
     need(!plan.cluster.controllers.is_empty(), || "it has no controllers".into())?;
@@ -135,10 +138,21 @@ fn places(plan: &Plan) -> Result<(), String> {
         let kind = plan.nodes[usize::from(store.node.0) - 1].kind;
         need(kind == NodeKind::Store { store: index as u16 }, || format!("store `{}` has no node", store.name))?;
     }
+    for (index, endpoint) in plan.endpoints.iter().enumerate() {
+        node(endpoint.node, plan)?;
+        place(endpoint.place, plan)?;
+        let number = index as u16;
+        let (kind, at) =
+            (plan.nodes[usize::from(endpoint.node.0) - 1].kind, plan.places[usize::from(endpoint.place.0)].kind);
+        let fits = kind == NodeKind::Endpoint { endpoint: number } && at == PlaceKind::Endpoint { endpoint: number };
+        need(fits, || format!("endpoint `{}` has no node or no place", endpoint.name))?;
+        need(endpoint.capacity != Some(0), || format!("endpoint `{}` takes no calls", endpoint.name))?;
+    }
     for (index, planned) in plan.places.iter().enumerate() {
         need(usize::from(planned.id.0) == index, || format!("place {index} has the id {}", planned.id.0))?;
         match planned.kind {
             PlaceKind::Table { store } => known(plan.stores.len(), usize::from(store), "store")?,
+            PlaceKind::Endpoint { endpoint } => known(plan.endpoints.len(), usize::from(endpoint), "endpoint")?,
             PlaceKind::Topic { topic: id } => topic(id, plan)?,
         }
     }
@@ -172,6 +186,7 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
                 (Keys::Uniform(_) | Keys::Zipf { .. } | Keys::Unique, _) => {}
             }
         }
+        Trigger::Called(_) => {}
         Trigger::Poll(poll) => {
             known(plan.stores.len(), usize::from(poll.store), "store")?;
             place(poll.table, plan)?;
@@ -222,6 +237,19 @@ fn action(action: &Action, service: &ServicePlan, plan: &Plan) -> Result<(), Str
         Action::Publish { topic: id, producer, .. } => {
             topic(*id, plan)?;
             known(service.producers.len(), usize::from(*producer), "producer")
+        }
+        Action::Call(call) => {
+            need(1 <= call.attempts, || "it calls and never tries".into())?;
+            need(!call.timeout.is_zero(), || "it calls and does not wait".into())?;
+            match call.to {
+                Callee::Endpoint(endpoint) => known(plan.endpoints.len(), usize::from(endpoint), "endpoint"),
+                Callee::Service(id) => {
+                    known(plan.services.len(), usize::from(id.0), "service")?;
+                    let callee = &plan.services[usize::from(id.0)];
+                    let is_called = matches!(callee.trigger, Trigger::Called(_)) && !callee.instances.is_empty();
+                    need(is_called, || format!("it calls `{}`, which is not called", callee.name))
+                }
+            }
         }
         Action::Commit { every: CommitEvery::Records(0), .. } => Err("it commits every 0 records".into()),
         Action::Commit { every: CommitEvery::Interval(Duration::ZERO), .. } => Err("it commits without pause".into()),
@@ -301,6 +329,12 @@ fn live_value(value: &LiveValue, plan: &Plan) -> Result<(), String> {
         | LiveValue::StoreErrors { store, .. }
         | LiveValue::StoreLostRequests { store, .. }
         | LiveValue::StoreLostAnswers { store, .. } => known(plan.stores.len(), usize::from(store), "store"),
+        LiveValue::EndpointLatency { endpoint, .. }
+        | LiveValue::EndpointErrors { endpoint, .. }
+        | LiveValue::EndpointLostRequests { endpoint, .. }
+        | LiveValue::EndpointLostAnswers { endpoint, .. } => {
+            known(plan.endpoints.len(), usize::from(endpoint), "endpoint")
+        }
         LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => Ok(()),
         LiveValue::TopicRetention { topic: id, .. } | LiveValue::TopicRetentionBytes { topic: id, .. } => {
             topic(id, plan)

@@ -31,6 +31,17 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
             let topic = plan.topics.get(usize::from(topic.0));
             vec![("publish", topic.map_or(String::new(), |topic| topic.name.clone()))]
         }
+        Action::Call(call) => {
+            let to = match call.to {
+                Callee::Endpoint(endpoint) => {
+                    plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.name.clone())
+                }
+                Callee::Service(service) => {
+                    plan.services.get(usize::from(service.0)).map(|service| service.name.clone())
+                }
+            };
+            vec![("call", to.unwrap_or_default())]
+        }
         Action::Commit { wait, .. } => vec![(if *wait { "commit" } else { "commit-async" }, String::new())],
         Action::Respond => vec![("respond", "ok".into())],
         Action::BeginTransaction => vec![("begin-transaction", String::new())],

@@ -75,7 +75,7 @@ pub const STEPS: Grammar = Grammar {
             "Says done without waiting for an answer.",
         ),
         verb("respond", Argument::Required(Kind::Words(&["ok"])), &[], "Accepted: the promise to the caller."),
-        later_verb(
+        verb(
             "call",
             NAME,
             &[

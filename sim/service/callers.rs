@@ -214,6 +214,8 @@ impl Callers {
 fn requests(service: &ServicePlan) -> &RequestsPlan {
     match &service.trigger {
         Trigger::Requests(requests) => requests,
-        Trigger::Consume(_) | Trigger::Poll(_) => panic!("callers of a service that takes no requests"),
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => {
+            panic!("callers of a service that takes no requests")
+        }
     }
 }

@@ -24,6 +24,8 @@ pub struct Arrival {
     pub row: Option<RowNumber>,
     /// Who called, when the event came by a call.
     pub reply: Option<ReplyTo>,
+    /// The step that asks, when another service called.
+    pub asked_by: Option<(ServiceId, u16)>,
     /// Taken once more: its first delivery stands for it in commits.
     pub again: bool,
 }
@@ -35,6 +37,8 @@ pub struct Flow {
     pub row: Option<RowNumber>,
     /// Whom an answer is owed; taken when it is given.
     pub reply: Option<ReplyTo>,
+    /// The step that asks, when another service called.
+    pub asked_by: Option<(ServiceId, u16)>,
     /// From 1.
     pub attempt: u32,
     pub step: u16,
@@ -51,7 +55,19 @@ pub struct Flow {
     pub offset_sent: bool,
     /// The group has refused its offset: this process is no member any more, or of another round.
     pub refused: bool,
+    /// Of the call that it is at.
+    pub call: CallProgress,
     pub state: FlowState,
+}
+
+/// How far a run of a `call` step has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallProgress {
+    pub run: CallRun,
+    /// The attempt that is out or was last; from 1.
+    pub attempt: u16,
+    /// Of an attempt nobody here can tell whether it was executed.
+    pub unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +84,8 @@ pub enum FlowState {
     Climb,
     /// Its dead letter is not out: waits, then publishes another.
     DeadLetterFailed,
+    /// Another attempt of its call is due.
+    CallAgain,
     /// It is given up: on to `commit` or `respond`.
     JumpToEnd,
     // Waiting.
@@ -79,6 +97,12 @@ pub enum FlowState {
         correlation: Correlation,
         timer: TimerKey,
     },
+    Calling {
+        correlation: Correlation,
+        timer: TimerKey,
+    },
+    /// Between two attempts of a call.
+    CallBackoff(TimerKey),
     Publishing {
         send: SendId,
         wait: bool,
@@ -119,6 +143,7 @@ impl Flow {
             source: arrival.source,
             row: arrival.row,
             reply: arrival.reply,
+            asked_by: arrival.asked_by,
             attempt: 1,
             step: 0,
             rung: 0,
@@ -128,6 +153,7 @@ impl Flow {
             skipped: false,
             offset_sent: false,
             refused: false,
+            call: CallProgress::default(),
             state: FlowState::Begin,
         }
     }

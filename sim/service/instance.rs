@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::commits::CommitToken;
-use super::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
+use super::interpreter::{Ask, CALL_CHANNEL, Interpreter, Polled, STORE_CHANNEL};
 use super::redrive::{REDRIVE_CHANNEL, Redriver};
 use crate::kafka::consumer::{CommitId, Consumer, ConsumerEvent};
 use crate::kafka::producer::{Producer, SendOutcome, Taken, TransactionEvent};
@@ -41,7 +41,7 @@ impl Service {
         let own = &plan.services[index];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) | Trigger::Poll(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(instance),
                 consume.group,
@@ -87,7 +87,10 @@ impl Service {
         match input {
             Input::Started { incarnation, .. } => self.interpreter.start(incarnation),
             Input::Request { from, request: Request::Call(message) } => {
-                self.interpreter.handle_call(message, from, step);
+                self.interpreter.handle_call(message, from, None, step);
+            }
+            Input::Request { from, request: Request::CallService(call) } => {
+                self.interpreter.handle_call(call.message, from, Some((call.service, call.step)), step);
             }
             Input::Request { .. } | Input::StorageFailed => {}
             Input::Response { channel, from, correlation, response } => {
@@ -142,6 +145,14 @@ impl Service {
                 Response::Rows(rows) => self.interpreter.handle_rows(correlation, rows, step),
                 _ => {}
             }
+        } else if channel == CALL_CHANNEL {
+            match response {
+                Response::Endpoint(response) => {
+                    self.interpreter.handle_endpoint_answer(correlation, response, step);
+                }
+                Response::Call(response) => self.interpreter.handle_service_answer(correlation, response, step),
+                _ => {}
+            }
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
                 consumer.handle_response(channel, from, correlation, response, step);
@@ -158,6 +169,8 @@ impl Service {
             }
         } else if channel == STORE_CHANNEL {
             self.interpreter.handle_store_disconnected(peer);
+        } else if channel == CALL_CHANNEL {
+            self.interpreter.handle_call_disconnected(peer, step);
         } else if channel < FIRST_PRODUCER_CHANNEL {
             if let Some(consumer) = &mut self.consumer {
                 consumer.handle_disconnected(channel, peer, step);
@@ -179,7 +192,7 @@ impl Service {
         if let Some(redriver) = self.redriver.as_mut().filter(|redriver| due(redriver.next_deadline())) {
             redriver.handle_timeout(step);
         }
-        self.interpreter.handle_timeout(now);
+        self.interpreter.handle_timeout(step);
     }
 
     /// Until nobody has anything left to do at this instant.
@@ -345,6 +358,7 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         Action::Publish { .. }
         | Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Commit { .. }
         | Action::Respond
         | Action::BeginTransaction

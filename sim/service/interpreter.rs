@@ -10,9 +10,10 @@
 //! In other files: the steps (`steps.rs`), what happens when one fails (`ladder.rs`), and everything that takes work
 //! away again (`retreat.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
 use super::intake::Intake;
@@ -26,6 +27,8 @@ use crate::types::*;
 
 /// All stores are called on this channel.
 pub const STORE_CHANNEL: Channel = Channel(200);
+/// Endpoints and other services are called on this one.
+pub const CALL_CHANNEL: Channel = Channel(201);
 
 /// What the interpreter wants of the clients beside it. Performed at once and in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +94,10 @@ pub struct Interpreter {
     sent: u64,
     /// Calls to stores that are out.
     pub(super) store_calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// Attempts of calls that are out.
+    pub(super) calls: FewMap<Correlation, (FlowId, NodeId)>,
+    /// By step; of those that have one.
+    pub(super) breakers: BTreeMap<u16, Breaker>,
     /// Records handed to a producer whose outcome somebody waits for.
     pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
@@ -135,7 +142,7 @@ impl Interpreter {
     pub fn new(plan: Arc<Plan>, service: usize, node: NodeId) -> Interpreter {
         let own = &plan.services[service];
         let (by_key, commit_of) = match &own.trigger {
-            Trigger::Requests(_) => (false, Default::default()),
+            Trigger::Requests(_) | Trigger::Called(_) => (false, Default::default()),
             Trigger::Poll(_) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, Default::default()),
             Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
         };
@@ -158,6 +165,8 @@ impl Interpreter {
             number: 0,
             sent: 0,
             store_calls: FewMap::new(),
+            calls: FewMap::new(),
+            breakers: BTreeMap::new(),
             sends: FewMap::new(),
             commits: Commits::new(commit_of),
             commits_out: FewMap::new(),
@@ -189,13 +198,23 @@ impl Interpreter {
     }
 
     /// A caller asks for an event to be handled.
-    pub fn handle_call(&mut self, message: Message, from: ReplyTo, step: &mut Step) {
-        if self.phase != Phase::Running {
+    pub fn handle_call(
+        &mut self,
+        message: Message,
+        from: ReplyTo,
+        asked_by: Option<(ServiceId, u16)>,
+        step: &mut Step,
+    ) {
+        let is_full = match &self.service().trigger {
+            Trigger::Called(called) => called.max_waiting as usize <= self.intake.waiting(),
+            Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Poll(_) => false,
+        };
+        if self.phase != Phase::Running || is_full {
             step.reply(from, Response::Call(CallResponse::Refused(message.event)));
             return;
         }
         step.note(Note::FlowStarted { service: self.id(), message, source: None, attempt: 1 });
-        self.intake.push(Arrival { message, source: None, row: None, reply: Some(from), again: false });
+        self.intake.push(Arrival { message, source: None, row: None, reply: Some(from), asked_by, again: false });
     }
 
     /// The message that was taken last comes once more, behind what is at hand already. Nobody waits for its answer, and
@@ -207,7 +226,7 @@ impl Interpreter {
         if source.is_none() && latest.row.is_none() {
             step.note(Note::FlowStarted { service: self.id(), message: latest.message, source, attempt: 1 });
         }
-        self.intake.push(Arrival { reply: None, again: true, ..latest });
+        self.intake.push(Arrival { reply: None, asked_by: None, again: true, ..latest });
     }
 
     /// poll() returned.
@@ -231,11 +250,11 @@ impl Interpreter {
         for (index, record) in records.enumerate() {
             let round = self.commits.round_of(record.partition);
             let source = Source { partition: record.partition, offset: record.offset, round, batch };
-            let arrival =
-                Arrival { message: record.message, source: Some(source), row: None, reply: None, again: false };
             if manual {
                 self.commits.hand_out(source);
             }
+            let (message, source) = (record.message, Some(source));
+            let arrival = Arrival { message, source, row: None, reply: None, asked_by: None, again: false };
             if commit_first && index > 0 {
                 self.held.push_back(arrival);
             } else {
@@ -288,7 +307,8 @@ impl Interpreter {
         }
     }
 
-    pub fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        let now = step.time();
         while let Some((timer, id)) = self.timers.first()
             && timer.0 <= now
         {
@@ -302,6 +322,8 @@ impl Interpreter {
                     self.store_calls.remove(&correlation);
                     self.resolve(id, StepOutcome::Unknown);
                 }
+                FlowState::Calling { correlation, .. } => self.end_attempt(correlation, Attempted::Unknown, step),
+                FlowState::CallBackoff(_) => self.make_ready(id, FlowState::CallAgain),
                 FlowState::Backoff(_) => self.make_ready(id, FlowState::Restart),
                 FlowState::CommitBackoff(_) => self.make_ready(id, FlowState::CommitAgain),
                 FlowState::DeadLetterBackoff(_) => self.make_ready(id, FlowState::Climb),
@@ -311,6 +333,7 @@ impl Interpreter {
                 | FlowState::CommitAgain
                 | FlowState::Climb
                 | FlowState::DeadLetterFailed
+                | FlowState::CallAgain
                 | FlowState::JumpToEnd
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
@@ -353,6 +376,7 @@ impl Interpreter {
     pub fn check_invariants(&self) {
         assert!(self.flows.running() <= usize::from(self.service().workers.max(1)), "one flow for each worker");
         assert!(self.store_calls.len() <= self.flows.running(), "one call for each flow");
+        assert!(self.calls.len() <= self.flows.running(), "one attempt of a call for each flow");
         assert!(self.sends.len() <= self.flows.running(), "one awaited send for each flow");
         assert!(self.timers.len() <= self.flows.running(), "one timer for each flow");
     }
@@ -431,6 +455,7 @@ impl Interpreter {
             | Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
+            | Action::Call(_)
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }
@@ -523,7 +548,7 @@ impl Interpreter {
 
     pub(super) fn consume(&self) -> Option<&ConsumePlan> {
         match &self.service().trigger {
-            Trigger::Requests(_) | Trigger::Poll(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(consume),
         }
     }

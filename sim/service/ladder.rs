@@ -117,24 +117,28 @@ impl Interpreter {
         }
     }
 
-    /// A uniform backoff doubles from its low to its high end with each try, with a jitter of 20 %, as Kafka's
-    /// ExponentialBackoff; every other spread is drawn as it is.
     pub(super) fn backoff(&mut self, id: FlowId, spread: &Spread) -> Duration {
         let draws = self.draws.backoff;
         let flow = self.flows.get(id);
         let tries = combine(u64::from(flow.rung), u64::from(flow.tries));
         let mut draw = draws.at(combine(flow.message.event.0, tries));
-        match *spread {
-            Spread::Uniform { low, high } => {
-                let doubled = low * (1u64 << flow.tries.saturating_sub(1).min(20));
-                let bounded = doubled.0.min(high.0);
-                Duration(bounded * 4 / 5 + draw.below(bounded * 2 / 5 + 1))
-            }
-            Spread::Constant(_)
-            | Spread::Normal { .. }
-            | Spread::Exponential { .. }
-            | Spread::LogNormal { .. }
-            | Spread::TwoPoint { .. } => draw.draw(spread),
+        doubling(spread, flow.tries, &mut draw)
+    }
+}
+
+/// The pause behind this many tries. A uniform backoff doubles from its low to its high end with each try, with a jitter of
+/// 20 %, as Kafka's ExponentialBackoff; every other spread is drawn as it is.
+pub(super) fn doubling(spread: &Spread, tries: u32, draw: &mut impl Random) -> Duration {
+    match *spread {
+        Spread::Uniform { low, high } => {
+            let doubled = low * (1u64 << tries.saturating_sub(1).min(20));
+            let bounded = doubled.0.min(high.0);
+            Duration(bounded * 4 / 5 + draw.below(bounded * 2 / 5 + 1))
         }
+        Spread::Constant(_)
+        | Spread::Normal { .. }
+        | Spread::Exponential { .. }
+        | Spread::LogNormal { .. }
+        | Spread::TwoPoint { .. } => draw.draw(spread),
     }
 }

@@ -1,4 +1,5 @@
-//! Machines of the business: service instances that run their lists of steps, stores, and the callers outside.
+//! Machines of the business: service instances that run their lists of steps, stores, endpoints, and the callers
+//! outside.
 //!
 //! A service does exactly what its list says, in order, once per event; whether that is right is what a scenario asks.
 //! There is no cleverness here that a scenario has not written down: no deduplication, no fencing, no hidden retry.
@@ -6,7 +7,9 @@
 
 mod arrivals;
 mod callers;
+mod calls;
 mod commits;
+mod endpoint;
 mod flow;
 mod instance;
 mod intake;
@@ -23,6 +26,7 @@ mod tests;
 mod transactions;
 
 pub use callers::Callers;
+pub use endpoint::{Endpoint, EndpointMemory};
 pub use instance::{Service, service_of, topics_of};
 pub use rows::StoreRows;
 pub use store::Store;

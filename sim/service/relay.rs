@@ -135,6 +135,7 @@ impl Interpreter {
                 source: None,
                 row: Some(row.number),
                 reply: None,
+                asked_by: None,
                 again: false,
             });
         }

@@ -342,6 +342,9 @@ impl Interpreter {
                 | FlowState::CommitAgain
                 | FlowState::Climb
                 | FlowState::DeadLetterFailed
+                | FlowState::CallAgain
+                | FlowState::Calling { .. }
+                | FlowState::CallBackoff(_)
                 | FlowState::JumpToEnd
                 | FlowState::Working { .. }
                 | FlowState::Storing { .. }

@@ -47,6 +47,7 @@ impl Interpreter {
                     continue;
                 }
                 FlowState::CommitAgain => self.commit_again(id, step),
+                FlowState::CallAgain => self.call_again(id, step),
                 FlowState::Climb => self.climb(id, service, step),
                 FlowState::DeadLetterFailed => self.wait_for_dead_letter(id, step),
                 FlowState::JumpToEnd => {
@@ -55,6 +56,8 @@ impl Interpreter {
                 }
                 FlowState::Working { .. }
                 | FlowState::Storing { .. }
+                | FlowState::Calling { .. }
+                | FlowState::CallBackoff(_)
                 | FlowState::Publishing { .. }
                 | FlowState::Committing(_)
                 | FlowState::CommitBackoff(_)
@@ -110,6 +113,7 @@ impl Interpreter {
         Some(match &plan.action {
             Action::Work { time, errors, poison } => self.begin_work(id, time, *errors, *poison, step),
             Action::Store { store, operations } => self.begin_store(id, *store, operations, step),
+            Action::Call(call) => self.begin_call(id, call, step),
             Action::Publish { topic, producer, wait, key } => {
                 let send = self.next_send();
                 let flow = self.flows.get(id);
@@ -119,6 +123,10 @@ impl Interpreter {
             }
             Action::Respond => {
                 if let Some(caller) = flow.reply.take() {
+                    if let Some((service, step_of_caller)) = flow.asked_by {
+                        let (event, caller) = (flow.message.event, caller.peer);
+                        step.note(Note::StepExecuted { service, step: step_of_caller, event, caller });
+                    }
                     step.reply(caller, Response::Call(CallResponse::Accepted(flow.message.event)));
                 }
                 Begun::Finished(StepOutcome::Done)
@@ -138,16 +146,27 @@ impl Interpreter {
             self.end_row_commit(outcome);
         }
         let flow = self.flows.get(id);
+        let goes_on = match &service.steps[usize::from(flow.step)].action {
+            // A refused commit takes nothing back; whoever owns the partition now decides.
+            Action::Commit { .. } => true,
+            Action::Call(call) => call.optional,
+            Action::Work { .. }
+            | Action::Store { .. }
+            | Action::Publish { .. }
+            | Action::Respond
+            | Action::BeginTransaction
+            | Action::SendOffsets { .. }
+            | Action::EndTransaction => false,
+        };
         match outcome {
             StepOutcome::Skipped => {
                 flow.skipped = true;
                 jump_to_end(flow, service);
                 None
             }
-            StepOutcome::Failed | StepOutcome::Unknown if !commits => {
+            StepOutcome::Failed | StepOutcome::Unknown if !goes_on => {
                 Some(self.abort_first(id).unwrap_or_else(|| self.climb(id, service, step)))
             }
-            // A refused commit takes nothing back; whoever owns the partition now decides.
             StepOutcome::Done | StepOutcome::Failed | StepOutcome::Unknown => {
                 flow.step += 1;
                 flow.state = FlowState::Begin;
@@ -368,6 +387,7 @@ pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
         Action::Commit { .. } | Action::SendOffsets { .. } | Action::Respond => is_for(step, &flow.message),
         Action::Work { .. }
         | Action::Store { .. }
+        | Action::Call(_)
         | Action::Publish { .. }
         | Action::BeginTransaction
         | Action::EndTransaction => false,

@@ -62,6 +62,11 @@ impl Store {
         Store { plan, store, draws, rows, due: FewMap::new(), number: 0 }
     }
 
+    /// Which of the plan's it is.
+    pub fn index(&self) -> u16 {
+        self.store
+    }
+
     /// What survives the process. Requests in flight are lost: not executed, or executed and never answered.
     pub fn rows(self) -> StoreRows {
         self.rows
@@ -144,7 +149,7 @@ impl Store {
                     };
                     match (fate, work) {
                         (Fate::AnswerLost, Work::Transaction(request, _)) => {
-                            step.note(Note::StoreAnswerLost { event: request.message.event });
+                            step.note(Note::AnswerLost { event: request.message.event });
                         }
                         (Fate::AnswerLost, Work::Poll(_)) => {}
                         (_, _) => self.push(answered, Due::Answer { to: from, response }),

@@ -19,7 +19,8 @@ macro_rules! id {
 }
 
 id! {
-    /// One process of the simulated world: a broker, a controller, a service instance, a store, a body of callers.
+    /// One process of the simulated world: a broker, a controller, a service instance, a store, an endpoint, a body of
+    /// callers.
     /// Brokers are 1..=B and separate controllers follow, as Kafka's `node.id`; then the business.
     NodeId(u16), "n";
     TopicId(u16), "t";
@@ -36,6 +37,8 @@ id! {
     Key(u64), "k";
     /// One record handed to a producer by its application: an event can be sent more than once.
     SendId(u64), "s";
+    /// One run of a `call` step for one event, with all its attempts: a list that begins again calls anew. Unique in a run.
+    CallRun(u64), "r";
     /// Where a row stands in a polled table, from 1: by number, given at its insert, or in the order of commits.
     RowNumber(u64), "";
     /// Position of a record in its partition, from 0. Ranges of offsets are half-open.

@@ -293,7 +293,7 @@ pub enum Note {
         service: ServiceId,
         count: u32,
     },
-    /// A transaction of a store was applied; one note for each effect in it.
+    /// A transaction of a store was applied, or an endpoint did what it was asked for; one note for each effect in it.
     EffectApplied {
         service: ServiceId,
         step: u16,
@@ -302,8 +302,8 @@ pub enum Note {
         effect: StoreEffect,
         caller: NodeId,
     },
-    /// A store executed a request whose answer it will not give, or refused one: what the caller cannot know.
-    StoreAnswerLost {
+    /// A store or an endpoint executed a request whose answer it will not give: what the caller cannot know.
+    AnswerLost {
         event: EventId,
     },
     /// A fault gave an instance the message once more that it had taken last: it waits for a worker like any other.
@@ -359,6 +359,31 @@ pub enum Note {
         member: MemberId,
     },
 
+    // --- calls ---
+    /// An attempt of a `call` is out; they count from 1 within one run of the step.
+    CallAttempted {
+        service: ServiceId,
+        step: u16,
+        event: EventId,
+        run: CallRun,
+        attempt: u16,
+        to: NodeId,
+    },
+    /// That attempt came to nothing: refused, or nobody here can tell.
+    CallFailed {
+        service: ServiceId,
+        step: u16,
+        event: EventId,
+        attempt: u16,
+        outcome: StepOutcome,
+    },
+    /// Too many attempts in a row have failed, and calls fail at once from now on; or one came through, and they are let
+    /// out again.
+    BreakerChanged {
+        service: ServiceId,
+        step: u16,
+        open: bool,
+    },
     // --- relays ---
     /// The transaction that wrote a row of a polled table has ended: from now on it is seen. Said by the store. `number` was
     /// given at the insert, `rank` counts the rows seen.
@@ -437,7 +462,7 @@ impl Note {
                 | Note::RungReached { .. }
                 | Note::Abandoned { .. }
                 | Note::EffectApplied { .. }
-                | Note::StoreAnswerLost { .. }
+                | Note::AnswerLost { .. }
                 | Note::RowSeen { .. }
                 | Note::RowsPolled { .. }
                 | Note::RowsMarked { .. }
@@ -447,6 +472,9 @@ impl Note {
                 | Note::PassedOver { .. }
                 | Note::TransactionEnded { .. }
                 | Note::ProducerFenced { .. }
+                | Note::CallAttempted { .. }
+                | Note::CallFailed { .. }
+                | Note::BreakerChanged { .. }
         )
     }
 }
@@ -500,17 +528,19 @@ pub enum StepOutcome {
     Unknown,
 }
 
-/// What one operation of a store did.
+/// What one operation of a store or a call of an endpoint did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreEffect {
     /// A new row.
     Inserted,
     /// Overwrote a row: `newer` than what was there, or not.
     Overwrote { newer: bool },
-    /// The same row or version was there already: harmless.
+    /// The same row, version or key was there already: harmless.
     Unchanged,
     /// An addition to a counter.
     Added,
+    /// An endpoint has done it, for this run of a step.
+    Executed { run: CallRun },
 }
 
 /// Whose word on the metadata counts. A controller that was paused, or is slow to find out that it was deposed, says late what it

@@ -2,8 +2,10 @@
 //!
 //! A client knows only what a response told it; there is no other way to learn anything.
 
+mod calls;
 mod groups;
 
+pub use calls::*;
 pub use groups::*;
 
 use super::metadata::{BrokerRegistration, MetadataRecord};
@@ -121,6 +123,10 @@ pub enum Request {
     Call(Message),
     /// A service asks a store for one atomic transaction.
     Store(StoreRequest),
+    /// A service asks the system of somebody else to do something.
+    Endpoint(EndpointRequest),
+    /// A service calls another one. Answered as `Call` is.
+    CallService(ServiceRequest),
     PollRows(PollRowsRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
@@ -188,6 +194,7 @@ pub enum Response {
     FetchQuorum(FetchQuorumResponse),
     Call(CallResponse),
     Store(StoreResponse),
+    Endpoint(EndpointResponse),
     Rows(Vec<PolledRow>),
     AddPartitionsToTxn {
         error: ErrorCode,
@@ -668,6 +675,8 @@ impl Request {
             Request::FetchQuorum(_) => RequestKind::FetchQuorum,
             Request::Call(_) => RequestKind::Call,
             Request::Store(_) | Request::PollRows(_) => RequestKind::Store,
+            Request::Endpoint(_) => RequestKind::Endpoint,
+            Request::CallService(_) => RequestKind::Call,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
             Request::AddOffsetsToTxn(_) => RequestKind::AddOffsetsToTxn,
             Request::EndTxn(_) => RequestKind::EndTxn,
@@ -702,6 +711,8 @@ impl Request {
                 .fold(0, |identity, marker| combine(combine(identity, marker.producer.0), u64::from(marker.epoch.0))),
             Request::Call(message) => message.event.0,
             Request::Store(store) => combine(store.message.event.0, store.attempt),
+            Request::Endpoint(call) => call.identity,
+            Request::CallService(call) => call.identity,
             Request::PollRows(poll) => combine(u64::from(poll.service.0) | 1 << 63, poll.attempt),
             _ => 0,
         };
@@ -716,6 +727,8 @@ impl Request {
             }
             Request::Fetch(fetch) => ByteCount(60 + 40 * fetch.partitions.len() as u64),
             Request::Call(message) => ByteCount(100 + u64::from(message.size)),
+            Request::Endpoint(EndpointRequest { message, .. })
+            | Request::CallService(ServiceRequest { message, .. }) => ByteCount(100 + u64::from(message.size)),
             _ => ByteCount(100),
         }
     }
@@ -774,4 +787,5 @@ pub enum RequestKind {
     TxnOffsetCommit,
     ConsumerGroupHeartbeat,
     AddOffsetsToTxn,
+    Endpoint,
 }

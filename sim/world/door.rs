@@ -56,7 +56,13 @@ impl<O: FnMut(&Event)> World<O> {
     fn refusal_of_handlers(&self, plan: &FaultPlan, nodes: &[NodeId]) -> Option<Refusal> {
         let is_handled = |node: &NodeId| match self.nodes[usize::from(node.0)].kind {
             Some(NodeKind::Instance { service, .. }) => self.handlers.of(&self.plan, service).is_some(),
-            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
+            Some(
+                NodeKind::Broker
+                | NodeKind::Controller
+                | NodeKind::Store { .. }
+                | NodeKind::Endpoint { .. }
+                | NodeKind::Callers { .. },
+            )
             | None => false,
         };
         let is_of_the_program = matches!(

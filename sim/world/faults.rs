@@ -258,7 +258,7 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             Expectation::Place(expected) => {
                 expected.place == place && (expected.loss, expected.duplicates) != (Tolerance::Any, Tolerance::Any)
             }
-            Expectation::Service { .. } => false,
+            Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
         })
     };
     match action {
@@ -270,6 +270,10 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             StoreStep::Check { .. } => false,
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
+        Action::Call(call) => match call.to {
+            Callee::Endpoint(endpoint) => judged(plan.endpoints[usize::from(endpoint)].place),
+            Callee::Service(_) => false,
+        },
         Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kafka::broker::{Broker, BrokerConfig};
 use crate::kafka::controller::{Controller, ControllerConfig};
 use crate::scenario::plan::{NodeKind, Plan};
-use crate::service::{Callers, Service, Store};
+use crate::service::{Callers, Endpoint, EndpointMemory, Service, Store, StoreRows};
 use crate::types::request::RequestKind;
 use crate::types::settings::TopicSettings;
 use crate::types::storage::StorageImage;
@@ -26,8 +26,25 @@ pub enum Process {
     /// An instance of a service whose program is Rust.
     Handler(Box<HandlerProcess>),
     Store(Box<Store>),
+    Endpoint(Box<Endpoint>),
     Callers(Box<Callers>),
     Echo(Echo),
+}
+
+/// What a process leaves behind beside its disk, for the one that comes after it.
+pub enum Kept {
+    Store { store: u16, rows: StoreRows },
+    Endpoint { endpoint: u16, memory: EndpointMemory },
+}
+
+/// Whose round trip is their own: their links take no time.
+pub fn is_instant(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::Store { .. } | NodeKind::Endpoint { .. })
+}
+
+/// Who has nothing to do before a clean stop.
+pub fn stops_at_once(kind: NodeKind) -> bool {
+    is_instant(kind) || matches!(kind, NodeKind::Callers { .. })
 }
 
 /// Channels below this belong to the broker of a process, the others to its controller.
@@ -55,7 +72,32 @@ impl Process {
                 None => Process::Service(Box::new(Service::new(plan.clone(), node, guards))),
             },
             NodeKind::Store { store } => Process::Store(Box::new(Store::new(plan.clone(), store))),
+            NodeKind::Endpoint { endpoint } => Process::Endpoint(Box::new(Endpoint::new(plan.clone(), endpoint))),
             NodeKind::Callers { service } => Process::Callers(Box::new(Callers::new(plan.clone(), service))),
+        }
+    }
+
+    /// The next process on the node of one that is gone.
+    pub fn again(plan: &Arc<Plan>, kept: Kept) -> Process {
+        match kept {
+            Kept::Store { store, rows } => Process::Store(Box::new(Store::with_rows(plan.clone(), store, rows))),
+            Kept::Endpoint { endpoint, memory } => {
+                Process::Endpoint(Box::new(Endpoint::with_memory(plan.clone(), endpoint, memory)))
+            }
+        }
+    }
+
+    pub fn keep(self) -> Option<Kept> {
+        match self {
+            Process::Store(store) => Some(Kept::Store { store: store.index(), rows: store.rows() }),
+            Process::Endpoint(endpoint) => {
+                Some(Kept::Endpoint { endpoint: endpoint.index(), memory: endpoint.memory() })
+            }
+            Process::Kafka { .. }
+            | Process::Service(_)
+            | Process::Handler(_)
+            | Process::Callers(_)
+            | Process::Echo(_) => None,
         }
     }
 
@@ -65,6 +107,7 @@ impl Process {
             Process::Service(service) => service.handle(input, step),
             Process::Handler(handler) => handler.handle(input, step),
             Process::Store(store) => store.handle(input, step),
+            Process::Endpoint(endpoint) => endpoint.handle(input, step),
             Process::Callers(callers) => callers.handle(input, step),
             Process::Echo(echo) => echo.handle(input, step),
         }
@@ -81,6 +124,7 @@ impl Process {
             Process::Service(service) => service.reconfigure(plan.clone()),
             Process::Handler(handler) => handler.reconfigure(plan.clone()),
             Process::Store(store) => store.reconfigure(plan.clone()),
+            Process::Endpoint(endpoint) => endpoint.reconfigure(plan.clone()),
             Process::Callers(callers) => callers.reconfigure(plan.clone(), now),
             Process::Echo(_) => {}
         }
@@ -99,6 +143,7 @@ impl Process {
             Process::Service(service) => service.next_deadline(),
             Process::Handler(handler) => handler.next_deadline(),
             Process::Store(store) => store.next_deadline(),
+            Process::Endpoint(endpoint) => endpoint.next_deadline(),
             Process::Callers(callers) => callers.next_deadline(),
             Process::Echo(_) => None,
         }
@@ -182,7 +227,8 @@ fn is_for_controller(kind: RequestKind) -> bool {
         | RequestKind::WriteTxnMarkers
         | RequestKind::TxnOffsetCommit
         | RequestKind::Call
-        | RequestKind::Store => false,
+        | RequestKind::Store
+        | RequestKind::Endpoint => false,
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
-use crate::service::{Store, StoreRows};
 use crate::types::note::{Controllers, Note};
 use crate::types::storage::StorageOperation;
 use crate::types::*;
@@ -20,7 +19,7 @@ use super::echo::Echo;
 use super::faults::{Active, Armed, Met};
 use super::handlers::Handlers;
 use super::network::{Arrival, Network, Offered, Presence, Transit};
-use super::process::Process;
+use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
 
@@ -133,8 +132,8 @@ pub(super) struct Node {
     pub skew: i64,
     /// Times as slow, in thousandths.
     pub slowness: u64,
-    /// What a store keeps over its own restarts.
-    rows: Option<StoreRows>,
+    /// What its process keeps over its own restarts beside the disk.
+    kept: Option<Kept>,
     /// It was told to stop and this long it stays down.
     pub stopping: Option<Duration>,
 }
@@ -176,9 +175,8 @@ impl<O: FnMut(&Event)> World<O> {
 
     fn empty(plan: Arc<Plan>, observer: O) -> World<O> {
         let count = plan.nodes.iter().map(|node| node.id.0 as usize + 1).max().unwrap_or(1).max(3);
-        let is_store =
-            |id: NodeId| plan.nodes.iter().any(|node| node.id == id && matches!(node.kind, NodeKind::Store { .. }));
-        let network = Network::new(&plan.network, count, is_store, plan.seed.keyed(&plan.network.stream("network")));
+        let instant = |id: NodeId| plan.nodes.iter().any(|node| node.id == id && is_instant(node.kind));
+        let network = Network::new(&plan.network, count, instant, plan.seed.keyed(&plan.network.stream("network")));
         let nodes = (0..count).map(|index| Node::new(NodeId(index as u16), &plan)).collect();
         let armed: Vec<Armed> = plan.faults.iter().cloned().map(Armed::new).collect();
         World {
@@ -381,11 +379,9 @@ impl<O: FnMut(&Event)> World<O> {
         if node.process.is_none() {
             let Some(kind) = node.kind else { return };
             node.incarnation.0 += 1;
-            node.process = Some(match (kind, node.rows.take()) {
-                (NodeKind::Store { store }, Some(rows)) => {
-                    Process::Store(Box::new(Store::with_rows(self.live.clone(), store, rows)))
-                }
-                _ => Process::new(&self.live, id, kind, self.guards, &self.handlers),
+            node.process = Some(match node.kept.take() {
+                Some(kept) => Process::again(&self.live, kept),
+                None => Process::new(&self.live, id, kind, self.guards, &self.handlers),
             });
             node.rng = self.plan.seed.stream(&format!("node {id} start {}", node.incarnation.0));
         }
@@ -603,8 +599,7 @@ impl<O: FnMut(&Event)> World<O> {
         let node = &mut self.nodes[id.0 as usize];
         node.silent |= silent;
         match node.process.take() {
-            Some(Process::Store(store)) => node.rows = Some(store.rows()),
-            Some(_) => {}
+            Some(process) => node.kept = process.keep(),
             // A machine without its process still has pages in memory to lose.
             None if silent => {}
             None => return,
@@ -672,14 +667,13 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn restart_time(&self, id: NodeId) -> Duration {
         match self.nodes[id.0 as usize].kind {
             Some(NodeKind::Instance { service, .. }) => self.plan.services[service.0 as usize].restart,
-            Some(NodeKind::Broker | NodeKind::Controller | NodeKind::Store { .. } | NodeKind::Callers { .. })
-            | None => self.plan.cluster.restart,
+            Some(_) | None => self.plan.cluster.restart,
         }
     }
 
     pub(super) fn stop_cleanly(&mut self, id: NodeId, stay_down: Duration) {
         let node = &mut self.nodes[id.0 as usize];
-        if node.process.is_none() || matches!(node.kind, Some(NodeKind::Store { .. } | NodeKind::Callers { .. })) {
+        if node.process.is_none() || node.kind.is_some_and(stops_at_once) {
             self.kill(id, StopReason::Clean);
             self.keep_down(id, stay_down);
             return;
@@ -772,7 +766,7 @@ impl Node {
             silent: false,
             skew: 0,
             slowness: 1000,
-            rows: None,
+            kept: None,
             stopping: None,
         }
     }

@@ -63,7 +63,7 @@ impl Roles {
         let offsets = plan.topics.last().expect("the offsets topic is always planned");
         let subscriptions = plan.services.iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(consume) => Some((consume.group, consume.topics.clone())),
-            Trigger::Requests(_) | Trigger::Poll(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         Roles {
             offsets_topic: offsets.id,
@@ -274,7 +274,7 @@ impl RelayWork {
             Trigger::Poll(poll) => {
                 Some(RelayWork { service: service.id, poll, cursor: RowNumber(0), open: BTreeSet::new() })
             }
-            Trigger::Requests(_) | Trigger::Consume(_) => None,
+            Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
         }
     }
 

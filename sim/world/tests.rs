@@ -36,6 +36,7 @@ pub fn shop() -> Plan {
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 3,
             controllers: vec![NodeId(1), NodeId(2), NodeId(3)],
@@ -67,6 +68,7 @@ pub fn shop() -> Plan {
         ],
         topics: vec![topic(0, "orders", 0, 4, 2), topic(1, "__offsets", 1, 1, 1)],
         groups: vec![GroupPlan { id: GroupId(0), name: "stock".into() }],
+        endpoints: Vec::new(),
         stores: vec![StorePlan {
             name: "db".into(),
             node: NodeId(8),

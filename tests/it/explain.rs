@@ -71,6 +71,24 @@ fn a_group_that_skips_is_kept_by_earliest() {
 }
 
 #[test]
+fn a_payment_that_repeats_is_kept_by_a_key_that_the_bank_honours() {
+    let path = "scenarios/only_a_key_that_is_honoured_pays_once.toml";
+    for strike in ["strike=crash", "strike=silence"] {
+        let sets = ["key=none-sent", "known=never", strike, "duration=15s"];
+        let sets = match strike {
+            "strike=crash" => sets.to_vec(),
+            _ => [&sets[..], &["variant.silence.fault.silence=at 5s for 8s set endpoint.bank.lost-answers to 10%"]]
+                .concat(),
+        };
+        let plan = failing(path, &sets, EvidenceKind::RepeatedHarmful);
+        let cures = verified(&plan);
+        let key = "billing: `call bank` with `idempotency-key id`, which bank honours";
+        assert!(cures.iter().any(|cure| cure == key), "{strike}: {cures:?}");
+        assert!(!cures.iter().any(|cure| cure.contains("acks") || cure.contains("retention")), "{strike}: {cures:?}");
+    }
+}
+
+#[test]
 fn pinned_faults_break_what_the_drawn_ones_broke() {
     for hazard in ["marker_first", "acks_1", "commit_before"] {
         let family = load(&format!("tests/data/hazards/{hazard}.toml"), &[]);

@@ -86,7 +86,7 @@ fn an_interrupted_sweep_says_what_is_done_and_goes_on_by_the_command_that_it_pri
         assert!(told.contains("interrupted; go on with"), "{told}");
         let resumed = obeyed(command_in(&told));
         assert_eq!(resumed.status.code(), Some(1), "{with}: {}", stderr(&resumed));
-        for name in ["summary.md", "sweep.json", "runs.csv", "junit.xml"] {
+        for name in ["summary.md", "index.html", "sweep.json", "runs.csv", "junit.xml"] {
             let read = |folder: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
             assert!(read(&out) == read(&whole), "{with}: {name} differs from that of an undisturbed sweep");
         }

@@ -2,6 +2,7 @@
 
 mod ablations;
 mod bad_input;
+mod calls;
 mod chaos;
 mod common;
 mod damage;
@@ -10,6 +11,7 @@ mod eligible;
 mod explain;
 mod follower_reads;
 mod full_disk;
+mod gallery;
 mod groups;
 mod letters;
 mod library;
@@ -18,6 +20,7 @@ mod live;
 mod mutants;
 mod nondeterminism;
 mod outbox;
+mod page;
 mod producers;
 mod promises;
 mod queueing;

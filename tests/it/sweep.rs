@@ -13,7 +13,7 @@ use crate::common::{Scratch, command, hikyaku, stderr, stdout};
 
 const TINY: &str = "tests/data/sweep_tiny.toml";
 /// Everything that must not depend on who ran what when.
-const FILES: [&str; 4] = ["summary.md", "sweep.json", "runs.csv", "junit.xml"];
+const FILES: [&str; 5] = ["summary.md", "index.html", "sweep.json", "runs.csv", "junit.xml"];
 
 fn sweep(out: &str, more: &[&str]) -> Output {
     let junit = format!("{out}/junit.xml");

@@ -1,4 +1,4 @@
-//! Bounds: a metric of a service lies where the scenario says.
+//! Bounds: a metric of a service, of a place or of the run lies where the scenario says.
 //!
 //! Why it matters: "recovers" without "within a minute" is not a promise, and "it never recovers" is one too.
 //!
@@ -12,11 +12,9 @@
 
 use crate::checks::outcome::*;
 use crate::scenario::plan::*;
-use crate::types::ServiceId;
 
 pub fn judge(
-    service: ServiceId,
-    metric: ServiceMetric,
+    subject: Subject,
     bounds: &[Bound],
     measured: Measured,
     theory: Option<TheoryValue>,
@@ -27,7 +25,7 @@ pub fn judge(
         decided.fold((Verdict::Holds, String::new()), |worst, next| if worst.0 < next.0 { next } else { worst });
     ExpectationResult {
         name: String::new(),
-        subject: Subject::Service { service, metric },
+        subject,
         demand: Demand::Bounds(bounds.to_vec()),
         measured,
         verdict,

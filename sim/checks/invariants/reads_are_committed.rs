@@ -49,7 +49,7 @@ impl ReadsAreCommitted {
     pub fn new(plan: &Plan) -> ReadsAreCommitted {
         let readers = plan.services.iter().filter(|service| match &service.trigger {
             Trigger::Consume(consume) => consume.consumer.isolation_level == IsolationLevel::ReadCommitted,
-            Trigger::Requests(_) | Trigger::Poll(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
         });
         ReadsAreCommitted {
             readers: readers.flat_map(|service| service.instances.iter().copied()).collect(),

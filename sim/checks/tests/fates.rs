@@ -17,7 +17,7 @@ fn fates(outcome: &RunOutcome, place: PlaceId) -> &PlaceFates {
 fn result(outcome: &RunOutcome, promise: Promise) -> &ExpectationResult {
     let found = outcome.expectations.iter().find(|result| match result.subject {
         Subject::Place { promise: of, .. } => of == promise,
-        Subject::Service { .. } => false,
+        Subject::Service { .. } | Subject::Delay { .. } | Subject::Run { .. } => false,
     });
     found.expect("a judged promise")
 }
@@ -334,7 +334,7 @@ fn executed_unanswered_and_executed_again_repeats_downstream() {
     story.at(1000);
     let offset = story.ordered(message(0, 0, 1));
     story.flow(BILLING_1, message(0, 0, 1), offset).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
-    story.note(DB, Note::StoreAnswerLost { event: event_id(0) });
+    story.note(DB, Note::AnswerLost { event: event_id(0) });
     story.at(31_000).step_done(BILLING_1, 0, 0, StepOutcome::Unknown);
     story.billed(BILLING_1, message(0, 0, 1), offset, StoreEffect::Added);
     let repeated = evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful);

@@ -4,6 +4,7 @@
 //! The system is always the same: callers of `shop` publish to `orders` and answer; `billing` consumes, writes
 //! `db.invoices` and commits. A history is told by [`Story`], one line for what happened.
 
+mod calls;
 mod cells;
 mod coverage;
 mod fates;

@@ -63,6 +63,7 @@ pub fn plan(effect: Billing) -> Plan {
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 2,
             controllers: vec![B1],
@@ -89,6 +90,7 @@ pub fn plan(effect: Billing) -> Plan {
         ],
         topics: vec![topic(0, "orders", ORDERS), topic(1, "dead", DEAD)],
         groups: vec![GroupPlan { id: GROUP, name: "billing".to_string() }],
+        endpoints: Vec::new(),
         stores: vec![StorePlan {
             name: "db".to_string(),
             node: DB,
@@ -199,7 +201,7 @@ pub fn exactly_once(place: PlaceId) -> PlaceExpectation {
 pub fn expect(plan: &mut Plan, change: impl FnOnce(&mut PlaceExpectation)) {
     match &mut plan.expectations[0] {
         Expectation::Place(expectation) => change(expectation),
-        Expectation::Service { .. } => panic!("the plan's first expectation is of a place"),
+        _ => panic!("the plan's first expectation is of a place"),
     }
 }
 

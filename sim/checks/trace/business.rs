@@ -4,6 +4,7 @@
 //! harmless or harmful by what the store says it did, and is laid to a boundary on the spot.
 
 use super::super::ledger::{PlaceSlot, flow_flag, origin_of, place_flag};
+use super::super::routes::called_by;
 use super::*;
 
 impl Trace {
@@ -25,7 +26,12 @@ impl Trace {
                 }
             }
             Note::CallerSettled { event: about, outcome } => self.settled(*about, *outcome, now),
-            Note::FlowStarted { service, message, source, .. } => self.flow_started(*service, *message, *source, event),
+            Note::FlowStarted { service, message, source, attempt } => {
+                if let Some(call) = self.calls.get_mut(&(message.event, *service)) {
+                    call.retried = *attempt > 1;
+                }
+                self.flow_started(*service, *message, *source, event);
+            }
             Note::StepReached { service, step, event: about } => {
                 if let Some(slot) = self.ledger.flow_mut(*about, *service) {
                     (slot.time, slot.node, slot.reached) = (now, event.node, short(*step));
@@ -42,7 +48,16 @@ impl Trace {
                 let source = self.source_of(*caller, *service, message.event);
                 self.effect(*place, *message, *effect, (now, *caller, source), (*service, *step));
             }
-            Note::StoreAnswerLost { event: about } => self.answer_lost(*about),
+            Note::AnswerLost { event: about } => self.answer_lost(*about, event.node),
+            Note::CallAttempted { service, event: about, run, attempt, to, .. } => {
+                self.counters.retries += u64::from(*attempt > 1);
+                let (by, run) = (*service, *run);
+                let call = LastCall { by, run, since: now, attempts: 1, retried: false, settled: false };
+                self.called(*about, *to, call);
+            }
+            Note::CallFailed { outcome, .. } => {
+                self.counters.unknown_outcomes += u64::from(*outcome == StepOutcome::Unknown);
+            }
             Note::Redriven { service, event: about, .. } => {
                 self.redriven.insert(*about);
                 if let Some(slot) = self.ledger.flow_mut(*about, *service) {
@@ -53,13 +68,44 @@ impl Trace {
         }
     }
 
-    /// Every running list that waits for a store cannot know.
-    fn answer_lost(&mut self, about: EventId) {
+    /// A service is called; an endpoint says by itself for whom it acts.
+    fn called(&mut self, about: EventId, to: NodeId, call: LastCall) {
+        let Some(Some(callee)) = self.service_of_node.get(usize::from(to.0)) else { return };
+        match self.calls.get_mut(&(about, *callee)) {
+            Some(last) if last.run == call.run => last.attempts = last.attempts.saturating_add(1),
+            Some(_) | None => {
+                self.callers[usize::from(callee.0)].arrived += 1;
+                self.calls.insert((about, *callee), call);
+            }
+        }
+    }
+
+    /// The step that called a service has its result: so its caller sees it.
+    fn answered(&mut self, about: EventId, by: ServiceId, callee: ServiceId, outcome: StepOutcome, now: Time) {
+        // A breaker may have kept the call back.
+        let Some(call) = self.calls.get_mut(&(about, callee)).filter(|call| call.by == by && !call.settled) else {
+            return;
+        };
+        call.settled = true;
+        let callers = &mut self.callers[usize::from(callee.0)];
+        match outcome {
+            StepOutcome::Done | StepOutcome::Skipped => {
+                callers.accepted += 1;
+                callers.latency.add(now.since(call.since));
+            }
+            StepOutcome::Failed => callers.refused += 1,
+            StepOutcome::Unknown => callers.unknown += 1,
+        }
+    }
+
+    /// Every running list that waits for this store cannot know. What waits for an endpoint has a run of its own.
+    fn answer_lost(&mut self, about: EventId, at: NodeId) {
         for service in &self.services {
             let Some(slot) = self.ledger.flow_mut(about, service.id) else { continue };
             let reached = service.steps.get(slot.reached as usize).map(|step| &step.action);
             if slot.flags & flow_flag::OPEN != 0
-                && let Some(Action::Store { .. }) = reached
+                && let Some(Action::Store { store, .. }) = reached
+                && self.store_nodes.get(usize::from(*store)) == Some(&at)
             {
                 slot.flags |= flow_flag::ANSWER_LOST;
             }
@@ -111,19 +157,22 @@ impl Trace {
     }
 
     fn step_done(&mut self, service: ServiceId, step: u16, about: EventId, outcome: StepOutcome, event: &Event) {
-        self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown);
-        let commits = self.services.get(usize::from(service.0)).is_some_and(|service| {
-            matches!(service.steps.get(usize::from(step)).map(|step| &step.action), Some(Action::Commit { .. }))
-        });
+        // Each attempt of a call has said for itself how it ended.
+        let action = self.services.get(usize::from(service.0)).and_then(|plan| plan.steps.get(usize::from(step)));
+        let is_call = action.is_some_and(|step| matches!(step.action, Action::Call(_)));
+        let commits = action.is_some_and(|step| matches!(step.action, Action::Commit { .. }));
+        if let Some(callee) = action.and_then(called_by) {
+            self.answered(about, service, callee, outcome, event.time);
+        }
+        self.counters.unknown_outcomes += u64::from(outcome == StepOutcome::Unknown && !is_call);
         if let Some(slot) = self.ledger.flow_mut(about, service) {
             (slot.time, slot.node) = (event.time, event.node);
             match outcome {
                 StepOutcome::Done => slot.done = short(step),
                 StepOutcome::Skipped => (slot.done, slot.flags) = (short(step), slot.flags | flow_flag::SKIPPED),
-                StepOutcome::Failed => {}
                 // Whether a row is marked says nothing of its effect.
-                StepOutcome::Unknown if commits => {}
-                StepOutcome::Unknown => slot.flags |= flow_flag::ANSWER_LOST,
+                StepOutcome::Unknown if !is_call && !commits => slot.flags |= flow_flag::ANSWER_LOST,
+                StepOutcome::Failed | StepOutcome::Unknown => {}
             }
         }
         if outcome == StepOutcome::Skipped {
@@ -211,6 +260,12 @@ impl Trace {
         let Some(slot) = self.ledger.place_mut(message.event, place) else { return };
         let before: PlaceSlot = *slot;
         slot.count = slot.count.saturating_add(1);
+        let run_again = match effect {
+            StoreEffect::Executed { run } => self.runs.insert((place, message.event), run) == Some(run),
+            StoreEffect::Inserted | StoreEffect::Overwrote { .. } | StoreEffect::Unchanged | StoreEffect::Added => {
+                false
+            }
+        };
         if before.count == 0 {
             (slot.time, slot.node) = (at.0, at.1);
             if let Some((partition, offset)) = at.2 {
@@ -219,7 +274,13 @@ impl Trace {
             self.first_application(place, message, at);
         } else {
             match effect {
-                StoreEffect::Inserted | StoreEffect::Added => self.repeated(place, message.event, &before, at, by),
+                StoreEffect::Inserted | StoreEffect::Added | StoreEffect::Executed { .. } => {
+                    let boundary = match run_again {
+                        true => Boundary::Downstream,
+                        false => self.why_again(effect, message.event, &before, at.2, by.0),
+                    };
+                    self.repeated(place, message.event, (&before, at), by, boundary);
+                }
                 StoreEffect::Unchanged | StoreEffect::Overwrote { .. } => slot.flags |= place_flag::HARMLESS,
             }
         }
@@ -228,7 +289,7 @@ impl Trace {
         match effect {
             StoreEffect::Overwrote { newer: false } => trace.regressions += 1,
             StoreEffect::Overwrote { newer: true } | StoreEffect::Inserted | StoreEffect::Added => {}
-            StoreEffect::Unchanged => return,
+            StoreEffect::Executed { .. } | StoreEffect::Unchanged => return,
         }
         if trace.overwrites {
             let (time, node, source) = at;
@@ -264,35 +325,65 @@ impl Trace {
         }
     }
 
-    /// A second row or a second addition. Whose promise broke is known now, from where both came.
+    /// A second row, a second addition or a second call.
     fn repeated(
         &mut self,
         place: PlaceId,
         event: EventId,
-        before: &PlaceSlot,
-        at: (Time, NodeId, Source),
+        (before, again): (&PlaceSlot, (Time, NodeId, Source)),
         by: (ServiceId, u16),
+        boundary: Boundary,
     ) {
-        let first = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
-        let flow = self.ledger.flow(event, by.0);
-        let boundary = if flow.flags & flow_flag::ANSWER_LOST != 0 {
-            Boundary::Downstream
-        } else if self.is_origin(by.0) {
-            let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-            if attempts > 1 { Boundary::Caller } else { Boundary::Consumer }
-        } else {
-            match (first, at.2) {
-                (Some(first), Some(again)) if first != again => self.why_two_records(event, first, again),
-                (Some(_) | None, Some(_) | None) => Boundary::Consumer,
-            }
-        };
         let slot = self.ledger.place_mut(event, place).expect("a slot that was just found");
         slot.flags |= place_flag::HARMFUL | flag_of(boundary);
         let kept = &mut self.places[place.0 as usize].repetitions;
         if kept.len() < EVIDENCE_KEPT {
-            let first = (before.time, before.node, first);
-            kept.push(Repetition { event, first, again: at, by: Some(by), boundary });
+            let source = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
+            let first = (before.time, before.node, source);
+            kept.push(Repetition { event, first, again, by: Some(by), boundary });
         }
+    }
+
+    /// Whose promise broke is known now, from where both came. A call was executed twice because its step ran twice: its
+    /// caller ran it again.
+    fn why_again(
+        &self,
+        effect: StoreEffect,
+        event: EventId,
+        before: &PlaceSlot,
+        again: Source,
+        by: ServiceId,
+    ) -> Boundary {
+        let first = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
+        let is_call = matches!(effect, StoreEffect::Executed { .. });
+        if !is_call && self.ledger.flow(event, by).flags & flow_flag::ANSWER_LOST != 0 {
+            return Boundary::Downstream;
+        }
+        if let Some(boundary) = self.why_called_again(event, by, before.time) {
+            return boundary;
+        }
+        match (first, again) {
+            (Some(first), Some(again)) if first != again => self.why_two_records(event, first, again),
+            (Some(_) | None, Some(_) | None) => Boundary::Consumer,
+        }
+    }
+
+    /// Why a list ran twice that no record starts: its callers asked again, its own ladder did, or one call of it timed out,
+    /// was executed, and was tried again. `None`: a consumer.
+    fn why_called_again(&self, event: EventId, by: ServiceId, first: Time) -> Option<Boundary> {
+        if self.is_origin(by) {
+            let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
+            return Some(if attempts > 1 { Boundary::Caller } else { Boundary::Consumer });
+        }
+        let call = self.calls.get(&(event, by))?;
+        if call.retried {
+            return Some(Boundary::Consumer);
+        }
+        // One attempt is one execution: the second came from an earlier run.
+        if call.attempts > 1 && call.since <= first {
+            return Some(Boundary::Downstream);
+        }
+        Some(self.why_called_again(event, call.by, first).unwrap_or(Boundary::Consumer))
     }
 
     /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is

@@ -160,6 +160,7 @@ impl Proposals<'_> {
         for (index, service) in self.plan.services.iter().enumerate() {
             let name = &service.name;
             self.marker_inside(index);
+            self.keyed_calls(index);
             self.propose(format!("{name}: `insert` becomes `insert-if-absent`"), |plan| {
                 for operation in operations(&mut plan.services[index]) {
                     if let StoreStep::Insert { table, .. } = *operation {
@@ -208,6 +209,30 @@ impl Proposals<'_> {
                     plan.services[index].worker_order = WorkerOrder::Key;
                 });
             }
+        }
+    }
+
+    /// The other side learns that it has done it already.
+    fn keyed_calls(&mut self, index: usize) {
+        let service = &self.plan.services[index];
+        for (number, step) in service.steps.iter().enumerate() {
+            let Action::Call(call) = &step.action else { continue };
+            let Some(endpoint) = call.endpoint().map(usize::from) else { continue };
+            let Some(EndpointPlan { name, idempotency_keys, .. }) = self.plan.endpoints.get(endpoint) else { continue };
+            let honoured = match idempotency_keys {
+                KeysHonoured::Never => format!(", which {name} honours"),
+                KeysHonoured::Always | KeysHonoured::For(_) => String::new(),
+            };
+            let change = format!("{}: `call {name}` with `idempotency-key id`{honoured}", service.name);
+            self.propose(change, |plan| {
+                if let Action::Call(call) = &mut plan.services[index].steps[number].action {
+                    call.idempotency_key = Some(CallKey::Id);
+                }
+                let keys = &mut plan.endpoints[endpoint].idempotency_keys;
+                if *keys == KeysHonoured::Never {
+                    *keys = KeysHonoured::Always;
+                }
+            });
         }
     }
 

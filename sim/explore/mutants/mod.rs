@@ -75,7 +75,7 @@ impl Oracle {
             }
             Oracle::Promise(wanted) => outcome.expectations.iter().any(|result| match result.subject {
                 Subject::Place { promise, .. } => promise == wanted && result.verdict == Verdict::Violated,
-                Subject::Service { .. } => false,
+                Subject::Service { .. } | Subject::Delay { .. } | Subject::Run { .. } => false,
             }),
         }
     }

@@ -168,7 +168,8 @@ fn without_each(failing: &Failing, signature: &Signature, limits: &Limits) -> Ve
 /// The size of a run.
 pub fn sizes(plan: &Plan, outcome: &RunOutcome) -> Sizes {
     let is_real = |node: &&crate::scenario::plan::NodePlan| match node.kind {
-        NodeKind::Broker | NodeKind::Controller | NodeKind::Instance { .. } | NodeKind::Store { .. } => true,
+        NodeKind::Broker | NodeKind::Controller | NodeKind::Instance { .. } => true,
+        NodeKind::Store { .. } | NodeKind::Endpoint { .. } => true,
         NodeKind::Callers { .. } => false,
     };
     // The last topic is the queue's own.

@@ -125,15 +125,15 @@ fn interval(plan: &Plan, service: &str) -> Option<Duration> {
     let service = plan.services.iter().find(|known| known.name == service)?;
     match &service.trigger {
         Trigger::Requests(requests) => Some(requests.interval),
-        Trigger::Consume(_) | Trigger::Poll(_) => None,
+        Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
     }
 }
 
-/// Fewer services, topics, stores, brokers, controllers, replicas, partitions, instances.
+/// Fewer services, topics, stores, endpoints, brokers, controllers, replicas, partitions, instances.
 fn nodes(failing: &Failing) -> Vec<Draft> {
     let (draft, plan) = (&failing.draft, &failing.plan);
     let mut drafts = Vec::new();
-    for kind in ["service", "topic", "store"] {
+    for kind in ["service", "topic", "store", "endpoint"] {
         for name in draft.keys(&[kind]) {
             drafts.push(without_thing(draft, kind, &name));
         }
@@ -246,7 +246,7 @@ fn as_first_instance(draft: &Draft, service: &str) -> Draft {
     changed
 }
 
-/// Without a service, topic or store, and without the steps and expectations that need it.
+/// Without a service, topic, store or endpoint, and without the steps and expectations that need it.
 fn without_thing(draft: &Draft, kind: &str, name: &str) -> Draft {
     let inside = format!("{name}.");
     let mut smaller =
@@ -291,7 +291,7 @@ fn settings(failing: &Failing) -> Vec<Draft> {
     const NEEDED: [&str; 6] = ["brokers", "tables", "on", "steps", "rate", "count"];
     let draft = &failing.draft;
     let mut tables: Vec<Vec<String>> = ["cluster", "network", "disk", "client"].map(|name| vec![name.into()]).into();
-    for kind in ["topic", "store", "service"] {
+    for kind in ["topic", "store", "endpoint", "service"] {
         tables.extend(draft.keys(&[kind]).into_iter().map(|name| vec![kind.to_string(), name]));
     }
     let mut drafts = Vec::new();

@@ -46,6 +46,8 @@ impl Broker {
             | Request::FetchQuorum(_)
             | Request::Call(_)
             | Request::Store(_)
+            | Request::Endpoint(_)
+            | Request::CallService(_)
             | Request::PollRows(_) => return,
         };
         step.reply(from, response);

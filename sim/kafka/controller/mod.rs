@@ -168,6 +168,8 @@ impl Controller {
             | Request::OffsetFetch { .. }
             | Request::Call(_)
             | Request::Store(_)
+            | Request::Endpoint(_)
+            | Request::CallService(_)
             | Request::PollRows(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)

@@ -219,6 +219,7 @@ impl Quorum {
             | Response::AllocateProducerIds { .. }
             | Response::Call(_)
             | Response::Store(_)
+            | Response::Endpoint(_)
             | Response::Rows(_)
             | Response::AddPartitionsToTxn { .. }
             | Response::EndTxn { .. }

@@ -45,6 +45,9 @@ impl BacklogSeries {
     }
 }
 
+/// Lines drawn; of more, those that take longest to clear. The table has all.
+const MOST_LINES: usize = 12;
+
 /// More points than pixels are not seen; spikes must be.
 const MOST_POINTS: usize = 2_000;
 
@@ -56,8 +59,14 @@ impl BacklogChart {
     fn page(&self) -> Page {
         let page = Page::new(HEIGHT);
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}. ", self.subject) };
-        let top = page.header(&title(self), &format!("{subject}Messages waiting, over time after the load began"));
-        let points = || self.series.iter().flat_map(|series| series.points.iter());
+        let left_out = match self.series.len() <= MOST_LINES {
+            true => String::new(),
+            false => format!(" in the {MOST_LINES} slowest of {}", count(self.series.len() as u64)),
+        };
+        let top =
+            page.header(&title(self), &format!("{subject}Messages waiting{left_out}, over time after the load began"));
+        let drawn = self.drawn();
+        let points = || drawn.iter().flat_map(|series| series.points.iter());
         let highest = points().map(|point| point.1).filter(|value| value.is_finite()).fold(0.0, f64::max);
         let begin = points().map(|point| point.0).filter(|at| at.is_finite()).fold(0.0, f64::min);
         let (x, y) = (Axis::time(begin, self.horizon), Axis::counts(highest));
@@ -65,7 +74,7 @@ impl BacklogChart {
         let bounds = Bounds {
             left: MARGIN + (widest + 12.0).max(if self.faults.is_empty() { 0.0 } else { 72.0 }),
             top: top + 22.0 + fault_band::lanes_height(&self.faults),
-            right: WIDTH - if self.series.iter().all(|series| series.cleared_at.is_some()) { 100.0 } else { 176.0 },
+            right: WIDTH - if drawn.iter().all(|series| series.cleared_at.is_some()) { 100.0 } else { 176.0 },
             bottom: HEIGHT - MARGIN - 66.0,
         };
         fault_band::draw(&page, &self.faults, &x, bounds);
@@ -78,11 +87,11 @@ impl BacklogChart {
             (across, bounds.bottom - y.fraction(messages).clamp(0.0, 1.0) * (bounds.bottom - bounds.top))
         };
         let looks = self.looks();
-        for (series, look) in self.ordered().into_iter().zip(&looks) {
+        for (series, look) in drawn.iter().zip(&looks) {
             draw_line(&page, &mut plot, (&x, &y), series, *look);
         }
         let ends: Vec<EndLabel> =
-            self.ordered().into_iter().zip(&looks).filter_map(|(series, look)| end_label(series, *look, &at)).collect();
+            drawn.iter().zip(&looks).filter_map(|(series, look)| end_label(series, *look, &at)).collect();
         page.end_labels(&ends, bounds);
         self.clear_markers(&page, bounds, &looks, &at);
         page.footer(&self.footer);
@@ -97,12 +106,26 @@ impl BacklogChart {
         ordered
     }
 
+    /// In that order, and no more than can be told apart.
+    fn drawn(&self) -> Vec<&BacklogSeries> {
+        let mut drawn = self.ordered();
+        if MOST_LINES < drawn.len() {
+            let cleared = |series: &BacklogSeries| series.cleared_at.unwrap_or(f64::INFINITY);
+            let mut times: Vec<f64> = drawn.iter().map(|series| cleared(series)).collect();
+            times.sort_by(|one, other| other.total_cmp(one));
+            let least = times[MOST_LINES - 1];
+            drawn.retain(|series| least <= cleared(series));
+            drawn.truncate(MOST_LINES);
+        }
+        drawn
+    }
+
     /// Colour and dash of each line in order; no two lines look alike as long as there are at most sixteen.
     fn looks(&self) -> Vec<(Token, Dash)> {
         let categories = [Token::Category1, Token::Category2, Token::Category3, Token::Category4];
         let mut looks: Vec<(Token, Dash)> = Vec::new();
         let mut unnamed = 0;
-        for series in self.ordered() {
+        for series in self.drawn() {
             let token = series.headroom.map_or(categories[unnamed % 4], Token::of_headroom);
             unnamed += usize::from(series.headroom.is_none());
             let same = looks.iter().filter(|(other, _)| *other == token).count();
@@ -115,7 +138,7 @@ impl BacklogChart {
     /// the way from a label down to its disc crosses no other label.
     fn clear_markers(&self, page: &Page, bounds: Bounds, looks: &[(Token, Dash)], at: &dyn Fn(f64, f64) -> (f64, f64)) {
         let mut cleared: Vec<(f64, String, Token)> = self
-            .ordered()
+            .drawn()
             .into_iter()
             .zip(looks)
             .filter_map(|(series, look)| series.cleared_at.map(|time| (time, series.name(), look.0)))
@@ -251,7 +274,7 @@ fn last_fault(chart: &BacklogChart) -> &'static str {
 /// Each line as a sentence, and the faults.
 pub fn description(chart: &BacklogChart) -> String {
     let mut sentences: Vec<String> = Vec::new();
-    for series in chart.ordered() {
+    for series in chart.drawn() {
         let peak = series.points.iter().map(|point| point.1).filter(|value| value.is_finite()).fold(0.0, f64::max);
         let end = match series.cleared_at {
             Some(time) => format!("clear at {time:.1} s"),

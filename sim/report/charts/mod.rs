@@ -7,19 +7,32 @@
 
 pub mod axis;
 pub mod backlog;
+pub mod cumulative;
 pub mod fault_band;
+#[cfg(test)]
+mod fixtures;
 pub mod font;
+pub mod frame;
+pub mod freshness;
+pub mod in_sync;
+pub mod incidents;
+pub mod latency;
 pub mod outcomes;
+pub mod ownership;
 pub mod page;
 pub mod palette;
+pub mod partition_lag;
 mod png;
 pub mod recovery;
+pub mod seeds;
 pub mod sequence;
 pub mod sheet;
+pub mod sizing;
 pub mod statistics;
 mod svg;
 #[cfg(test)]
 mod tests;
+pub mod waterfall;
 
 /// A finished chart with everything that belongs beside it.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 //! interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
+use super::frame::sentence;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
@@ -11,10 +12,14 @@ use crate::report::numbers::{count, percent};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomesChart {
+    /// Name of its files.
+    pub stem: &'static str,
     /// What was studied. May be empty.
     pub subject: String,
     /// What rows are: "acks", "commit".
     pub rows_are: String,
+    /// What columns are: "where the effect lands", "point".
+    pub columns_are: String,
     /// What is counted, plural: "orders", "effects", "runs".
     pub unit: String,
     /// Places, as headings.
@@ -97,12 +102,15 @@ impl OutcomeCell {
     }
 }
 
+/// Rows drawn; of more, those where most is lost, then where most is repeated. The table has all.
+const MOST_ROWS: usize = 40;
+
 const HEADING: f64 = 44.0;
 const GAP: f64 = 4.0;
 
 impl OutcomesChart {
     pub fn draw(&self) -> Figure {
-        self.page().finish("outcomes", title(self), description(self), table(self))
+        self.page().finish(self.stem, title(self), description(self), table(self))
     }
 
     fn page(&self) -> Page {
@@ -114,20 +122,30 @@ impl OutcomesChart {
             Some('.' | '?' | '!') => format!("{} ", self.subject),
             Some(_) => format!("{}. ", self.subject),
         };
+        let drawn = self.drawn();
+        let left_out = match self.rows.len() - drawn.len() {
+            0 => String::new(),
+            _ => format!(", the worst {} of {}", drawn.len(), count(self.rows.len() as u64)),
+        };
+        let rows = match self.rows_are.is_empty() {
+            true => String::new(),
+            false => format!("Rows: {}{left_out}; ", self.rows_are),
+        };
         let subtitle = format!(
-            "{subject}Rows: {}; columns: where the effect lands. Counts of {}; ≤ is the upper end of the 95 % interval",
-            self.rows_are, self.unit
+            "{subject}{rows}{} {}. Counts of {}; ≤ is the upper end of the 95 % interval",
+            if rows.is_empty() { "Columns:" } else { "columns:" },
+            self.columns_are,
+            self.unit
         );
         let title = title(self);
         let (_, top) = header_lines(&title, &subtitle);
         // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
-        let rows = self.rows.len().max(1) as f64;
+        let rows = drawn.len().max(1) as f64;
         let rest = top + HEADING + MARGIN + 26.0;
         let row = ((HEIGHT - rest) / rows).clamp(60.0, 88.0);
         let page = Page::new(libm::ceil((rest + rows * row).max(300.0)));
         page.header(&title, &subtitle);
-        let labels = self
-            .rows
+        let labels = drawn
             .iter()
             .map(|row| Lettering::LABEL.width(&row.label) * 1.06)
             .fold(60.0, f64::max)
@@ -135,7 +153,7 @@ impl OutcomesChart {
         let left = MARGIN + labels + 14.0;
         let column = ((WIDTH - MARGIN - left) / self.columns.len().max(1) as f64).min(260.0);
         self.headings(&page, (left, top), column, labels);
-        for (index, outcome) in self.rows.iter().enumerate() {
+        for (index, outcome) in drawn.iter().enumerate() {
             let y = top + HEADING + index as f64 * row;
             let lines = Lettering::LABEL.wrapped(&outcome.label, labels, 3);
             for (line, text) in lines.iter().enumerate() {
@@ -150,6 +168,20 @@ impl OutcomesChart {
         }
         page.footer(&self.footer);
         page
+    }
+
+    /// In the order given.
+    fn drawn(&self) -> Vec<&OutcomeRow> {
+        let share = |row: &OutcomeRow, key: fn(OutcomeCell) -> u64| {
+            row.cells.iter().map(|cell| key(*cell) as f64 / cell.of().max(1) as f64).fold(0.0, f64::max)
+        };
+        let badness =
+            |row: usize| (share(&self.rows[row], OutcomeCell::lost), share(&self.rows[row], OutcomeCell::repeated));
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by(|one, other| badness(*other).partial_cmp(&badness(*one)).expect("shares are numbers"));
+        order.truncate(MOST_ROWS);
+        order.sort_unstable();
+        order.into_iter().map(|row| &self.rows[row]).collect()
     }
 
     fn headings(&self, page: &Page, (left, top): (f64, f64), column: f64, labels: f64) {
@@ -198,6 +230,12 @@ fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
 
 /// The message: who survives, and who loses most where.
 pub fn title(chart: &OutcomesChart) -> String {
+    let message = message(chart);
+    // A name stays as it is; "this scenario" is none.
+    if message.starts_with("this scenario ") { sentence(&message) } else { message }
+}
+
+fn message(chart: &OutcomesChart) -> String {
     let cells = || {
         let rows = chart.rows.iter().enumerate();
         rows.flat_map(|(row, outcome)| outcome.cells.iter().enumerate().map(move |(column, cell)| (row, column, *cell)))
@@ -214,7 +252,10 @@ pub fn title(chart: &OutcomesChart) -> String {
             .filter(|(.., cell)| key(*cell) > 0)
             .reduce(|best, next| if share(next.2) > share(best.2) { next } else { best })
     };
-    let naming = |row: usize| match chart.rows_are.is_empty() || chart.rows[row].label.contains(&chart.rows_are) {
+    // Of several axes, the values say it alone.
+    let said =
+        |label: &str| chart.rows_are.is_empty() || chart.rows_are.contains(", ") || label.contains(&chart.rows_are);
+    let naming = |row: usize| match said(&chart.rows[row].label) {
         true => chart.rows[row].label.clone(),
         false => format!("{} = {}", chart.rows_are, chart.rows[row].label),
     };
@@ -262,7 +303,7 @@ pub fn title(chart: &OutcomesChart) -> String {
 /// Each cell as a sentence.
 pub fn description(chart: &OutcomesChart) -> String {
     let mut sentences = Vec::new();
-    for row in &chart.rows {
+    for row in chart.drawn() {
         for (place, cell) in chart.columns.iter().zip(&row.cells) {
             let fate = match cell.was_run() {
                 true => format!("{} lost and {} repeated of {}", cell.lost(), cell.repeated(), cell.of()),

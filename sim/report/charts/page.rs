@@ -226,7 +226,7 @@ impl Page {
         let left = bounds.right + 20.0;
         let lettering = Lettering::LABEL;
         let lines: Vec<Vec<String>> =
-            labels.iter().map(|label| lettering.wrapped(&label.text, WIDTH - MARGIN - left, 2)).collect();
+            labels.iter().map(|label| lettering.wrapped(&bound(&label.text), WIDTH - MARGIN - left, 2)).collect();
         let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * 16.0 + 4.0).collect();
         let wanted: Vec<f64> = labels.iter().map(|label| label.at.1).collect();
         let centres = spread(&wanted, &heights, bounds.top, bounds.bottom);

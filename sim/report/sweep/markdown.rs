@@ -3,6 +3,7 @@
 use super::{commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
 use crate::checks::sweep::SweepVerdict;
 use crate::checks::word;
+use crate::report::markdown::{in_table, in_text};
 use crate::report::numbers;
 
 /// Groups with an example; the rest is in sweep.json. A page of GitHub takes one megabyte.
@@ -78,23 +79,4 @@ fn runs(count: u64) -> String {
 
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
-}
-
-/// Text from outside inside of a sentence: nothing in it is markup.
-fn in_text(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' => safe.extend(['\\', c]),
-            '<' => safe += "&lt;",
-            '&' => safe += "&amp;",
-            '\n' | '\r' => safe.push(' '),
-            _ => safe.push(c),
-        }
-    }
-    safe
-}
-
-fn in_table(text: &str) -> String {
-    in_text(text).replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! The reports of a sweep: terminal, Markdown, JUnit, annotations of GitHub, and a table of all runs.
+//! The reports of a sweep: terminal, Markdown, a page, JUnit, annotations of GitHub, and a table of all runs.
 //!
 //! All but the terminal's are a function of the verdict alone, without a clock in it, so that shards merged on another
 //! machine give the same bytes. Nothing is decided here.
@@ -7,6 +7,7 @@ pub mod annotations;
 pub mod commands;
 pub mod junit;
 pub mod markdown;
+pub mod page;
 pub mod runs;
 pub mod terminal;
 

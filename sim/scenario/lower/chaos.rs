@@ -8,7 +8,6 @@ use super::super::family::report_type;
 use super::super::fields::Fields;
 use super::super::keys::{BUDGET, CHAOS, FAMILY};
 use super::super::plan::*;
-use super::super::sentence::report_not_built;
 use super::super::tree::{Item, Text, Value};
 use super::super::values::{self, Kind, parse};
 use super::Builder;
@@ -181,10 +180,6 @@ impl Builder<'_> {
             );
             return None;
         };
-        if !is_built(family) {
-            report_not_built(&format!("family {}", family.name()), text.place, self.problems);
-            return None;
-        }
         if let Some(why) = self.missing(family, budget) {
             let title = format!("family `{}` can do nothing here: {why}", family.name());
             self.report_chaos(text.place, title, "never drawn", "remove it");
@@ -196,10 +191,11 @@ impl Builder<'_> {
     /// Why nothing of a family can happen in this system.
     fn missing(&self, family: FaultFamily, budget: Option<&Budget>) -> Option<&'static str> {
         let lossy = budget.is_none_or(|budget| budget.lossy > 0 && budget.brokers_down > 0);
-        let missing = match family {
+        match family {
             FaultFamily::Power => (!lossy).then_some("the budget allows no power loss"),
             FaultFamily::Group => self.plan.groups.is_empty().then_some("nobody consumes"),
             FaultFamily::Store => self.plan.stores.is_empty().then_some("there is no store"),
+            FaultFamily::Endpoint => self.plan.endpoints.is_empty().then_some("there is no endpoint"),
             FaultFamily::Poison => self.missing_poison(budget),
             FaultFamily::Load => {
                 let arrives = |service: &ServicePlan| matches!(service.trigger, Trigger::Requests(_));
@@ -210,10 +206,8 @@ impl Builder<'_> {
             | FaultFamily::Network
             | FaultFamily::Clock
             | FaultFamily::Cluster
-            | FaultFamily::Endpoint
             | FaultFamily::Redelivery => None,
-        };
-        missing.or((!is_built(family)).then_some("it is not built yet"))
+        }
     }
 
     fn missing_poison(&self, budget: Option<&Budget>) -> Option<&'static str> {
@@ -233,7 +227,7 @@ impl Builder<'_> {
     fn nothing_may_be_parked(&self) -> bool {
         self.plan.expectations.iter().any(|expectation| match expectation {
             Expectation::Place(place) => place.parked == Tolerance::None && self.can_park(place.place),
-            Expectation::Service { .. } => false,
+            Expectation::Service { .. } | Expectation::Delay { .. } | Expectation::Run { .. } => false,
         })
     }
 
@@ -322,22 +316,5 @@ impl Builder<'_> {
 
     fn report_chaos(&self, place: Place, title: String, label: &str, help: &str) {
         self.report_fault("S076", place, title, label, help);
-    }
-}
-
-fn is_built(family: FaultFamily) -> bool {
-    match family {
-        FaultFamily::Process
-        | FaultFamily::Power
-        | FaultFamily::Disk
-        | FaultFamily::Network
-        | FaultFamily::Clock
-        | FaultFamily::Cluster
-        | FaultFamily::Group
-        | FaultFamily::Store
-        | FaultFamily::Load
-        | FaultFamily::Poison
-        | FaultFamily::Redelivery => true,
-        FaultFamily::Endpoint => false,
     }
 }

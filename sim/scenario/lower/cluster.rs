@@ -262,7 +262,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Tables first, then topics, the offsets topic last.
+    /// Tables first, then endpoints, then topics, the offsets topic last.
     pub fn number_places(&mut self, stores: &[Thing], services: &[Thing]) {
         for (number, store) in stores.iter().enumerate() {
             let fields = Fields::new(store.table, String::new(), store.place, STORE.iter().copied(), self.problems);
@@ -285,6 +285,10 @@ impl Builder<'_> {
                     break;
                 }
             }
+        }
+        for number in 0..self.plan.endpoints.len() {
+            let name = self.plan.endpoints[number].name.clone();
+            self.plan.endpoints[number].place = self.add_place(name, PlaceKind::Endpoint { endpoint: number as u16 });
         }
         let transactions = services.iter().any(has_transactions).then_some(TRANSACTIONS);
         for name in transactions.into_iter().chain([OFFSETS]) {

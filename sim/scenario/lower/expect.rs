@@ -32,6 +32,21 @@ pub const METRICS: &[(&str, ServiceMetric)] = &[
     ("rebalances", ServiceMetric::Rebalances),
 ];
 
+/// Lengths of time from arrival to effect, of a place.
+const DELAYS: &[(&str, DelayMetric)] = &[
+    ("delay-mean", DelayMetric::DelayMean),
+    ("delay-p50", DelayMetric::DelayP50),
+    ("delay-p95", DelayMetric::DelayP95),
+    ("delay-p99", DelayMetric::DelayP99),
+    ("delay-max", DelayMetric::DelayMax),
+];
+
+pub const RUN_METRICS: &[(&str, RunMetric)] = &[
+    ("connections", RunMetric::Connections),
+    ("moving-parts", RunMetric::MovingParts),
+    ("unsettled", RunMetric::Unsettled),
+];
+
 pub const FLOORS: &[(&str, FloorMetric)] = &[
     ("accepted", FloorMetric::Accepted),
     ("applied", FloorMetric::Applied),
@@ -128,13 +143,17 @@ impl Builder<'_> {
             return;
         };
         for (name, item) in table.iter() {
-            if LATER_RUN_METRICS.contains(&name) {
+            if let Some((_, metric)) = RUN_METRICS.iter().find(|(known, _)| *known == name) {
+                if let Some(bounds) = self.read_bounds(name, Unit::Plain, item) {
+                    self.plan.expectations.push(Expectation::Run { metric: *metric, bounds });
+                }
+            } else if LATER_RUN_METRICS.contains(&name) {
                 report_not_built(name, item.key, self.problems);
             } else if self.absent.iter().any(|absent| absent == name) {
                 self.judged.push((name.to_string(), item.key, true));
             } else if let Some(service) = self.service(name) {
                 self.read_service_expectation(service, item);
-            } else if self.topic(name).is_some() {
+            } else if self.topic(name).is_some() || self.plan.endpoints.iter().any(|known| known.name == name) {
                 self.read_place_expectation(name.to_string(), item);
             } else if self.plan.stores.iter().any(|store| store.name == name) {
                 self.read_store_expectations(name, item);
@@ -152,6 +171,7 @@ impl Builder<'_> {
             .iter()
             .map(|service| service.name.as_str())
             .chain(self.plan.stores.iter().map(|store| store.name.as_str()))
+            .chain(self.endpoint_names())
             .chain(self.topic_names())
             .collect();
         let title = format!("`{}` is neither a place nor a service", printable(name));
@@ -240,8 +260,14 @@ impl Builder<'_> {
         };
         expectation.of = fields.item("of").and_then(|item| self.read_of(item));
         expectation.blame = fields.text("blame").and_then(|word| boundary(&word));
+        let delays: Vec<(DelayMetric, Vec<Bound>)> = DELAYS
+            .iter()
+            .filter_map(|(key, metric)| Some((*metric, self.read_bounds(key, Unit::Seconds, fields.item(key)?)?)))
+            .collect();
         if is_written {
             self.plan.expectations.push(Expectation::Place(expectation));
+            let delays = delays.into_iter().map(|(metric, bounds)| Expectation::Delay { place, metric, bounds });
+            self.plan.expectations.extend(delays);
         }
     }
 
@@ -340,10 +366,13 @@ impl Builder<'_> {
         }
     }
 
-    /// A table that is written and of which nothing is expected: easily forgotten.
+    /// A table or an endpoint that is written and of which nothing is expected: easily forgotten.
     fn warn_unjudged(&self, place: Place) {
         for written in &self.plan.places {
-            let PlaceKind::Table { .. } = written.kind else { continue };
+            match written.kind {
+                PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => {}
+                PlaceKind::Topic { .. } => continue,
+            }
             let judged = self.judged.iter().any(|(name, ..)| *name == written.name);
             if !judged && !self.writers(written.id).is_empty() {
                 let title = format!("nothing is expected of `{}`", written.name);
@@ -382,17 +411,19 @@ impl Builder<'_> {
                 );
                 continue;
             };
-            let bounds: Vec<Option<Bound>> =
-                item.elements().iter().map(|item| self.read_bound(key, *metric, item)).collect();
-            if bounds.iter().all(Option::is_some) {
-                let bounds = bounds.into_iter().flatten().collect();
+            if let Some(bounds) = self.read_bounds(key, unit(*metric), item) {
                 self.plan.expectations.push(Expectation::Service { service, metric: *metric, bounds });
             }
         }
     }
 
-    fn read_bound(&self, key: &str, metric: ServiceMetric, item: &Item) -> Option<Bound> {
-        let unit = unit(metric);
+    /// One bound, or a list of which all must hold.
+    fn read_bounds(&self, key: &str, unit: Unit, item: &Item) -> Option<Vec<Bound>> {
+        let bounds: Vec<Option<Bound>> = item.elements().iter().map(|item| self.read_bound(key, unit, item)).collect();
+        bounds.into_iter().collect()
+    }
+
+    fn read_bound(&self, key: &str, unit: Unit, item: &Item) -> Option<Bound> {
         let report = |place: Place, title: String, help: String| {
             self.problems.add(Diagnostic::error("S083", place, title).label("not a bound").help(help));
         };
@@ -416,7 +447,7 @@ impl Builder<'_> {
             _ => None,
         };
         match rest {
-            ["never"] if metric == ServiceMetric::Recovery => return bound(Over::Each, Limit::Never),
+            ["never"] if key == "recovery" => return bound(Over::Each, Limit::Never),
             ["any"] => return bound(Over::Each, Limit::Any),
             ["theory"] => return bound(Over::Mean, Limit::Theory { tolerance: None }),
             ["theory", word] => {

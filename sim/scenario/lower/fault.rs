@@ -456,7 +456,7 @@ impl Builder<'_> {
             Action::Commit { every, .. } => Some(*every),
             Action::SendOffsets { .. } => Some(CommitEvery::Record),
             Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
-            Action::BeginTransaction | Action::EndTransaction => None,
+            Action::Call(_) | Action::BeginTransaction | Action::EndTransaction => None,
         });
         let by_time = |interval: Duration| (duration.0 / interval.0.max(1)).saturating_sub(1);
         match (every, &service.trigger) {
@@ -465,7 +465,7 @@ impl Builder<'_> {
             (Some(CommitEvery::Records(count)), _) => self.expected(service.id, 1.0 / f64::from(count)),
             (Some(CommitEvery::Interval(interval)), _) => by_time(interval),
             (None, Trigger::Consume(consume)) => by_time(consume.consumer.auto_commit_interval),
-            (None, Trigger::Requests(_) | Trigger::Poll(_)) => 1,
+            (None, Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_)) => 1,
         }
     }
 

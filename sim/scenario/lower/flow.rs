@@ -19,7 +19,10 @@ impl Builder<'_> {
         self.check_retry_topics();
         self.rates = vec![BTreeMap::new(); count];
         self.next = (0..count)
-            .map(|service| self.sent(service).into_iter().flat_map(|place| self.readers(place)).collect())
+            .map(|service| {
+                let readers = self.sent(service).into_iter().flat_map(|place| self.readers(place));
+                readers.chain(self.called(service, None)).collect()
+            })
             .collect();
         let order = self.in_flow_order();
         if order.len() < count {
@@ -35,8 +38,8 @@ impl Builder<'_> {
                     self.service_places[service],
                     format!("events of `{name}` go round in a circle"),
                 )
-                .label("what it publishes comes back to it")
-                .help("publish to another topic"),
+                .label("what it publishes or calls comes back to it")
+                .help("publish to another topic, or call somebody else"),
             );
             return;
         }
@@ -80,6 +83,9 @@ impl Builder<'_> {
                     *self.rates[reader].entry(origin).or_insert(0.0) += rate;
                 }
             }
+            for callee in self.called(service, Some(origin)) {
+                *self.rates[callee].entry(origin).or_insert(0.0) += rate;
+            }
         }
     }
 
@@ -92,10 +98,21 @@ impl Builder<'_> {
             .flat_map(|step| match &step.action {
                 Action::Publish { topic, .. } => vec![self.plan.topics[usize::from(topic.0)].place],
                 Action::Store { operations, .. } => operations.iter().filter_map(inserted).collect(),
-                Action::Work { .. } | Action::Commit { .. } | Action::Respond => Vec::new(),
+                Action::Work { .. } | Action::Commit { .. } | Action::Respond | Action::Call(_) => Vec::new(),
                 Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
             })
             .collect()
+    }
+
+    /// Services that the steps call, for events of one origin or of any. Each step counts; retries do not.
+    fn called(&self, service: usize, origin: Option<ServiceId>) -> Vec<usize> {
+        let applies = |step: &&StepPlan| origin.is_none() || step.of.is_none() || step.of == origin;
+        let steps = self.plan.services[service].steps.iter().filter(applies);
+        let callee = |step: &StepPlan| match &step.action {
+            Action::Call(call) => call.service().map(|service| usize::from(service.0)),
+            _ => None,
+        };
+        steps.filter_map(callee).collect()
     }
 
     /// Services that consume the topic, or poll the table.
@@ -109,7 +126,7 @@ impl Builder<'_> {
                 consume.topics.iter().any(|topic| self.plan.topics[usize::from(topic.0)].place == place)
             }
             Trigger::Poll(poll) => poll.table == place,
-            Trigger::Requests(_) => false,
+            Trigger::Requests(_) | Trigger::Called(_) => false,
         }
     }
 
@@ -177,6 +194,12 @@ impl Builder<'_> {
         match &step.action {
             Action::Work { time, .. } => time.mean().as_seconds(),
             Action::Store { store, .. } => self.plan.stores[*store as usize].latency.mean().as_seconds(),
+            Action::Call(call) => match call.to {
+                Callee::Endpoint(endpoint) => self.plan.endpoints[usize::from(endpoint)].latency.mean().as_seconds(),
+                Callee::Service(service) => {
+                    self.plan.services[usize::from(service.0)].steps.iter().map(|step| self.mean(step)).sum()
+                }
+            },
             Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
@@ -186,9 +209,15 @@ impl Builder<'_> {
     pub fn writers(&self, place: PlaceId) -> Vec<usize> {
         let writes = |service: &&ServicePlan| {
             let sends = self.sent(service.id.0 as usize).contains(&place);
-            sends || service.steps.iter().any(|step| writes_table(step, place))
+            sends || service.steps.iter().any(|step| writes_table(step, place) || self.calls(step, place))
         };
         self.plan.services.iter().filter(writes).map(|service| service.id.0 as usize).collect()
+    }
+
+    /// The step calls the endpoint that this place is.
+    fn calls(&self, step: &StepPlan, place: PlaceId) -> bool {
+        let Action::Call(call) = &step.action else { return false };
+        call.endpoint().is_some_and(|endpoint| self.plan.endpoints[usize::from(endpoint)].place == place)
     }
 
     /// Whether events on their way to a place can end in a dead-letter topic.
@@ -217,7 +246,7 @@ impl Builder<'_> {
             .map(|(origin, rate)| {
                 let count = match &self.plan.services[origin.0 as usize].trigger {
                     Trigger::Requests(requests) => requests.count,
-                    Trigger::Consume(_) | Trigger::Poll(_) => None,
+                    Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
                 };
                 count.map_or(rate * duration, |count| (rate * duration).min(count as f64))
             })

@@ -103,7 +103,7 @@ impl Builder<'_> {
                 let retries: Vec<TopicId> = giver.retry_topics().map(|(topic, _)| topic).collect();
                 let sources = match &giver.trigger {
                     Trigger::Consume(consume) => consume.topics.clone(),
-                    Trigger::Requests(_) | Trigger::Poll(_) => Vec::new(),
+                    Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => Vec::new(),
                 };
                 let sources: Vec<TopicId> = sources.into_iter().filter(|topic| !retries.contains(topic)).collect();
                 match sources[..] {

@@ -14,11 +14,12 @@ use super::super::values::{self, Kind, Scalar};
 use super::Builder;
 
 /// What can be set, by the kind of thing.
-const LIVE: [(&str, &[&str]); 4] = [
+const LIVE: [(&str, &[&str]); 5] = [
     ("service", &["rate", "instances", "work"]),
     ("store", &["latency", "timeout", "errors", "lost-requests", "lost-answers"]),
     ("network", &["latency", "loss", "bandwidth"]),
     ("topic", &["retention", "retention-bytes"]),
+    ("endpoint", &["latency", "errors", "lost-requests", "lost-answers"]),
 ];
 
 impl Builder<'_> {
@@ -29,6 +30,7 @@ impl Builder<'_> {
             [kind, name, key] => match kind.text {
                 "service" => self.read_service_value(name, key, path, to),
                 "store" => self.read_store_value(name, key, path, to),
+                "endpoint" => self.read_endpoint_value(name, key, path, to),
                 "topic" => self.read_topic_value(name, key, path, to),
                 _ => self.not_live(path),
             },
@@ -43,7 +45,9 @@ impl Builder<'_> {
         match key.text {
             "rate" => {
                 if !matches!(plan.trigger, Trigger::Requests(_)) {
-                    let title = format!("`{}` has no `rate`: it consumes what others send", name.text);
+                    let why =
+                        if plan.has_callers() { "others of our own call it" } else { "it consumes what others send" };
+                    let title = format!("`{}` has no `rate`: {why}", name.text);
                     self.report_fault("S077", path.place, title, "not a key of this service", &self.origins_help());
                     return None;
                 }
@@ -89,6 +93,22 @@ impl Builder<'_> {
             "errors" => LiveValue::StoreErrors { store, rate: value()?.ratio() },
             "lost-requests" => LiveValue::StoreLostRequests { store, rate: value()?.ratio() },
             "lost-answers" => LiveValue::StoreLostAnswers { store, rate: value()?.ratio() },
+            _ => return self.not_live(path),
+        })
+    }
+
+    fn read_endpoint_value(&self, name: Text, key: Text, path: Text, to: &Given) -> Option<LiveValue> {
+        let Some(endpoint) = self.plan.endpoints.iter().position(|endpoint| endpoint.name == name.text) else {
+            self.report_unknown(name.text, name.place, "an endpoint", &self.endpoint_names());
+            return None;
+        };
+        let endpoint = endpoint as u16;
+        let value = || self.value_of(keys::ENDPOINT, key.text, to);
+        Some(match key.text {
+            "latency" => LiveValue::EndpointLatency { endpoint, latency: value()?.spread() },
+            "errors" => LiveValue::EndpointErrors { endpoint, rate: value()?.ratio() },
+            "lost-requests" => LiveValue::EndpointLostRequests { endpoint, rate: value()?.ratio() },
+            "lost-answers" => LiveValue::EndpointLostAnswers { endpoint, rate: value()?.ratio() },
             _ => return self.not_live(path),
         })
     }
@@ -169,6 +189,7 @@ impl Builder<'_> {
                     || keys::PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == key)
             }
             "store" => in_table(keys::STORE),
+            "endpoint" => in_table(keys::ENDPOINT),
             "network" => in_table(keys::NETWORK),
             "topic" => in_table(keys::TOPIC) || keys::TOPIC_SETTINGS.iter().any(|setting| setting.key.name == key),
             "cluster" => in_table(keys::CLUSTER) || keys::BROKER_SETTINGS.iter().any(|setting| setting.key.name == key),
@@ -191,6 +212,8 @@ impl Builder<'_> {
         }
         let stores = self.plan.stores.iter();
         paths.extend(stores.flat_map(|store| LIVE[1].1.iter().map(move |key| format!("store.{}.{key}", store.name))));
+        let endpoints = self.endpoint_names().into_iter();
+        paths.extend(endpoints.flat_map(|name| LIVE[4].1.iter().map(move |key| format!("endpoint.{name}.{key}"))));
         paths.extend(LIVE[2].1.iter().map(|key| format!("network.{key}")));
         let topics = self.topic_names().into_iter();
         paths.extend(topics.flat_map(|topic| LIVE[3].1.iter().map(move |key| format!("topic.{topic}.{key}"))));

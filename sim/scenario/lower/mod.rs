@@ -3,6 +3,7 @@
 //! The passes follow what depends on what: the queue and the places, then services (who needs places and topics), then
 //! the flow of events through them (who needs all services), then faults and expectations. No pass stops at a problem.
 
+mod calls;
 mod chaos;
 mod cluster;
 mod expect;
@@ -16,7 +17,7 @@ mod steps;
 mod target;
 mod transaction;
 
-pub use expect::{FLOORS, METRICS};
+pub use expect::{FLOORS, METRICS, RUN_METRICS};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +27,8 @@ use super::chaos::ChaosSpec;
 use super::diagnostics::{Diagnostic, Place, Problems, nearest, printable};
 use super::family::{ABSENT, Axis, CellTree, report_type};
 use super::fields::Fields;
-use super::keys::TOP;
+use super::keys::{CONSUMER_SETTINGS, PRODUCER_SETTINGS, TOP};
 use super::plan::*;
-use super::sentence::report_not_built;
 use super::tree::{Item, Table, Value};
 use super::values::{Kind, is_name};
 use super::vocabulary::{FAULTS, RUNGS, STEPS};
@@ -109,6 +109,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         drain,
         chart: top.text("chart"),
         guards_off: Vec::new(),
+        settings_stated: settings_stated(tree),
         cluster: cluster::read(&top),
         network: cluster::empty_network(),
         disk: cluster::empty_disk(),
@@ -116,6 +117,7 @@ pub fn lower(name: &str, cell: &CellTree, axes: &[Axis], problems: &Problems) ->
         topics: Vec::new(),
         groups: Vec::new(),
         stores: Vec::new(),
+        endpoints: Vec::new(),
         places: Vec::new(),
         services: Vec::new(),
         faults: Vec::new(),
@@ -154,12 +156,14 @@ impl Builder<'_> {
     fn build(&mut self, top: &Fields) {
         self.read_brokers(top);
         let stores = things(top, "store");
+        let endpoints = things(top, "endpoint");
         let topics = things(top, "topic");
         let services = things(top, "service");
         self.read_topics(top, &topics);
         self.number_services(&services);
         self.number_redrive_groups(top);
         self.read_stores(&stores);
+        self.read_endpoints(&endpoints);
         self.number_places(&stores, &services);
         self.read_services(top, &services);
         self.size_offsets_topic(top);
@@ -197,7 +201,7 @@ impl Builder<'_> {
             let service = self.plan.services.iter().find(|service| service.name == name)?;
             match &service.trigger {
                 Trigger::Consume(consume) => Some(consume.group),
-                Trigger::Requests(_) | Trigger::Poll(_) => None,
+                Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             }
         };
         self.plan.groups.iter().find(|group| group.name == name).map(|group| group.id).or_else(by_service)
@@ -236,6 +240,10 @@ impl Builder<'_> {
         self.plan.places.iter().filter(is_table).map(|place| place.name.as_str()).collect()
     }
 
+    pub fn endpoint_names(&self) -> Vec<&str> {
+        self.plan.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect()
+    }
+
     pub fn service_names(&self) -> Vec<&str> {
         self.plan.services.iter().map(|service| service.name.as_str()).collect()
     }
@@ -256,7 +264,7 @@ pub struct Thing<'a> {
     pub place: Place,
 }
 
-/// The named tables under `topic`, `store`, `service`.
+/// The named tables under `topic`, `store`, `endpoint`, `service`.
 fn things<'a>(top: &Fields<'a>, kind: &'static str) -> Vec<Thing<'a>> {
     let Some(item) = top.item(kind) else { return Vec::new() };
     let Some(table) = item.table() else {
@@ -296,6 +304,19 @@ fn report_zero(top: &Fields, key: &str) {
     top.problems.add(
         Diagnostic::error("S032", place, format!("`{key}` is zero")).label("out of range").help("for example \"60s\""),
     );
+}
+
+/// Settings that somebody wrote down, and that somebody must know: of the cluster, of clients, of topics.
+fn settings_stated(tree: &Table) -> u32 {
+    let is_client = |key: &&str| {
+        PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == *key)
+            || CONSUMER_SETTINGS.iter().any(|setting| setting.key.name == *key)
+    };
+    let in_table = |name: &str| tree.table(name).map_or(0, |table| table.keys().count());
+    let things = |kind: &str| tree.table(kind).into_iter().flat_map(Table::iter).filter_map(|(_, item)| item.table());
+    let of_topics = things("topic").flat_map(Table::keys).filter(|key| !["only", "owner"].contains(key)).count();
+    let of_services = things("service").flat_map(Table::keys).filter(is_client).count();
+    (in_table("cluster") + in_table("client") + of_topics + of_services) as u32
 }
 
 fn read_header(top: &Fields) -> Header {
@@ -361,9 +382,6 @@ fn check_namespace(tree: &Table, problems: &Problems) {
             }
         }
     }
-    if let Some(item) = tree.get("endpoint") {
-        report_not_built("endpoint", item.key, problems);
-    }
 }
 
 fn is_reserved(name: &str) -> bool {
@@ -390,6 +408,7 @@ fn is_reserved(name: &str) -> bool {
     target::ROLES.contains(&name)
         || KEYWORDS.contains(&name)
         || super::keys::LATER_RUN_METRICS.contains(&name)
+        || RUN_METRICS.iter().any(|(metric, _)| *metric == name)
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))
         || FAULTS.common.iter().any(|key| key.name == name)

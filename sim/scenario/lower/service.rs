@@ -26,6 +26,7 @@ pub struct GivenProducer {
 /// What the trigger of a service says.
 enum On {
     Requests,
+    Called,
     Consume(Vec<TopicId>),
     /// Tables have no numbers yet.
     Poll,
@@ -37,6 +38,7 @@ fn service_keys() -> impl Iterator<Item = Key> {
     SERVICE
         .iter()
         .chain(REQUESTS)
+        .chain(CALLED)
         .chain(CONSUME)
         .chain(POLL)
         .chain(LATER_TRIGGERS)
@@ -110,6 +112,9 @@ impl Builder<'_> {
                     on_revoke: OnRevoke::Commit,
                 })
             }
+            Some(On::Called) => {
+                Trigger::Called(CalledPlan { max_waiting: fields.integer("max-waiting", 1_000) as u32 })
+            }
             Some(On::Poll) => {
                 let (table, every) = (PlaceId(0), Duration::from_secs(1));
                 Trigger::Poll(PollPlan { store: 0, table, every, batch: 100, cursor: Cursor::Unsent })
@@ -129,11 +134,8 @@ impl Builder<'_> {
             // The table form: { consume = "orders" }.
             (Value::Table(table), _) => match table.iter().next() {
                 Some(("consume", item)) => return self.read_topics_of(item),
+                Some(("called", _)) => return Some(On::Called),
                 Some(("poll", item)) => return item.text().map(|_| On::Poll),
-                Some((name @ "called", item)) => {
-                    report_not_built(name, item.key, self.problems);
-                    return None;
-                }
                 _ => {
                     report_type(item, "on", "a trigger", self.problems);
                     return None;
@@ -163,20 +165,16 @@ impl Builder<'_> {
                 report("`consume` names no topic".into(), "write \"consume orders\"", None);
                 None
             }
+            "called" if words.len() == 1 => Some(On::Called),
             "poll" if words.len() == 2 => Some(On::Poll),
             "poll" => {
                 report("`poll` names no table".into(), "write \"poll db.outbox\"", None);
                 None
             }
-            "called" => {
-                let place = given.at(words[0].start, words[0].end);
-                report_not_built(first, place, self.problems);
-                None
-            }
             _ => {
                 let title = format!("`{}` is not a trigger", printable(given.text));
-                let near = nearest(first, ["requests", "consume", "poll"]);
-                report(title, "write \"requests\", \"consume TOPIC\" or \"poll STORE.TABLE\"", near);
+                let near = nearest(first, ["requests", "called", "consume", "poll"]);
+                report(title, "write \"requests\", \"called\", \"consume TOPIC\" or \"poll STORE.TABLE\"", near);
                 None
             }
         }
@@ -230,23 +228,29 @@ impl Builder<'_> {
                 Trigger::Requests(requests) => {
                     let requests = self.read_requests(&fields, requests);
                     self.plan.services[number].trigger = Trigger::Requests(requests);
-                    self.refuse_keys(&fields, &consumer_keys(), "consume");
-                    self.refuse_keys(&fields, &poll_keys(), "poll");
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
+                }
+                Trigger::Called(_) => {
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
                 }
                 Trigger::Poll(poll) => {
                     let poll = self.read_poll(&fields, poll);
                     self.plan.services[number].trigger = Trigger::Poll(poll);
-                    self.refuse_keys(&fields, &consumer_keys(), "consume");
-                    let keys: Vec<&str> = REQUESTS.iter().map(|key| key.name).collect();
-                    self.refuse_keys(&fields, &keys, "requests");
+                    self.refuse_keys(&fields, &keys_of_consumers(), "consume");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
                 }
                 Trigger::Consume(consume) => {
                     let consume = self.read_consume(&client, &fields, consume);
                     self.refuse_mixed_protocols(number, &consume, &fields);
                     self.plan.services[number].trigger = Trigger::Consume(consume);
-                    let keys: Vec<&str> = REQUESTS.iter().map(|key| key.name).collect();
-                    self.refuse_keys(&fields, &keys, "requests");
-                    self.refuse_keys(&fields, &poll_keys(), "poll");
+                    self.refuse_keys(&fields, &names(REQUESTS), "requests");
+                    self.refuse_keys(&fields, &names(CALLED), "called");
+                    self.refuse_keys(&fields, &names(POLL), "poll");
                 }
             }
             self.read_steps(number, service, &fields, &producer);
@@ -449,7 +453,7 @@ impl Builder<'_> {
     fn refuse_mixed_protocols(&self, number: usize, consume: &ConsumePlan, fields: &Fields) {
         let others = self.plan.services[..number].iter().filter_map(|service| match &service.trigger {
             Trigger::Consume(other) if other.group == consume.group => Some((&service.name, other)),
-            Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Poll(_) => None,
+            Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
         });
         for (name, other) in others {
             let of = |consume: &ConsumePlan| {
@@ -528,15 +532,15 @@ impl Builder<'_> {
     }
 }
 
-/// Keys that only a consumer has.
-fn consumer_keys() -> Vec<&'static str> {
-    let is_producers = |name: &str| PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == name);
-    let own = CONSUMER_SETTINGS.iter().map(|setting| setting.key.name).filter(|name| !is_producers(name));
-    CONSUME.iter().map(|key| key.name).chain(own).collect()
+fn names(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
 }
 
-fn poll_keys() -> Vec<&'static str> {
-    POLL.iter().map(|key| key.name).collect()
+/// What only a consumer has.
+fn keys_of_consumers() -> Vec<&'static str> {
+    let is_producers = |name: &str| PRODUCER_SETTINGS.iter().any(|setting| setting.key.name == name);
+    let own = CONSUMER_SETTINGS.iter().map(|setting| setting.key.name).filter(|name| !is_producers(name));
+    names(CONSUME).into_iter().chain(own).collect()
 }
 
 fn empty_requests(callers: NodeId) -> RequestsPlan {

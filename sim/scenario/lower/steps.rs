@@ -69,6 +69,7 @@ impl Builder<'_> {
         let action = match phrase.verb.name {
             "work" => self.read_work(service, &phrase, seen)?,
             "publish" => self.read_publish(service, &phrase, producer)?,
+            "call" => self.read_call(&phrase)?,
             "commit" => self.read_commit(&phrase, true, seen)?,
             "commit-async" => self.read_commit(&phrase, false, seen)?,
             _ => {
@@ -340,7 +341,7 @@ impl Builder<'_> {
             self.problems.add(Diagnostic::error(code, place, title).label(label).help(help));
         };
         match &self.plan.services[service].trigger {
-            Trigger::Requests(_) => {
+            Trigger::Requests(_) | Trigger::Called(_) => {
                 if let Some(place) = seen.commits.first() {
                     report(
                         "S050",

@@ -163,6 +163,9 @@ impl Builder<'_> {
         if let Some(store) = self.plan.stores.iter().find(|store| store.name == name.text) {
             return Some(Target::Node(store.node));
         }
+        if let Some(endpoint) = self.plan.endpoints.iter().find(|endpoint| endpoint.name == name.text) {
+            return Some(Target::Node(endpoint.node));
+        }
         if ROLES.contains(&name.text) {
             self.report_target(name, &format!("`{}` needs parentheses", name.text), "for example `leader(orders/0)`");
             return None;
@@ -176,6 +179,7 @@ impl Builder<'_> {
             .service_names()
             .into_iter()
             .chain(self.plan.stores.iter().map(|store| store.name.as_str()))
+            .chain(self.endpoint_names())
             .chain(["brokers", "controller", "callers", "self"])
             .collect();
         self.report_unknown(name.text, name.place, "a target", &known);
@@ -249,7 +253,7 @@ impl Builder<'_> {
         };
         match &service.trigger {
             Trigger::Requests(requests) => Some(requests.callers),
-            Trigger::Consume(_) | Trigger::Poll(_) => {
+            Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_) => {
                 self.report_target(
                     name,
                     "nobody outside calls it",

@@ -60,6 +60,7 @@ impl Builder<'_> {
                 Action::Commit { .. } => step.action = Action::SendOffsets { group_metadata },
                 Action::Work { .. }
                 | Action::Store { .. }
+                | Action::Call(_)
                 | Action::Respond
                 | Action::BeginTransaction
                 | Action::SendOffsets { .. }

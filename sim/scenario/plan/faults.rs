@@ -236,9 +236,16 @@ impl FaultPlan {
     pub fn family(&self, plan: &Plan) -> FaultFamily {
         match &self.action {
             FaultAction::Crash(target) | FaultAction::Pause(target) | FaultAction::Slow { target, .. } => {
-                if target.is_store(plan) { FaultFamily::Store } else { FaultFamily::Process }
+                if target.is_store(plan) {
+                    FaultFamily::Store
+                } else if target.is_endpoint(plan) {
+                    FaultFamily::Endpoint
+                } else {
+                    FaultFamily::Process
+                }
             }
             FaultAction::Restart { target, .. } if target.is_store(plan) => FaultFamily::Store,
+            FaultAction::Restart { target, .. } if target.is_endpoint(plan) => FaultFamily::Endpoint,
             FaultAction::Restart { target, .. } if target.is_instance(plan) => FaultFamily::Group,
             FaultAction::Restart { .. } => FaultFamily::Process,
             FaultAction::LosePower(_) | FaultAction::Wipe(_) => FaultFamily::Power,
@@ -265,6 +272,10 @@ impl FaultPlan {
 impl Target {
     fn is_store(&self, plan: &Plan) -> bool {
         self.all_are(plan, |kind| matches!(kind, NodeKind::Store { .. }))
+    }
+
+    fn is_endpoint(&self, plan: &Plan) -> bool {
+        self.all_are(plan, |kind| matches!(kind, NodeKind::Endpoint { .. }))
     }
 
     /// Whether only instances of services can be meant.

@@ -48,6 +48,22 @@ pub enum LiveValue {
         store: u16,
         rate: Ratio,
     },
+    EndpointLatency {
+        endpoint: u16,
+        latency: Spread,
+    },
+    EndpointErrors {
+        endpoint: u16,
+        rate: Ratio,
+    },
+    EndpointLostRequests {
+        endpoint: u16,
+        rate: Ratio,
+    },
+    EndpointLostAnswers {
+        endpoint: u16,
+        rate: Ratio,
+    },
     /// One way, of every link that `network.between` does not name. So are the next two.
     NetworkLatency(Spread),
     NetworkLoss(Ratio),
@@ -74,6 +90,10 @@ impl LiveValue {
             | LiveValue::StoreErrors { .. }
             | LiveValue::StoreLostRequests { .. }
             | LiveValue::StoreLostAnswers { .. } => FaultFamily::Store,
+            LiveValue::EndpointLatency { .. }
+            | LiveValue::EndpointErrors { .. }
+            | LiveValue::EndpointLostRequests { .. }
+            | LiveValue::EndpointLostAnswers { .. } => FaultFamily::Endpoint,
             LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => {
                 FaultFamily::Network
             }
@@ -99,6 +119,12 @@ impl LiveValue {
             | LiveValue::StoreLostRequests { store, .. }
             | LiveValue::StoreLostAnswers { store, .. } => {
                 plan.stores.get(usize::from(store)).map(|store| store.node).into_iter().collect()
+            }
+            LiveValue::EndpointLatency { endpoint, .. }
+            | LiveValue::EndpointErrors { endpoint, .. }
+            | LiveValue::EndpointLostRequests { endpoint, .. }
+            | LiveValue::EndpointLostAnswers { endpoint, .. } => {
+                plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node).into_iter().collect()
             }
             LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => Vec::new(),
             LiveValue::TopicRetention { .. } | LiveValue::TopicRetentionBytes { .. } => {
@@ -136,6 +162,18 @@ impl LiveValue {
                 with_store(plan, store, |store| store.lost_requests = rate);
             }
             LiveValue::StoreLostAnswers { store, rate } => with_store(plan, store, |store| store.lost_answers = rate),
+            LiveValue::EndpointLatency { endpoint, latency } => {
+                with_endpoint(plan, endpoint, |endpoint| endpoint.latency = latency);
+            }
+            LiveValue::EndpointErrors { endpoint, rate } => {
+                with_endpoint(plan, endpoint, |endpoint| endpoint.errors = rate);
+            }
+            LiveValue::EndpointLostRequests { endpoint, rate } => {
+                with_endpoint(plan, endpoint, |endpoint| endpoint.lost_requests = rate);
+            }
+            LiveValue::EndpointLostAnswers { endpoint, rate } => {
+                with_endpoint(plan, endpoint, |endpoint| endpoint.lost_answers = rate);
+            }
             LiveValue::NetworkLatency(latency) => plan.network.default.latency = latency,
             LiveValue::NetworkLoss(loss) => plan.network.default.loss = loss,
             LiveValue::NetworkBandwidth(bandwidth) => plan.network.default.bandwidth = Some(bandwidth),
@@ -152,6 +190,12 @@ impl LiveValue {
 fn with_store(plan: &mut Plan, store: u16, change: impl FnOnce(&mut super::StorePlan)) {
     if let Some(store) = plan.stores.get_mut(usize::from(store)) {
         change(store);
+    }
+}
+
+fn with_endpoint(plan: &mut Plan, endpoint: u16, change: impl FnOnce(&mut super::EndpointPlan)) {
+    if let Some(endpoint) = plan.endpoints.get_mut(usize::from(endpoint)) {
+        change(endpoint);
     }
 }
 
@@ -175,6 +219,6 @@ pub fn lay_failures_over(plan: &mut Plan, service: ServiceId, rate: Ratio) {
 pub fn callers_of(plan: &Plan, service: ServiceId) -> Vec<NodeId> {
     match plan.services.get(usize::from(service.0)).map(|service| &service.trigger) {
         Some(Trigger::Requests(requests)) => vec![requests.callers],
-        Some(Trigger::Consume(_) | Trigger::Poll(_)) | None => Vec::new(),
+        Some(Trigger::Consume(_) | Trigger::Called(_) | Trigger::Poll(_)) | None => Vec::new(),
     }
 }

@@ -48,6 +48,18 @@ pub fn stock(steps: &str) -> String {
     with("steps = [\"insert", &format!("steps = {steps}"))
 }
 
+/// Stock calls a bank first.
+pub fn bank(step: &str) -> String {
+    let calling = stock(&format!("[\"{step}\", \"insert db.rows\", \"commit\"]"));
+    calling.replace("[fault]", "[endpoint.bank]\n[fault]")
+}
+
+/// Stock calls a ledger, a service of its own.
+pub fn called(line: &str, steps: &str) -> String {
+    let calling = stock("[\"call ledger timeout 2s\", \"insert db.rows\", \"commit\"]");
+    calling.replace("[fault]", &format!("[service.ledger]\non = \"called\"\nsteps = {steps}\n{line}\n[fault]"))
+}
+
 pub fn ladder(rungs: &str) -> String {
     with("auto-offset", &format!("auto-offset-reset = \"latest\"\non-failure = {rungs}"))
 }
@@ -99,8 +111,23 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         ),
         (with("[cluster]", "[cluster]\nbroker-heartbeat-interval = \"10s\""), "S059", "every 10s"),
         // S009: not yet
-        (with("[topic.dead]", "[endpoint.bank]"), "S009", "`endpoint` is not built yet"),
-        (chaos("families = [\"endpoint\"]"), "S009", "`family endpoint` is not built yet"),
+        // Endpoints and calls
+        (with("[topic.dead]", "[endpoint.bank]\nlatncy = \"1ms\""), "S010", "unknown key `latncy`"),
+        (
+            with("[topic.dead]", "[endpoint.bank]\nidempotency-keys = \"soon\""),
+            "S033",
+            "neither a truth nor a length of time",
+        ),
+        (with("[topic.dead]", "[endpoint.bank]\ncapacity = 0"), "S032", "`capacity`"),
+        (with("[topic.dead]", "[endpoint.orders]"), "S021", "is the name of"),
+        (chaos("families = [\"endpoint\"]"), "S076", "there is no endpoint"),
+        (bank("call bank"), "S042", "`timeout`"),
+        (bank("call bank timeout 0s"), "S032", "`timeout` of this call is zero"),
+        (bank("call bank timeout 2s backoff 1s"), "S044", "add `attempts 3`"),
+        (bank("call bank timeout 2s breaker-reset 1s"), "S044", "add `breaker 5`"),
+        (bank("call bnk timeout 2s"), "S020", "did you mean `bank`?"),
+        (bank("call bank timeout 2s idempotency-key event"), "S033", "id, attempt"),
+        (fault("at 5s for 2s set endpoint.bank.errors to 5%"), "S020", "an endpoint `bank`"),
         // S077: what can be set
         (fault("at 5s set service.shop.rat to 5/s"), "S077", "did you mean `service.shop.rate`?"),
         (fault("at 5s set service.stock.rate to 5/s"), "S077", "it consumes what others send"),
@@ -143,7 +170,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (chaos("budget = { broker-down = 1 }"), "S010", "did you mean `brokers-down`?"),
         (chaos("profile = \"heavvy\""), "S033", "did you mean `heavy`?"),
         (chaos("rate = \"4s\""), "S031", "`4s` is a duration"),
-        (stock("[\"call bank timeout 2s\", \"commit\"]"), "S009", "`call` is not built yet"),
+        (
+            stock("[\"call bank timeout 2s\", \"commit\"]"),
+            "S020",
+            "nothing defines an endpoint or a called service `bank`",
+        ),
         (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
         (stock("[{ kafka-transaction = [] }, \"commit\"]"), "S057", "a transaction is empty"),
         (stock("[{ kafka-transaction = [\"commit every 5\"] }]"), "S057", "is about its event"),
@@ -156,7 +187,24 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S009",
             "`commit PLACE` is not built yet",
         ),
-        (with("on = \"requests\"", "on = \"called\""), "S009", "`called` is not built yet"),
+        (
+            with("on = \"requests\"", "on = \"called\""),
+            "S050",
+            "`rate` belongs to a service that is triggered by `requests`",
+        ),
+        (bank("call shop timeout 2s"), "S050", "nobody can call `shop`"),
+        (called("rate = \"5/s\"", "[\"insert db.marks\", \"respond ok\"]"), "S050", "`rate` belongs to"),
+        (called("", "[\"insert db.marks\"]"), "S055", "never answers its callers"),
+        (called("", "[\"insert db.marks\", \"respond ok\", \"respond ok\"]"), "S055", "answers twice"),
+        (called("", "[\"insert db.marks\", \"commit\", \"respond ok\"]"), "S050", "which consumes nothing"),
+        (called("", "[\"call ledger timeout 1s\", \"respond ok\"]"), "S058", "go round in a circle"),
+        (called("", "[\"publish orders\", \"respond ok\"]"), "S058", "go round in a circle"),
+        (with("rate = ", "max-waiting = 5\nrate = \"10/s\""), "S050", "triggered by `called`"),
+        (
+            called("", "[\"respond ok\"]").replace("timeout 2s", "timeout 2s idempotency-key id"),
+            "S044",
+            "knows an event by its id",
+        ),
         (relay("db.row", "every = \"1s\"", "[\"commit\"]"), "S051", "`db.row` is not a table of a store"),
         (relay("", "every = \"1s\"", "[\"commit\"]"), "S050", "`poll` names no table"),
         (relay("db.rows", "batch = 5", "[\"commit\"]"), "S011", "`every` is missing"),
@@ -214,8 +262,10 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(stock) crash self"), "S009", "`mid-batch` is not built yet"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
-        (expect("connections = \"<= 10\""), "S009", "`connections` is not built yet"),
-        (expect("db.rows = { delay-p99 = \"< 1s\" }"), "S009", "`delay-p99` is not built yet"),
+        (expect("broker-bytes = \"<= 10\""), "S009", "`broker-bytes` is not built yet"),
+        (expect("connections = \"<= 10ms\""), "S083", "`connections` cannot be"),
+        (expect("unsettled = \"never\""), "S083", "`unsettled` cannot be"),
+        (expect("db.rows = { delay-p99 = \"< 10\" }"), "S083", "`delay-p99` cannot be"),
         // S01x: keys
         (with("brokers", "broker = 3"), "S010", "did you mean `brokers`?"),
         (with("brokers", "brokers = 3\nmin_insync_replicas = 2"), "S010", "did you mean `min-insync-replicas`?"),

@@ -160,6 +160,10 @@ fn write_live(value: &LiveValue, plan: &Plan) -> String {
         let name = plan.stores.get(usize::from(store)).map_or_else(|| store.to_string(), |store| store.name.clone());
         format!("set store.{name}.{key} to {value}")
     };
+    let of_endpoint = |endpoint: u16, key: &str, value: String| {
+        let endpoint = plan.endpoints.get(usize::from(endpoint)).map_or("", |endpoint| endpoint.name.as_str());
+        format!("set endpoint.{endpoint}.{key} to {value}")
+    };
     match *value {
         LiveValue::Rate { service, interval } => of_service(service, "rate", rate_text(interval)),
         LiveValue::Instances { service, count } => of_service(service, "instances", count.to_string()),
@@ -172,6 +176,10 @@ fn write_live(value: &LiveValue, plan: &Plan) -> String {
         LiveValue::StoreErrors { store, rate } => of_store(store, "errors", rate.to_string()),
         LiveValue::StoreLostRequests { store, rate } => of_store(store, "lost-requests", rate.to_string()),
         LiveValue::StoreLostAnswers { store, rate } => of_store(store, "lost-answers", rate.to_string()),
+        LiveValue::EndpointLatency { endpoint, latency } => of_endpoint(endpoint, "latency", latency.to_string()),
+        LiveValue::EndpointErrors { endpoint, rate } => of_endpoint(endpoint, "errors", rate.to_string()),
+        LiveValue::EndpointLostRequests { endpoint, rate } => of_endpoint(endpoint, "lost-requests", rate.to_string()),
+        LiveValue::EndpointLostAnswers { endpoint, rate } => of_endpoint(endpoint, "lost-answers", rate.to_string()),
         LiveValue::NetworkLatency(latency) => format!("set network.latency to {latency}"),
         LiveValue::NetworkLoss(loss) => format!("set network.loss to {loss}"),
         LiveValue::NetworkBandwidth(bandwidth) => format!("set network.bandwidth to {bandwidth}/s"),
@@ -253,6 +261,9 @@ fn write_node(node: NodeId, plan: &Plan) -> String {
         NodeKind::Instance { service, number } => format!("instance({}, {number})", service_name(service, plan)),
         NodeKind::Store { store } => {
             plan.stores.get(usize::from(store)).map_or_else(|| node.to_string(), |store| store.name.clone())
+        }
+        NodeKind::Endpoint { endpoint } => {
+            plan.endpoints.get(usize::from(endpoint)).map_or_else(|| node.to_string(), |endpoint| endpoint.name.clone())
         }
         NodeKind::Callers { service } => format!("callers({})", service_name(service, plan)),
     }

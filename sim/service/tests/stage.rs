@@ -1,9 +1,9 @@
 //! The stage of a transcript: an interpreter, a real store, and a script in the part of Kafka's clients.
 //!
 //! ```text
-//! system on=consume list="…" ladder="…" workers=N commit-of=highest on-revoke=abandon latency=2ms lost-answers=100%
+//! system on=consume list="…" ladder="…" workers=N commit-of=highest on-revoke=abandon latency=2ms lost-answers=100% keys=true capacity=1
 //! poll 0@10=e1 0@11=e2/k7/v3      poll() returns records: partition@offset=event, key and version if they matter
-//! call e1                         somebody calls
+//! call e1 | ask e1                somebody outside calls; step 2 of another service does
 //! redeliver                       the message that was taken last comes once more
 //! row e1 takes=5ms                somebody inserts it into table 0, in a transaction that takes so long
 //! wait 5ms                        time passes
@@ -13,6 +13,7 @@
 //! ended commit | abort | never    the transaction; `never`: it has to be aborted
 //! revoke 0 | lose 0 | assign 0    a rebalance
 //! crash | start | stop | closed   the process
+//! unplug | plug                   the endpoint dies, and nobody answers at its address; it is back
 //! ```
 
 use std::collections::VecDeque;
@@ -21,12 +22,13 @@ use std::sync::Arc;
 
 use goldenscript::{Argument, Command as Line, Context, Runner};
 
-use super::system::{self, SERVICE, STORE};
+use super::system::{self, ENDPOINT, SERVICE, STORE};
 use crate::scenario::plan::Plan;
 use crate::service::commits::CommitToken;
+use crate::service::endpoint::Endpoint;
 use crate::service::interpreter::{Ask, Interpreter, Polled, STORE_CHANNEL};
 use crate::service::store::Store;
-use crate::types::note::{Note, StepOutcome};
+use crate::types::note::{Note, StepOutcome, StoreEffect};
 use crate::types::record::TransactionOutcome;
 use crate::types::request::{ErrorCode, Request, Response, Row, StoreOperation, StoreRequest};
 use crate::types::*;
@@ -36,6 +38,7 @@ pub struct Stage {
     plan: Option<Arc<Plan>>,
     interpreter: Option<Interpreter>,
     store: Option<Store>,
+    endpoint: Option<Endpoint>,
     now: u64,
     incarnation: u32,
     /// Commits that wait for an answer.
@@ -60,10 +63,11 @@ impl Runner for Stage {
                 let records: Vec<Polled> = pairs(line).map(|(place, event)| polled(&place, &event)).collect();
                 self.act(|interpreter, step| interpreter.handle_records(records.into_iter(), step));
             }
-            "call" => {
+            asking @ ("call" | "ask") => {
                 let message = message(words[0]);
                 let from = ReplyTo { connection: ConnectionId(0), correlation: Correlation(0), peer: NodeId(30) };
-                self.act(|interpreter, step| interpreter.handle_call(message, from, step));
+                let asked_by = (asking == "ask").then_some((ServiceId(5), 2));
+                self.act(|interpreter, step| interpreter.handle_call(message, from, asked_by, step));
             }
             "row" => self.insert(message(words[0]), pairs(line).next().map(|(_, length)| length)),
             "redeliver" => self.act(|interpreter, step| interpreter.redeliver(step)),
@@ -87,6 +91,14 @@ impl Runner for Stage {
                 };
                 self.act(|interpreter, step| interpreter.handle_transaction_ended(outcome, step));
             }
+            "plug" => {
+                let plan = Arc::clone(self.plan.as_ref().expect("a system"));
+                self.endpoint = Some(Endpoint::new(plan, 0));
+            }
+            "unplug" => {
+                self.endpoint = None;
+                self.act(|interpreter, step| interpreter.handle_call_disconnected(ENDPOINT, step));
+            }
             "stop" => self.act(|interpreter, step| interpreter.shut_down(step)),
             "closed" => {
                 let ask = self.interpreter.as_mut().and_then(Interpreter::closed);
@@ -102,7 +114,8 @@ impl Stage {
     fn system(&mut self, line: &Line) {
         let arguments: Vec<(String, String)> = pairs(line).collect();
         let plan = system::from_arguments(&arguments);
-        *self = Stage { store: Some(Store::new(Arc::clone(&plan), 0)), plan: Some(plan), ..Stage::default() };
+        let (store, endpoint) = (Store::new(Arc::clone(&plan), 0), Endpoint::new(Arc::clone(&plan), 0));
+        *self = Stage { store: Some(store), endpoint: Some(endpoint), plan: Some(plan), ..Stage::default() };
         self.start();
     }
 
@@ -128,13 +141,16 @@ impl Stage {
         loop {
             let store = self.store.as_ref().and_then(|store| store.next_deadline()).map(|due| due.0.0);
             let own = self.interpreter.as_ref().and_then(|own| own.next_deadline()).map(|due| due.0.0);
-            let Some(next) = store.into_iter().chain(own).min().filter(|next| *next <= end) else { break };
+            let endpoint = self.endpoint.as_ref().and_then(|other| other.next_deadline()).map(|due| due.0.0);
+            let all = store.into_iter().chain(endpoint).chain(own);
+            let Some(next) = all.min().filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             if store == Some(next) {
                 self.step_store(Input::Timeout);
+            } else if endpoint == Some(next) {
+                self.step_endpoint(Input::Timeout);
             } else {
-                let now = Time(self.now);
-                self.act(|interpreter, _| interpreter.handle_timeout(now));
+                self.act(|interpreter, step| interpreter.handle_timeout(step));
             }
         }
         self.now = end;
@@ -219,11 +235,15 @@ impl Stage {
                 Output::Note(note) => self.say(describe(&note)),
                 Output::Effect(Effect::Send { correlation, request, .. }) => {
                     let from = ReplyTo { connection: ConnectionId(1), correlation, peer: system::INSTANCES[0] };
-                    // A poll that finds nothing is not worth a line.
-                    if !matches!(request, Request::PollRows(_)) {
-                        self.say("calls the store".into());
+                    match request {
+                        Request::Endpoint(_) => self.step_endpoint(Input::Request { from, request }),
+                        // A poll that finds nothing is not worth a line.
+                        Request::PollRows(_) => self.step_store(Input::Request { from, request }),
+                        _ => {
+                            self.say("calls the store".into());
+                            self.step_store(Input::Request { from, request });
+                        }
                     }
-                    self.step_store(Input::Request { from, request });
                 }
                 Output::Effect(Effect::Reply { response, .. }) => self.say(format!("answers {response:?}")),
                 Output::Effect(effect) => self.say(format!("{effect:?}")),
@@ -257,6 +277,25 @@ impl Stage {
         }
     }
 
+    fn step_endpoint(&mut self, input: Input) {
+        let (mut out, mut rng) = (Outbox::default(), Seed(1).stream("stage"));
+        let now = Now { monotonic: Time(self.now), wall_clock: Time(self.now) };
+        let Some(endpoint) = self.endpoint.as_mut() else {
+            return self.act(|interpreter, step| interpreter.handle_call_disconnected(ENDPOINT, step));
+        };
+        endpoint.handle(input, &mut Step { now, rng: &mut rng, out: &mut out });
+        for output in out.0 {
+            match output {
+                Output::Note(note) => self.say(format!("bank: {}", describe(&note))),
+                Output::Effect(Effect::Reply { to, response: Response::Endpoint(response) }) => {
+                    self.say(format!("bank: answers {response:?}"));
+                    self.act(|interpreter, step| interpreter.handle_endpoint_answer(to.correlation, response, step));
+                }
+                Output::Effect(effect) => panic!("an endpoint does not {effect:?}"),
+            }
+        }
+    }
+
     fn say(&mut self, what: String) {
         self.lines.push(format!("{:>6} {what}", Duration(self.now).to_string()));
     }
@@ -278,13 +317,20 @@ fn describe(note: &Note) -> String {
         Note::RungReached { rung, event, .. } => format!("{event} reaches rung {rung}"),
         Note::Abandoned { count, .. } => format!("abandons {count}"),
         Note::EffectApplied { place, message, effect, .. } => {
-            format!("{} v{} in {place}: {effect:?}", message.event, message.version)
+            let effect = match effect {
+                StoreEffect::Executed { .. } => "Executed".to_string(),
+                effect => format!("{effect:?}"),
+            };
+            format!("{} v{} in {place}: {effect}", message.event, message.version)
         }
+        Note::CallAttempted { event, attempt, .. } => format!("{event} calls, attempt {attempt}"),
+        Note::CallFailed { event, attempt, outcome, .. } => format!("{event} attempt {attempt} is {outcome:?}"),
+        Note::BreakerChanged { open, .. } => format!("breaker {}", if *open { "opens" } else { "closes" }),
+        Note::AnswerLost { event } => format!("{event}: answer lost"),
         Note::RowSeen { event, number, rank, .. } => format!("{event} is row {number}, the {rank}. to be seen"),
         Note::RowsPolled { rows, .. } => format!("has rows {}", numbers(rows)),
         Note::RowsMarked { rows, .. } => format!("rows {} are done with", numbers(rows)),
         Note::CursorMoved { to, .. } => format!("the cursor stands at {to}"),
-        Note::StoreAnswerLost { event } => format!("{event}: answer lost"),
         other => format!("{other:?}"),
     }
 }

@@ -11,10 +11,11 @@ pub const BROKER: NodeId = NodeId(1);
 pub const INSTANCES: [NodeId; 2] = [NodeId(10), NodeId(11)];
 pub const STORE: NodeId = NodeId(20);
 pub const CALLERS: NodeId = NodeId(30);
+pub const ENDPOINT: NodeId = NodeId(40);
 pub const SERVICE: ServiceId = ServiceId(1);
 pub const DEAD_LETTERS: TopicId = TopicId(9);
 
-/// One service, one store with three tables, one topic.
+/// One service, one store with three tables, one topic, one endpoint.
 pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: u16) -> Plan {
     let service = ServicePlan {
         id: SERVICE,
@@ -41,6 +42,18 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         lost_requests: Ratio::ZERO,
         lost_answers: Ratio::ZERO,
     };
+    let endpoint = EndpointPlan {
+        name: "bank".into(),
+        node: ENDPOINT,
+        owner: None,
+        place: PlaceId(7),
+        latency: Spread::Constant(Duration::from_millis(2)),
+        errors: Ratio::ZERO,
+        lost_requests: Ratio::ZERO,
+        lost_answers: Ratio::ZERO,
+        idempotency_keys: KeysHonoured::Never,
+        capacity: None,
+    };
     let disk = DiskSettings { write: Spread::ZERO, flush: Spread::ZERO, write_back: None };
     let link = LinkPlan { latency: Spread::ZERO, loss: Ratio::ZERO, bandwidth: None };
     Plan {
@@ -55,6 +68,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
         chart: None,
         chaos: None,
         guards_off: Vec::new(),
+        settings_stated: 0,
         cluster: ClusterPlan {
             brokers: 1,
             controllers: vec![BROKER],
@@ -74,6 +88,7 @@ pub fn plan(trigger: Trigger, steps: Vec<StepPlan>, ladder: Vec<Rung>, workers: 
             .collect(),
         topics: Vec::new(),
         groups: Vec::new(),
+        endpoints: vec![endpoint],
         stores: vec![store],
         places: Vec::new(),
         services: vec![service],
@@ -131,6 +146,8 @@ pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
         Trigger::Poll(poll)
     } else if consumes {
         Trigger::Consume(consume)
+    } else if let Some(most) = get("max-waiting") {
+        Trigger::Called(CalledPlan { max_waiting: most.parse().expect("a number") })
     } else {
         Trigger::Requests(requests(interval, Arrivals::Constant, Keys::Unique))
     };
@@ -142,9 +159,19 @@ pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
     let ratio = |name: &str| get(name).map_or(Ratio::ZERO, |text| text.parse().expect("a ratio"));
     (store.errors, store.lost_requests, store.lost_answers) =
         (ratio("errors"), ratio("lost-requests"), ratio("lost-answers"));
+    let endpoint = &mut plan.endpoints[0];
+    (endpoint.errors, endpoint.lost_requests, endpoint.lost_answers) =
+        (store.errors, store.lost_requests, store.lost_answers);
     if let Some(latency) = get("latency") {
         store.latency = latency.parse().expect("a spread");
+        endpoint.latency = store.latency;
     }
+    endpoint.capacity = get("capacity").map(|capacity| capacity.parse().expect("a number"));
+    endpoint.idempotency_keys = match get("keys") {
+        None => KeysHonoured::Never,
+        Some("true") => KeysHonoured::Always,
+        Some(length) => KeysHonoured::For(length.parse().expect("a duration")),
+    };
     Arc::new(plan)
 }
 
@@ -166,6 +193,7 @@ fn step(text: &str) -> StepPlan {
         ["publish", ..] => {
             Action::Publish { topic: TopicId(2), producer: 0, wait: !words.contains(&"async"), key: PublishKey::Key }
         }
+        ["call", ..] => Action::Call(call(&words)),
         ["respond"] => Action::Respond,
         ["begin"] => Action::BeginTransaction,
         ["send-offsets"] => Action::SendOffsets { group_metadata: true },
@@ -183,6 +211,23 @@ fn step(text: &str) -> StepPlan {
         _ => Action::Store { store: 0, operations: words.join(" ").split('+').map(store_step).collect() },
     };
     StepPlan { text: text.trim().into(), action, of }
+}
+
+/// `call 1s attempts 3 backoff 10ms key id breaker 2 optional`
+fn call(words: &[&str]) -> CallPlan {
+    let after = |name: &str| words.iter().position(|word| *word == name).map(|index| words[index + 1]);
+    CallPlan {
+        to: Callee::Endpoint(0),
+        timeout: words[1].parse().expect("a duration"),
+        attempts: after("attempts").map_or(1, |count| count.parse().expect("a number")),
+        backoff: after("backoff").map_or(Spread::ZERO, |spread| spread.parse().expect("a spread")),
+        idempotency_key: after("key").map(|key| if key == "id" { CallKey::Id } else { CallKey::Attempt }),
+        breaker: after("breaker").map(|failures| BreakerPlan {
+            failures: failures.parse().expect("a number"),
+            reset: Duration::from_secs(5),
+        }),
+        optional: words.contains(&"optional"),
+    }
 }
 
 fn store_step(text: &str) -> StoreStep {

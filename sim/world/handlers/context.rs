@@ -68,8 +68,8 @@ impl Context {
         let service = self.service();
         match service.trigger {
             Trigger::Consume(_) => Consumer(self.clone()),
-            Trigger::Requests(_) => panic!(
-                "service `{0}` has no consumer: it is `on = \"requests\"`; take calls with `context.next_request()`, or \
+            Trigger::Requests(_) | Trigger::Called(_) => panic!(
+                "service `{0}` has no consumer: others call it; take calls with `context.next_request()`, or \
                  write `on = \"consume TOPIC\"`",
                 service.name
             ),
@@ -77,15 +77,15 @@ impl Context {
         }
     }
 
-    /// Waits for the next call from the outside. `Err(Stopping)` when the process is to stop.
+    /// Waits for the next call, from the outside or of another service. `Err(Stopping)` when the process is to stop.
     ///
     /// # Panics
-    /// The service is not `on = "requests"`.
+    /// The service consumes a topic.
     #[track_caller]
     pub fn next_request(&self) -> impl Future<Output = Result<Request>> + Send + use<> {
         let service = self.service();
         match service.trigger {
-            Trigger::Requests(_) => {}
+            Trigger::Requests(_) | Trigger::Called(_) => {}
             Trigger::Poll(_) => panic!("nobody calls service `{}`: it polls a table", service.name),
             Trigger::Consume(_) => panic!(
                 "nobody calls service `{0}`: it consumes a topic; take records with `context.consumer().poll(..)`, or \

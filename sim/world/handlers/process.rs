@@ -109,7 +109,7 @@ impl HandlerProcess {
         let own = &plan.services[service];
         let bootstrap: Vec<NodeId> = (1..=plan.cluster.brokers).map(NodeId).collect();
         let consumer = match &own.trigger {
-            Trigger::Requests(_) | Trigger::Poll(_) => None,
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
             Trigger::Consume(consume) => Some(Consumer::new(
                 consume.settings_of(node),
                 consume.group,
@@ -156,6 +156,7 @@ impl HandlerProcess {
         match input {
             Input::Started { incarnation, .. } => self.start(incarnation),
             Input::Request { from, request: Request::Call(message) } => self.take_call(message, from, step),
+            Input::Request { from, request: Request::CallService(call) } => self.take_call(call.message, from, step),
             Input::Request { .. } | Input::StorageFailed => {}
             Input::Response { channel, from, correlation, response } => {
                 self.handle_response(channel, from, correlation, response, step);

@@ -156,7 +156,7 @@ pub enum Arrival {
 }
 
 impl Network {
-    /// `instant` nodes (stores) have links without latency: their round trip is their own.
+    /// `instant` nodes (stores, endpoints) have links without latency: their round trip is their own.
     pub fn new(plan: &NetworkPlan, nodes: usize, instant: impl Fn(NodeId) -> bool, draws: Keyed) -> Network {
         let mut links = Vec::with_capacity(nodes * nodes);
         for from in 0..nodes {

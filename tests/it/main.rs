@@ -5,6 +5,7 @@ mod bad_input;
 mod calls;
 mod chaos;
 mod common;
+mod consumption;
 mod damage;
 mod digests;
 mod eligible;

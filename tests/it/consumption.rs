@@ -1,0 +1,59 @@
+//! What consumers cost and are owed: for each shipped scenario about them the one setting that decides, flipped.
+
+use hikyaku::checks::{EvidenceKind, RunOutcome};
+use hikyaku::scenario::plan::{Boundary, Plan};
+use hikyaku::types::Seed;
+
+use crate::common::{load, run};
+
+fn plan(scenario: &str, sets: &[&str]) -> Plan {
+    load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
+}
+
+fn outcome(scenario: &str, sets: &[&str]) -> RunOutcome {
+    run(&plan(scenario, sets)).0
+}
+
+fn lost(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.lost).sum()
+}
+
+fn repeated(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.repeated_harmful).sum()
+}
+
+#[test]
+fn retention_decides_whether_a_consumer_that_is_away_loses() {
+    let scenario = "a_consumer_that_is_down_does_not_hurt_the_producer";
+    assert_eq!(lost(&outcome(scenario, &["topic.orders.retention=1h"])), 0);
+    let short = outcome(scenario, &["topic.orders.retention=10s"]);
+    assert!(0 < lost(&short));
+    assert_eq!(short.counters.accepted, short.counters.arrived, "the producer does not notice");
+    let evidence = short.places.iter().flat_map(|place| &place.evidence);
+    for item in evidence.filter(|item| item.kind == EvidenceKind::Lost) {
+        assert_eq!(item.blame.as_ref().map(|blame| blame.boundary), Some(Boundary::Queue), "{}", item.message);
+    }
+}
+
+#[test]
+fn a_commit_that_is_not_waited_for_repeats_more_and_a_final_one_nothing() {
+    let scenario = "commits_that_are_not_waited_for_widen_the_window";
+    let of = |commit: &str, stop: &str| {
+        repeated(&outcome(scenario, &[&format!("commit={commit}"), &format!("stop={stop}")]))
+    };
+    let (waits, goes_on) = (of("sync", "crash"), of("async", "crash"));
+    assert!(waits <= 3, "one for each of three crashes: {waits}");
+    assert!(10 * waits.max(1) < goes_on, "{goes_on} against {waits}");
+    assert_eq!(of("async", "in-order"), 0);
+    assert!(0 < of("async", "abandoned"));
+}
+
+#[test]
+fn a_static_member_that_comes_back_moves_nothing() {
+    let scenario = "pauses_and_deployments_cost_what_the_group_is_set_to";
+    assert!(0 < outcome(scenario, &["what=eager"]).counters.rebalances);
+    assert_eq!(outcome(scenario, &["what=static"]).counters.rebalances, 0);
+    let zombie = outcome(scenario, &["what=zombie"]);
+    assert!(0 < repeated(&zombie));
+    assert_eq!(repeated(&outcome(scenario, &["what=short-pause"])), 0);
+}

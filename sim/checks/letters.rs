@@ -23,8 +23,8 @@ impl Trace {
     pub fn lost_letter(&self, plan: &Plan, event: EventId, place: PlaceId) -> Option<Gap> {
         let giver = self.parked_by(event, place)?;
         let letters = self.letter_places(plan, giver);
-        let slots = letters.iter().map(|letter| (*letter, self.ledger.place(event, *letter)));
-        let (letter, slot) = slots.filter(|(_, slot)| slot.flags & place_flag::SENT != 0).last()?;
+        let mut slots = letters.iter().map(|letter| (*letter, self.ledger.place(event, *letter)));
+        let (letter, slot) = slots.rfind(|(_, slot)| slot.flags & place_flag::SENT != 0)?;
         let hop = Hop { head: giver, service: giver, step: self.failing_step(event, giver), place: letter };
         if slot.count == 0 && slot.flags & place_flag::OPEN == 0 {
             let accepted = true;
@@ -52,8 +52,7 @@ impl Trace {
         let (place, slot) = retries
             .into_iter()
             .map(|place| (place, self.ledger.place(event, place)))
-            .filter(|(_, slot)| slot.flags & place_flag::SENT != 0)
-            .last()?;
+            .rfind(|(_, slot)| slot.flags & place_flag::SENT != 0)?;
         if slot.count == 0 {
             return Some(self.missing_record(event, Hop { place, ..next }, slot, true));
         }

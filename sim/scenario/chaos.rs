@@ -677,8 +677,16 @@ impl<'a> Incidents<'a> {
         PartitionSelector { topic: self.topic(random), partition: None }
     }
 
+    /// One that a service reads in; a redrive's own is nobody's to disturb.
     fn group(&self, random: &mut Draw) -> GroupId {
-        self.plan.groups[random.below(self.plan.groups.len() as u64) as usize].id
+        let consumed = |group: &&GroupPlan| {
+            self.plan.services.iter().any(|service| match &service.trigger {
+                Trigger::Consume(consume) => consume.group == group.id,
+                _ => false,
+            })
+        };
+        let groups: Vec<&GroupPlan> = self.plan.groups.iter().filter(consumed).collect();
+        groups[random.below(groups.len() as u64) as usize].id
     }
 }
 

@@ -198,9 +198,9 @@ fn a_breaker_spares_the_callers_the_wait() {
     let (_, patient) = chain(silent);
     let text = CHAIN.replace("FAULT", silent).replace("call bank timeout 2s", "call bank timeout 2s breaker 3");
     let (broken, _) = run(&parse("chain", &text).cells[0].plan(Seed(1)));
-    let mean = |outcome: &RunOutcome| outcome.counters.refused as f64 / outcome.counters.arrived as f64;
-    assert!(mean(&broken) > 0.4, "a breaker makes nobody succeed");
-    assert!(broken.counters.unknown_outcomes * 2 < patient.counters.unknown_outcomes, "{:?}", broken.counters);
+    let (patient, broken) = (patient.counters, broken.counters);
+    assert!(broken.unknown_outcomes < patient.unknown_outcomes, "fewer are left in doubt: {broken:?} {patient:?}");
+    assert!(patient.refused < broken.refused, "more are told no, at once: {broken:?} {patient:?}");
 }
 
 #[test]

@@ -87,13 +87,42 @@ fn expectations(cells: &[CellReport]) -> Table {
                 Cell::from(cell.id),
                 Cell::from(&expectation.name),
                 Cell::from(demand(&expectation.demand)),
-                Cell::from(mean.map_or("no value".into(), |mean| format!("mean {mean:.4}"))),
+                Cell::from(
+                    mean.map_or("no value".into(), |mean| format!("mean {}", amount(expectation.subject, mean))),
+                ),
                 Cell::from(format!("{} of {} seeds", expectation.seen_in, expectation.of)),
                 verdict_cell(expectation.verdict),
             ]);
         }
     }
     table
+}
+
+/// A metric with its unit.
+fn amount(subject: Subject, value: f64) -> String {
+    match subject {
+        Subject::Service { metric, .. } => match metric {
+            ServiceMetric::Availability => format!("{:.2} %", 100.0 * value),
+            ServiceMetric::LatencyMean
+            | ServiceMetric::LatencyP50
+            | ServiceMetric::LatencyP95
+            | ServiceMetric::LatencyP99
+            | ServiceMetric::LatencyMax
+            | ServiceMetric::WaitMean
+            | ServiceMetric::WaitP50
+            | ServiceMetric::WaitP95
+            | ServiceMetric::WaitP99
+            | ServiceMetric::WaitMax
+            | ServiceMetric::Recovery
+            | ServiceMetric::AgeMax => numbers::seconds(value),
+            ServiceMetric::EffectiveHeadroom => numbers::multiple(value),
+            ServiceMetric::Throughput => format!("{value:.1}/s"),
+            ServiceMetric::LagMax | ServiceMetric::Rebalances => format!("{value:.1}"),
+        },
+        Subject::Delay { .. } => numbers::seconds(value),
+        Subject::Run { .. } => format!("{value:.1}"),
+        Subject::Place { .. } => unreachable!("a place has fates, and a row of its own"),
+    }
 }
 
 fn place_row(cell: &CellReport, expected: &PlaceExpectation) -> Vec<Cell> {

@@ -71,7 +71,7 @@ pub fn guarantees(arguments: &GuaranteesArguments) -> anyhow::Result<Exit> {
 
 fn print(results: &[TableResult], runs: u64) {
     let cells = || results.iter().flat_map(|result| &result.cells);
-    let others = cells().filter(|cell| verdict_of(cell) != Verdict::Holds).count() as u64;
+    let others = cells().filter(|cell| cell.verdict() != Verdict::Holds).count() as u64;
     let verdict = results.iter().map(TableResult::verdict).max().unwrap_or(Verdict::Vacuous);
     outln!(
         "{}  {} · {} · {}",
@@ -91,11 +91,11 @@ fn print(results: &[TableResult], runs: u64) {
         out!("{}", matrix(result).render(2));
         outln!("  {}", paint(Tone::Muted, &format!("{} · {}", result.table.path(), result.table.source())));
     }
-    let disagreeing = cells().filter(|cell| verdict_of(cell) != Verdict::Holds);
+    let disagreeing = cells().filter(|cell| cell.verdict() != Verdict::Holds);
     for cell in disagreeing {
-        let why = cell.exceeded.clone().or_else(|| cell.verdict.reasons.first().cloned()).unwrap_or_default();
+        let why = cell.exceeded.clone().or_else(|| cell.judged.reasons.first().cloned()).unwrap_or_default();
         outln!();
-        outln!("  {}  {} × {}: {why}", summary::word(verdict_of(cell)), cell.row, cell.column);
+        outln!("  {}  {} × {}: {why}", summary::word(cell.verdict()), cell.row, cell.column);
     }
     for result in results {
         print_losses(result);
@@ -135,7 +135,7 @@ fn matrix(result: &TableResult) -> table::Table {
 
 fn shown(cell: &CellResult) -> Cell {
     let struck = if cell.faults == 0 { String::new() } else { format!(" {}", numbers::count(cell.faults)) };
-    let is_right = verdict_of(cell) == Verdict::Holds;
+    let is_right = cell.verdict() == Verdict::Holds;
     let mark = if is_right { "" } else { " ✗" };
     let tone = match (is_right, cell.observed.is_empty()) {
         (false, _) => Tone::Violated,
@@ -158,10 +158,6 @@ fn observed(cell: &CellResult) -> String {
     if names.is_empty() { "ok".into() } else { names.join("+") }
 }
 
-fn verdict_of(cell: &CellResult) -> Verdict {
-    if cell.exceeded.is_some() { Verdict::Violated } else { cell.verdict.verdict }
-}
-
 // --- for programs ---
 
 fn as_json(results: &[TableResult]) -> Value {
@@ -171,13 +167,13 @@ fn as_json(results: &[TableResult]) -> Value {
         json!({
             "row": cell.row,
             "column": cell.column,
-            "verdict": verdict_of(cell),
+            "verdict": cell.verdict(),
             "observed": observed(cell),
             "faults": cell.faults,
-            "runs": cell.verdict.runs,
+            "runs": cell.judged.runs,
             "seen": cell.observed.iter().map(of_seen).collect::<Vec<_>>(),
             "exceeded": cell.exceeded,
-            "reasons": cell.verdict.reasons,
+            "reasons": cell.judged.reasons,
         })
     };
     let of_table = |result: &TableResult| {

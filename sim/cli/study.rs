@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::checks::chronicle::Chronicle;
-use crate::checks::{CellVerdict, Coverage, Evidence, FaultSpan, Verdict, judge_cell, judge_family};
-use crate::explore::SeedRun;
+use crate::checks::{CellVerdict, Coverage, Evidence, FaultSpan, Verdict};
 use crate::explore::explain::{findings, is_bad};
 use crate::explore::replay::Token;
+use crate::explore::{SeedRun, judge_runs};
 use crate::history::export::Names;
 use crate::report::answer::FaultRow;
 use crate::report::figures::{CellReport, studied};
@@ -46,10 +46,7 @@ impl Study<'_> {
         runs: Vec<SeedRun>,
         coverage: Coverage,
     ) -> Study<'_> {
-        let of_cell = |cell: usize| runs.iter().filter(move |run| run.cell == cell).map(|run| run.outcome.clone());
-        let cells = (0..family.cells.len()).map(|cell| of_cell(cell).collect::<Vec<_>>());
-        let judged = cells.filter(|outcomes| !outcomes.is_empty()).map(|outcomes| judge_cell(&outcomes, coverage));
-        let verdicts = judge_family(judged.collect());
+        let verdicts = judge_runs(family, runs.iter(), coverage);
         let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
         let plans = family.cells.iter().map(|cell| cell.plan(Seed(seeds.start))).collect();
         Study { family, arguments, seeds, runs, verdicts, verdict, plans }

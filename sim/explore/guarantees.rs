@@ -8,12 +8,13 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::checks::{CellVerdict, Coverage, Demand, Promise, Subject, Verdict, WaitOptions, judge_cell, judge_family};
-use crate::scenario::plan::Tolerance;
+use crate::checks::{CellVerdict, Coverage, Demand, Promise, Subject, Verdict, WaitOptions};
+use crate::scenario::plan::{Plan, Tolerance, Trigger};
 use crate::scenario::{self, Diagnostics, Family};
+use crate::types::Seed;
 
 use super::replay::Token;
-use super::{SeedRun, run_family};
+use super::{SeedRun, judge_runs, run_family};
 
 /// One table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,29 @@ pub enum Table {
 struct Bound {
     row: &'static str,
     columns: &'static [&'static str],
-    for_each_fault: u64,
+    for_each_fault: InHand,
+}
+
+/// What a consumer had done and not committed.
+#[derive(Clone, Copy, Debug)]
+enum InHand {
+    Record,
+    /// All of a poll.
+    Batch,
+}
+
+impl InHand {
+    /// In records, at most.
+    fn most(self, plan: &Plan) -> u64 {
+        let of_poll = plan.services.iter().filter_map(|service| match &service.trigger {
+            Trigger::Consume(consume) => Some(u64::from(consume.consumer.max_poll_records)),
+            Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => None,
+        });
+        match self {
+            InHand::Record => 1,
+            InHand::Batch => of_poll.max().unwrap_or(0),
+        }
+    }
 }
 
 /// A process that dies repeats at most what it had done and not committed.
@@ -85,12 +108,11 @@ impl Table {
         }
     }
 
-    /// One repetition for each record in hand; a batch is at most `max-poll-records`.
     fn bounds(self) -> &'static [Bound] {
         match self {
             Table::Commit => &[
-                Bound { row: "per-record", columns: CRASHES, for_each_fault: 1 },
-                Bound { row: "per-batch", columns: CRASHES, for_each_fault: 10 },
+                Bound { row: "per-record", columns: CRASHES, for_each_fault: InHand::Record },
+                Bound { row: "per-batch", columns: CRASHES, for_each_fault: InHand::Batch },
             ],
             Table::Idempotence | Table::Acknowledgement | Table::Reset => &[],
         }
@@ -107,13 +129,19 @@ impl Table {
 pub struct CellResult {
     pub row: String,
     pub column: String,
-    pub verdict: CellVerdict,
+    pub judged: CellVerdict,
     /// What the judged place showed in any seed: `loss`, `duplicates`, `stale`, `order`.
     pub observed: Vec<Seen>,
     /// Faults that fired, over all seeds.
     pub faults: u64,
     /// A bound on repetitions that did not hold.
     pub exceeded: Option<String>,
+}
+
+impl CellResult {
+    pub fn verdict(&self) -> Verdict {
+        if self.exceeded.is_some() { Verdict::Violated } else { self.judged.verdict }
+    }
 }
 
 /// A fate that showed.
@@ -140,11 +168,7 @@ pub struct TableResult {
 
 impl TableResult {
     pub fn verdict(&self) -> Verdict {
-        let of_cell = |cell: &CellResult| match &cell.exceeded {
-            Some(_) => Verdict::Violated,
-            None => cell.verdict.verdict,
-        };
-        self.cells.iter().map(of_cell).max().unwrap_or(Verdict::Vacuous)
+        self.cells.iter().map(CellResult::verdict).max().unwrap_or(Verdict::Vacuous)
     }
 
     pub fn cell(&self, row: &str, column: &str) -> Option<&CellResult> {
@@ -164,20 +188,16 @@ pub fn run_table(
     let wanted = family.cells.len() as u64 * (family.seeds.end - family.seeds.start);
     let interrupted = (runs.len() as u64) < wanted;
     let coverage = if interrupted { Coverage::SomeSeeds } else { Coverage::AllSeeds };
-    let of_cell = |index: usize| runs.iter().filter(|run| run.cell == index).collect::<Vec<_>>();
-    let begun: Vec<usize> = (0..family.cells.len()).filter(|index| !of_cell(*index).is_empty()).collect();
-    let verdict_of = |index: &usize| {
-        let outcomes: Vec<_> = of_cell(*index).iter().map(|run| run.outcome.clone()).collect();
-        judge_cell(&outcomes, coverage)
-    };
-    let verdicts = judge_family(begun.iter().map(verdict_of).collect());
-    let cells = begun.iter().zip(verdicts).map(|(index, verdict)| {
-        let axes = &family.cells[*index].axes;
-        let [(_, row), (_, column)] = &axes[..] else { unreachable!("a table has two axes: {axes:?}") };
-        let observed = observed(&verdict, family, *index, &of_cell(*index));
-        let faults = verdict.counters.faults;
-        let exceeded = exceeded(table, row, column, &observed, faults);
-        CellResult { row: row.clone(), column: column.clone(), verdict, observed, faults, exceeded }
+    let cells = judge_runs(family, runs.iter(), coverage).into_iter().map(|judged| {
+        let index =
+            family.cells.iter().position(|cell| cell.id == judged.cell).expect("a judged cell is of the family");
+        let [(_, row), (_, column)] = &family.cells[index].axes[..] else { unreachable!("a table has two axes") };
+        let of_cell: Vec<&SeedRun> = runs.iter().filter(|run| run.cell == index).collect();
+        let observed = observed(&judged, family, index, &of_cell);
+        let faults = judged.counters.faults;
+        let exceeded =
+            exceeded(table, (row, column), &family.cells[index].plan(Seed(family.seeds.start)), &observed, faults);
+        CellResult { row: row.clone(), column: column.clone(), judged, observed, faults, exceeded }
     });
     let values = |axis: usize| {
         let mut values: Vec<String> = Vec::new();
@@ -217,13 +237,12 @@ fn observed(verdict: &CellVerdict, family: &Family, index: usize, runs: &[&SeedR
     seen.collect()
 }
 
-fn exceeded(table: Table, row: &str, column: &str, observed: &[Seen], faults: u64) -> Option<String> {
+fn exceeded(table: Table, (row, column): (&str, &str), plan: &Plan, observed: &[Seen], faults: u64) -> Option<String> {
     let bound = table.bounds().iter().find(|bound| bound.row == row && bound.columns.contains(&column))?;
     let repeated = observed.iter().find(|seen| seen.promise == Promise::Duplicates).map_or(0, |seen| seen.count);
-    let most = bound.for_each_fault * faults;
-    (most < repeated).then(|| {
-        format!("{repeated} repetitions in {faults} crashes, and each may cost {} at most", bound.for_each_fault)
-    })
+    let most = bound.for_each_fault.most(plan);
+    (most * faults < repeated)
+        .then(|| format!("{repeated} repetitions in {faults} crashes, and each may cost {most} at most"))
 }
 
 #[cfg(test)]
@@ -272,13 +291,13 @@ mod tests {
     #[test]
     fn a_crash_may_repeat_what_was_in_hand_and_no_more() {
         let family = Table::Commit.family(&[]).expect("it is valid");
-        let seen = |count| {
-            let token = Token::new(&family.cells[0].plan(crate::types::Seed(0)), 0);
-            vec![Seen { promise: Promise::Duplicates, count, token }]
-        };
-        assert_eq!(exceeded(Table::Commit, "per-batch", "mid-batch", &seen(50), 5), None);
-        assert!(exceeded(Table::Commit, "per-batch", "mid-batch", &seen(51), 5).is_some());
-        assert!(exceeded(Table::Commit, "per-record", "before-commit", &seen(6), 5).is_some());
-        assert_eq!(exceeded(Table::Commit, "per-batch", "paused", &seen(51), 5), None, "a zombie does what it can");
+        let plan = family.cells[0].plan(Seed(0));
+        let seen = |count| vec![Seen { promise: Promise::Duplicates, count, token: Token::new(&plan, 0) }];
+        let exceeded =
+            |row, column, seen: Vec<Seen>, faults| exceeded(Table::Commit, (row, column), &plan, &seen, faults);
+        assert_eq!(exceeded("per-batch", "mid-batch", seen(50), 5), None);
+        assert!(exceeded("per-batch", "mid-batch", seen(51), 5).is_some());
+        assert!(exceeded("per-record", "before-commit", seen(6), 5).is_some());
+        assert_eq!(exceeded("per-batch", "paused", seen(51), 5), None, "a zombie does what it can");
     }
 }

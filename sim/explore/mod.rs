@@ -11,4 +11,4 @@ pub mod shrink;
 pub mod sweep;
 pub mod validate;
 
-pub use runs::{SeedRun, in_parallel, run_family, run_seed};
+pub use runs::{SeedRun, in_parallel, judge_runs, run_family, run_seed};

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::checks::{Judge, RunOutcome, WaitOptions};
+use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions, judge_cell, judge_family};
 use crate::history::Event;
 use crate::scenario::Family;
 use crate::scenario::plan::Plan;
@@ -61,6 +61,18 @@ pub fn run_family(
         runs.sort_by_key(|run| (run.cell, run.seed));
         runs
     })
+}
+
+/// Judges the cells that were run, each by its runs and then beside its siblings; in the order of the family.
+pub fn judge_runs<'a>(
+    family: &Family,
+    runs: impl Iterator<Item = &'a SeedRun> + Clone,
+    coverage: Coverage,
+) -> Vec<CellVerdict> {
+    let of_cell = |cell: usize| runs.clone().filter(move |run| run.cell == cell).map(|run| run.outcome.clone());
+    let cells = (0..family.cells.len()).map(|cell| of_cell(cell).collect::<Vec<_>>());
+    let judged = cells.filter(|outcomes| !outcomes.is_empty()).map(|outcomes| judge_cell(&outcomes, coverage));
+    judge_family(judged.collect())
 }
 
 /// Does `count` numbered pieces of work on `jobs` threads; the results stand in the order of the numbers.

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::mishap::{Fate, Mishaps};
 use crate::scenario::plan::{EndpointPlan, KeysHonoured, Plan};
 use crate::types::note::{Note, StoreEffect};
 use crate::types::random::combine;
@@ -51,15 +52,6 @@ enum Due {
     },
     /// Its place is free again; `None` is silence.
     Answer(Option<(ReplyTo, EndpointResponse)>),
-}
-
-/// What becomes of a request that reached the endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Answered,
-    Refused,
-    /// Executed, silent.
-    AnswerLost,
 }
 
 impl Endpoint {
@@ -126,19 +118,12 @@ impl Endpoint {
         let identity = combine(request.identity, u64::from(*before));
         *before += 1;
         let plan = self.own_plan();
-        // All draws are made every time, so that one ratio does not move another's.
+        let mishaps =
+            Mishaps { errors: plan.errors, lost_requests: plan.lost_requests, lost_answers: plan.lost_answers };
         let mut draw = self.draws.at(identity);
-        let (refused, lost) = (draw.chance(plan.errors), draw.chance(plan.lost_requests));
-        let answer_lost = draw.chance(plan.lost_answers);
+        let fate = mishaps.draw(&mut draw);
         let latency = draw.draw(&plan.latency);
-        if lost {
-            return;
-        }
-        let fate = match (refused, answer_lost) {
-            (true, _) => Fate::Refused,
-            (false, true) => Fate::AnswerLost,
-            (false, false) => Fate::Answered,
-        };
+        let Some(fate) = fate else { return };
         self.busy += 1;
         self.push(now + latency / 2, Due::Execute { from, request, answered: now + latency, fate });
     }

@@ -15,6 +15,7 @@ mod instance;
 mod intake;
 mod interpreter;
 mod ladder;
+mod mishap;
 mod redrive;
 mod relay;
 mod retreat;

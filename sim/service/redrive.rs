@@ -4,7 +4,7 @@
 //! group of its own, and a producer. It takes what was in the dead-letter topic when it began, publishes one letter after
 //! the other, and commits a letter's offset when the letter is out; it ends when a while has passed without another one.
 //! What it commits is what a later redrive begins behind. If its process dies between a publish and a commit, a letter
-//! goes back twice: nothing here prevents that.
+//! goes back twice: nothing here prevents that. A letter that the queue does not take ends it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -146,7 +146,7 @@ impl Redriver {
         self.out = Some((send, letter));
         self.until = None;
         if self.producer.send(self.redrive.to, Some(message.key), record, step).is_err() {
-            self.put_back(step);
+            self.give_up(step);
         }
     }
 
@@ -161,16 +161,16 @@ impl Redriver {
                 self.committing = true;
                 self.consumer.commit(vec![(letter.partition, letter.offset.plus(1))], true, step);
             }
-            SendOutcome::Failed { .. } => self.put_back(step),
+            SendOutcome::Failed { .. } => self.give_up(step),
         }
     }
 
-    /// The letter is not known to be out: it goes again.
-    fn put_back(&mut self, step: &mut Step) {
-        if let Some((_, letter)) = self.out.take() {
-            self.waiting.push_front(letter);
-            self.until = Some(step.time() + PATIENCE);
-        }
+    /// The queue does not take the letter, though its producer has tried for as long as it may. It stays where it is, and a
+    /// later redrive begins with it.
+    fn give_up(&mut self, step: &mut Step) {
+        self.out = None;
+        self.waiting.clear();
+        self.until = Some(step.time());
     }
 
     fn hear(&mut self, event: ConsumerEvent, step: &mut Step) {

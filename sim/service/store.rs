@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use super::mishap::{Fate, Mishaps};
 use super::rows::StoreRows;
 use crate::scenario::plan::{Plan, StorePlan};
 use crate::types::note::{Note, StoreEffect};
@@ -40,15 +41,6 @@ enum Work {
     /// With a number for each row that it inserts into a polled table.
     Transaction(Box<StoreRequest>, Vec<RowNumber>),
     Poll(Box<PollRowsRequest>),
-}
-
-/// What becomes of a request that reached the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Answered,
-    Refused,
-    /// Executed, silent.
-    AnswerLost,
 }
 
 impl Store {
@@ -110,19 +102,12 @@ impl Store {
             _ => return,
         };
         let plan = self.store_plan();
-        // All draws are made every time, so that one ratio does not move another's.
+        let mishaps =
+            Mishaps { errors: plan.errors, lost_requests: plan.lost_requests, lost_answers: plan.lost_answers };
         let mut draw = self.draws.at(identity);
-        let (refused, lost) = (draw.chance(plan.errors), draw.chance(plan.lost_requests));
-        let answer_lost = draw.chance(plan.lost_answers);
+        let fate = mishaps.draw(&mut draw);
         let latency = draw.draw(&plan.latency);
-        if lost {
-            return;
-        }
-        let fate = match (refused, answer_lost) {
-            (true, _) => Fate::Refused,
-            (false, true) => Fate::AnswerLost,
-            (false, false) => Fate::Answered,
-        };
+        let Some(fate) = fate else { return };
         let (executed, answered) = (step.time() + latency / 2, step.time() + latency);
         self.push(executed, Due::Execute { from, work, answered, fate });
     }

@@ -11,7 +11,7 @@ use hikyaku::types::{Duration, Offset, Seed, Time, TopicPartition};
 
 use crate::common::{load, run};
 
-const SCENARIO: &str = "scenarios/a_message_that_always_fails.toml";
+const SCENARIO: &str = "scenarios/a_message_that_always_fails_blocks_is_lost_or_parked.toml";
 
 fn plan(answer: &str, more: &[&str]) -> Plan {
     let answer = format!("answer={answer}");
@@ -68,6 +68,16 @@ fn a_redrive_brings_each_letter_back_once_and_behind_later_ones() {
     assert!(offsets.is_sorted_by_key(|(_, offset)| *offset), "in their order: {offsets:?}");
     offsets.dedup();
     assert_eq!(offsets.len(), 3, "each once: {sent_back:?}");
+}
+
+/// Its producer has Kafka's `max.request.size`, whatever the services have.
+#[test]
+fn a_redrive_ends_at_a_letter_that_its_producer_does_not_take() {
+    let large = ["service.shop.size=2MiB", "service.shop.rate=4/s", "client.max-request-size=8MiB"];
+    let topics = ["topic.orders.max-message-bytes=8MiB", "topic.dead.max-message-bytes=8MiB"];
+    let plan = plan("redrive", &[&large[..], &topics[..]].concat());
+    let bookings = fates(&plan, "db.bookings");
+    assert_eq!((bookings.lost, bookings.parked), (0, 3), "the letters stay where they are");
 }
 
 /// A retry topic is read by the same group, and no record of it before its time.

@@ -18,8 +18,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::difference::first_difference;
-use super::runs::{SeedRun, in_parallel};
-use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions, judge_cell, judge_family};
+use super::runs::{SeedRun, in_parallel, judge_runs};
+use crate::checks::{CellVerdict, Coverage, Judge, RunOutcome, WaitOptions};
 use crate::history::{Event, export};
 use crate::scenario::plan::{Action, Plan, ServicePlan};
 use crate::scenario::{self, Family};
@@ -273,12 +273,7 @@ pub struct HandledRun {
 
 fn judge(family: &Family, runs: &[HandledRun], all_seeds: bool) -> Vec<CellVerdict> {
     let coverage = if all_seeds { Coverage::AllSeeds } else { Coverage::SomeSeeds };
-    let of_cell = |cell: usize| {
-        let runs = runs.iter().filter(move |handled| handled.run.cell == cell);
-        runs.map(|handled| handled.run.outcome.clone()).collect::<Vec<_>>()
-    };
-    let outcomes = (0..family.cells.len()).map(of_cell).filter(|outcomes| !outcomes.is_empty());
-    judge_family(outcomes.map(|outcomes| judge_cell(&outcomes, coverage)).collect())
+    judge_runs(family, runs.iter().map(|handled| &handled.run), coverage)
 }
 
 /// Seed and cell of the environment.

@@ -10,6 +10,9 @@ use super::super::sentence::split;
 use super::Builder;
 use super::flow::inserted;
 
+/// The table of a relay until it is read; it stays where the file names none, and no other problem follows from that.
+pub const NOWHERE: PlaceId = PlaceId(u16::MAX);
+
 impl Builder<'_> {
     /// The table behind `poll`, in either form of a trigger.
     fn read_polled(&self, fields: &Fields) -> Option<(PlaceId, u16)> {
@@ -66,6 +69,7 @@ impl Builder<'_> {
     pub(super) fn check_polled_tables(&self) {
         for service in &self.plan.services {
             let Trigger::Poll(poll) = &service.trigger else { continue };
+            let Some(table) = self.plan.places.get(usize::from(poll.table.0)) else { continue };
             let inserts = |step: &StepPlan| match &step.action {
                 Action::Store { operations, .. } => {
                     operations.iter().filter_map(inserted).any(|table| table == poll.table)
@@ -75,8 +79,7 @@ impl Builder<'_> {
             if self.plan.services.iter().any(|service| service.steps.iter().any(inserts)) {
                 continue;
             }
-            let name = &self.plan.places[usize::from(poll.table.0)].name;
-            let place = self.service_places[usize::from(service.id.0)];
+            let (name, place) = (&table.name, self.service_places[usize::from(service.id.0)]);
             self.problems.add(
                 Diagnostic::error("S051", place, format!("nothing inserts rows into `{name}`"))
                     .label("there is nothing to poll")

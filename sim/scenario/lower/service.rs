@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::types::request::Cursor;
 use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector};
-use crate::types::{ByteCount, Duration, GroupId, NodeId, PlaceId, ServiceId, TopicId};
+use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -14,6 +14,7 @@ use super::super::plan::*;
 use super::super::sentence::{report_not_built, split};
 use super::super::tree::{Table, Text, Value};
 use super::super::values::{self, Kind};
+use super::poll::NOWHERE;
 use super::{Builder, Thing};
 
 /// Producer settings, and which of them somebody wrote down.
@@ -116,7 +117,7 @@ impl Builder<'_> {
                 Trigger::Called(CalledPlan { max_waiting: fields.integer("max-waiting", 1_000) as u32 })
             }
             Some(On::Poll) => {
-                let (table, every) = (PlaceId(0), Duration::from_secs(1));
+                let (table, every) = (NOWHERE, Duration::from_secs(1));
                 Trigger::Poll(PollPlan { store: 0, table, every, batch: 100, cursor: Cursor::Unsent })
             }
             // A broken trigger is read as requests; its problem has been reported.

@@ -487,6 +487,15 @@ fn compare(path: &Path, found: &str) {
     assert_eq!(found, expected, "{} differs", path.display());
 }
 
+/// A table that nobody can find is one problem, and not also a circle of events or a table without rows.
+#[test]
+fn a_relay_of_an_unknown_table_is_one_problem() {
+    let text = relay("db.row", "every = \"1s\"", "[\"publish orders\", \"commit\"]");
+    let short = parse("relay.toml", &text, &[], &no_parent).unwrap_err().short();
+    let errors: Vec<&str> = short.lines().filter(|line| line.contains("error[")).collect();
+    assert!(matches!(errors[..], [error] if error.contains("S051") && error.contains("`db.row`")), "{short}");
+}
+
 /// `hikyaku explain CODE` has a page for every code that a message can have, and for no other.
 #[test]
 fn every_code_has_its_page() {

@@ -48,7 +48,16 @@ impl Incidents {
     }
 
     /// Says whether something is healed by this event.
+    #[inline]
     pub fn observe(&mut self, event: &Event) -> bool {
+        match &event.what {
+            Happening::Note(Note::Lost { .. } | Note::PartitionChanged { .. }) => self.note_or_heal(event),
+            Happening::Note(_) => false,
+            _ => self.note_or_heal(event),
+        }
+    }
+
+    fn note_or_heal(&mut self, event: &Event) -> bool {
         match &event.what {
             Happening::Stopped { why } => {
                 let kind = match why {

@@ -17,7 +17,7 @@ use super::trace::Trace;
 use crate::history::event::HANDLER_PANICKED;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
-use crate::types::note::Controllers;
+use crate::types::note::{Controllers, Note};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -62,11 +62,18 @@ impl Judge {
     /// The next event of the history.
     pub fn observe(&mut self, event: &Event) {
         if let Happening::Note(note) = &event.what {
+            // Most events are of interest to few invariants of the queue, or to none.
+            if note.is_of_business() {
+                return self.trace.observe(event);
+            }
             if note.is_of_clients() {
-                // Most events: of interest to few invariants of the queue.
                 self.trace.observe(event);
-                self.invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
-                return;
+                return self.invariants.of_client(event, note, &self.trace.logs, &self.trace.incidents);
+            }
+            if let Note::BatchAppended { .. } | Note::HighWatermark { .. } | Note::ProduceAnswered { .. } = note {
+                self.trace.observe(event);
+                let Trace { logs, incidents, mismatch, .. } = &self.trace;
+                return self.invariants.of_replication(event, note, logs, incidents, *mismatch);
             }
             if self.controllers.is_late(event.node, note) {
                 return;
@@ -79,7 +86,7 @@ impl Judge {
         }
         self.invariants.before(event, &self.trace.logs, &self.trace.incidents);
         self.trace.observe(event);
-        self.invariants.after(event, &self.trace.logs, &self.trace.incidents, self.trace.mismatch);
+        self.invariants.after(event, &self.trace.logs, &self.trace.incidents);
     }
 
     /// Violations of invariants so far: a run can be stopped at the first.

@@ -26,6 +26,7 @@ pub use random::{Keyed, Random, Rng, Seed};
 pub use record::{Group, Message, Record, RecordBatch, Records};
 pub use step::{
     Channel, Command, ConnectionId, Correlation, Effect, Input, Now, Outbox, Output, Redrive, ReplyTo, Step, TimerName,
+    earlier,
 };
 pub use time::{Duration, Time};
 pub use units::{ByteCount, Ratio, Spread};

@@ -442,16 +442,28 @@ impl Note {
     /// what it sends and is told.
     #[inline]
     pub fn is_of_clients(&self) -> bool {
+        self.is_of_business()
+            || matches!(
+                self,
+                Note::Sent { .. }
+                    | Note::BatchSent { .. }
+                    | Note::SendSucceeded { .. }
+                    | Note::SendFailed { .. }
+                    | Note::Polled { .. }
+                    | Note::CommitSent { .. }
+                    | Note::CommitAnswered { .. }
+                    | Note::PassedOver { .. }
+                    | Note::TransactionEnded { .. }
+                    | Note::ProducerFenced { .. }
+            )
+    }
+
+    /// Said by a caller, a service, a store or an endpoint about its own work: nothing about the queue.
+    #[inline]
+    pub fn is_of_business(&self) -> bool {
         matches!(
             self,
-            Note::Sent { .. }
-                | Note::BatchSent { .. }
-                | Note::SendSucceeded { .. }
-                | Note::SendFailed { .. }
-                | Note::Polled { .. }
-                | Note::CommitSent { .. }
-                | Note::CommitAnswered { .. }
-                | Note::Arrived { .. }
+            Note::Arrived { .. }
                 | Note::Attempted { .. }
                 | Note::CallerSettled { .. }
                 | Note::FlowStarted { .. }
@@ -469,9 +481,6 @@ impl Note {
                 | Note::CursorMoved { .. }
                 | Note::Redriven { .. }
                 | Note::Redelivered { .. }
-                | Note::PassedOver { .. }
-                | Note::TransactionEnded { .. }
-                | Note::ProducerFenced { .. }
                 | Note::CallAttempted { .. }
                 | Note::CallFailed { .. }
                 | Note::BreakerChanged { .. }

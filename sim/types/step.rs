@@ -186,5 +186,14 @@ pub enum Output {
 #[derive(Clone, Debug, Default)]
 pub struct Outbox(pub Vec<Output>);
 
+/// The earlier of two deadlines; of equal ones the first.
+#[inline]
+pub fn earlier(one: Option<(Time, TimerName)>, other: Option<(Time, TimerName)>) -> Option<(Time, TimerName)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Why the next timeout is due; for histories and logs, so that they say "b2 woke: replica-lag check".
 pub type TimerName = &'static str;

@@ -35,18 +35,15 @@ impl Alarms {
 
     pub fn set(&mut self, number: usize, time: Time) {
         let mut place = self.earliest.len() / 2 + number;
-        if self.earliest[place].0 == time {
-            return;
-        }
-        self.earliest[place].0 = time;
-        while 1 < place {
-            let (left, right) = (self.earliest[place & !1], self.earliest[place | 1]);
-            let winner = if right.0 < left.0 { right } else { left };
-            place /= 2;
-            if self.earliest[place] == winner {
+        let mut winner = (time, number as u32);
+        while self.earliest[place] != winner {
+            self.earliest[place] = winner;
+            if place == 1 {
                 return;
             }
-            self.earliest[place] = winner;
+            // Numbers grow from left to right, so that of equal times the left one wins.
+            winner = winner.min(self.earliest[place ^ 1]);
+            place /= 2;
         }
     }
 }

@@ -95,7 +95,7 @@ pub struct PlaceTrace {
     pub reordered: u64,
     pub delay: Histogram,
     /// Of each key, the applied event that arrived last. Not kept where every event has a key of its own.
-    latest_arrivals: BTreeMap<Key, LatestArrival>,
+    latest_arrivals: KeyTable<LatestArrival>,
     /// The rows of a place whose rows are overwritten.
     rows: BTreeMap<Key, KeyTrace>,
     /// The first pairs found in reverse order.

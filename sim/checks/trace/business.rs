@@ -324,7 +324,7 @@ impl Trace {
         }
         let at = (at.0, at.1);
         let arrival = LatestArrival { arrived: row.arrived, event: message.event, at };
-        let latest = trace.latest_arrivals.entry(message.key).or_insert(arrival);
+        let latest = trace.latest_arrivals.or_insert_with(message.key, || arrival);
         if row.outcome == Some(CallerOutcome::Accepted) && row.settled < latest.arrived {
             trace.reordered += 1;
             if trace.reversals.len() < EVIDENCE_KEPT {

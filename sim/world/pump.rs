@@ -44,7 +44,8 @@ pub struct World<O> {
     pub(super) load_ended: bool,
     pub(super) ended: bool,
     quiet: bool,
-    outbox: Outbox,
+    /// What machines fill; absent while it is being let out.
+    outbox: Option<Outbox>,
     digest: Digest,
     observer: O,
     steps: u64,
@@ -195,7 +196,7 @@ impl<O: FnMut(&Event)> World<O> {
             load_ended: false,
             ended: false,
             quiet: false,
-            outbox: Outbox::default(),
+            outbox: None,
             digest: Digest::new(),
             observer,
             steps: 0,
@@ -405,7 +406,7 @@ impl<O: FnMut(&Event)> World<O> {
         self.steps_this_instant += 1;
         assert!(self.steps_this_instant < STEPS_PER_INSTANT_MAX, "time stands still: endless steps at one instant");
         let now = Now { monotonic: self.now, wall_clock: Time(self.now.0.saturating_add_signed(node.skew)) };
-        let mut outbox = std::mem::take(&mut self.outbox);
+        let mut outbox = self.outbox.take().unwrap_or_default();
         process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox });
         let deadline = process.next_deadline().map_or(Time::NEVER, |(deadline, _)| deadline.max(self.now));
         let deadline = node.stretch(deadline, self.now);
@@ -441,23 +442,27 @@ impl<O: FnMut(&Event)> World<O> {
     /// Lets the outbox out in order. Storage operations take time, and what follows them waits.
     fn perform(&mut self, id: NodeId, mut outbox: Outbox) {
         let incarnation = self.nodes[id.0 as usize].incarnation;
-        let mut outputs = outbox.0.drain(..);
-        while let Some(output) = outputs.next() {
+        while let Some(output) = outbox.0.front() {
             let node = &mut self.nodes[id.0 as usize];
             if node.incarnation != incarnation || node.process.is_none() {
                 // The process died at one of its own notes: what came behind was never done.
+                outbox.0.clear();
                 break;
             }
-            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(&output, self.now).is_some() {
-                node.pending.push_back(output);
-                node.pending.extend(outputs.by_ref());
+            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(output, self.now).is_some() {
+                if node.pending.is_empty() {
+                    std::mem::swap(&mut node.pending, &mut outbox.0);
+                } else {
+                    node.pending.append(&mut outbox.0);
+                }
                 self.drain(id);
                 break;
             }
-            self.perform_one(id, output);
+            if let Some(output) = outbox.0.pop_front() {
+                self.perform_one(id, output);
+            }
         }
-        drop(outputs);
-        self.outbox = outbox;
+        self.outbox = Some(outbox);
     }
 
     /// Goes on with what waits for the disk.
@@ -540,20 +545,19 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        if !note.is_of_clients() && self.controllers.is_late(id, &note) {
+        if self.controllers.is_late(id, &note) {
             self.record(id, Happening::Note(note));
             return;
         }
-        let met = if !self.watching.is_empty() && Time::LOAD_START <= self.now && !self.load_ended {
-            self.watch(id, &note)
-        } else {
-            Vec::new()
-        };
+        if self.watching.is_empty() || self.now < Time::LOAD_START || self.load_ended {
+            self.roles.observe(id, &note);
+            self.record(id, Happening::Note(note));
+            return;
+        }
+        let met = self.watch(id, &note);
         self.roles.observe(id, &note);
         self.record(id, Happening::Note(note));
-        if !met.is_empty() {
-            self.trigger(met);
-        }
+        self.trigger(met);
     }
 
     /// The triggers that this note meets.

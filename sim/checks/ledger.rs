@@ -270,15 +270,21 @@ impl Ledger {
 }
 
 impl OriginLedger {
+    #[inline]
     fn make(&mut self, event: EventId) -> usize {
         let number = number_of(event) as usize;
-        assert!(number < 1 << 32, "events are not numbered in a row");
         if self.events.len() <= number {
-            self.events.resize(number + 1, NO_EVENT);
-            self.places.resize((number + 1) * self.place_count, NO_PLACE);
-            self.flows.resize((number + 1) * self.flow_count, NO_FLOW);
+            self.grow(number);
         }
         number
+    }
+
+    #[cold]
+    fn grow(&mut self, number: usize) {
+        assert!(number < 1 << 32, "events are not numbered in a row");
+        self.events.resize(number + 1, NO_EVENT);
+        self.places.resize((number + 1) * self.place_count, NO_PLACE);
+        self.flows.resize((number + 1) * self.flow_count, NO_FLOW);
     }
 }
 

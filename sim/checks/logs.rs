@@ -122,8 +122,11 @@ impl PartitionLog {
     pub fn append(&mut self, node: NodeId, batch: &RecordBatch, now: Time) -> Option<Mismatch> {
         let mismatch = self.remember(batch, now);
         let range = EpochRange { epoch: batch.leader_epoch, start: batch.base_offset, end: batch.end_offset() };
-        self.replicas.entry(node).or_default().append(range);
-        self.holders.insert(node);
+        let replica = self.replicas.entry(node).or_default();
+        if replica.ranges.is_empty() {
+            self.holders.insert(node);
+        }
+        replica.append(range);
         // A leader that comes back from its disk before anybody else leads says again what it had appended.
         if self.leader == Some((batch.leader_epoch, node)) && self.counting.end() <= range.start {
             self.counting.append(range);

@@ -562,6 +562,7 @@ pub struct Controllers {
 
 impl Controllers {
     /// Takes note of elections; true when `note` is the late word of a controller that has a successor.
+    #[inline]
     pub fn is_late(&mut self, node: NodeId, note: &Note) -> bool {
         match note {
             Note::BecameController { epoch } => {

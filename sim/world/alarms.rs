@@ -36,13 +36,20 @@ impl Alarms {
     pub fn set(&mut self, number: usize, time: Time) {
         let mut place = self.earliest.len() / 2 + number;
         let mut winner = (time, number as u32);
-        while self.earliest[place] != winner {
-            self.earliest[place] = winner;
+        loop {
+            let known = &mut self.earliest[place];
+            if known.0 == winner.0 && known.1 == winner.1 {
+                return;
+            }
+            *known = winner;
             if place == 1 {
                 return;
             }
-            // Numbers grow from left to right, so that of equal times the left one wins.
-            winner = winner.min(self.earliest[place ^ 1]);
+            let rival = self.earliest[place ^ 1];
+            // Of equal times the left one wins, which stands at an even place.
+            if rival.0 < winner.0 || (rival.0 == winner.0 && place % 2 == 1) {
+                winner = rival;
+            }
             place /= 2;
         }
     }

@@ -224,6 +224,7 @@ impl Invariants {
         &self.found.violations
     }
 
+    #[inline]
     fn of_transactions(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);

@@ -66,7 +66,8 @@ const SHARD: TopicPartition = TopicPartition { topic: TOPIC, partition: 0 };
 const ID: TransactionalId = TransactionalId(7);
 
 /// Commands: `lead`, a new coordinator, of whose log the last `only-here` records are not replicated; `catch-up`, now they are;
-/// `resign`, `regain`, the same one leads again; `write`, a record of another coordinator; `lose`, its log is without the last; `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
+/// `resign`, `regain`, the same one leads again; `write`, a record of another coordinator; `lose`, its log is without the last;
+/// `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
 /// Partition t0/N is led by node N.
 struct Bench {
     now: Time,

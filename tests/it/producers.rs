@@ -106,7 +106,7 @@ fn a_batch_whose_first_request_may_still_come_gets_no_other_identity() {
     let family = load("tests/data/an_unanswered_request_may_come_late.toml", &[]);
     for run in run_all(&family, family.seeds.clone()) {
         assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
-        let phantoms: u64 = run.outcome.places.iter().map(|place| place.phantom).sum();
+        let phantoms: u64 = run.outcome.places.iter().map(|place| place.phantoms).sum();
         assert!(0 < phantoms, "no request came late");
     }
 }

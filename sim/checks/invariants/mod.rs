@@ -157,7 +157,7 @@ impl Invariants {
         self.lossy_is_out.after(event, incidents, &mut self.found);
         self.sends_are_told_truly.after(event, logs, &mut self.found);
         self.epochs_have_reasons.after(event, &mut self.found);
-        self.quorum_remembers.after(event, &mut self.found);
+        self.quorum_remembers.after(event, self.premise.wiped_by(event), &mut self.found);
     }
 
     /// What replicas say all day: an append, a high watermark, an answer to a producer. With the logs as it left them.

@@ -38,6 +38,7 @@ mod trace;
 mod tests;
 
 pub use cell::{CellJudge, Coverage, judge_cell, judge_family};
+pub use closed_form::{Arriving, Moments, Source, arriving, moments_of};
 pub use coverage::{State, StatesReached};
 pub use judge::{Judge, word};
 pub use outcome::*;

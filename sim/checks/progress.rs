@@ -225,7 +225,8 @@ impl ServiceProgress {
 
     /// Something is healed: from here recovery is counted.
     pub fn heal(&mut self, now: Time) {
-        if self.load_ended.is_some() {
+        // What the end of the load heals with everything else is not recovered from: nothing arrives any more.
+        if self.load_ended.is_some() || self.window.to <= now {
             return;
         }
         self.healed = Some(now);

@@ -8,6 +8,7 @@ pub mod mutants;
 pub mod replay;
 pub mod runs;
 pub mod shrink;
+pub mod size;
 pub mod sweep;
 pub mod validate;
 

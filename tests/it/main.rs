@@ -29,6 +29,7 @@ mod reassignment;
 mod retention;
 mod shards;
 mod shrink;
+mod size;
 mod sweep;
 mod tidy;
 mod transactions;

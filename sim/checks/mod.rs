@@ -43,4 +43,5 @@ pub use coverage::{State, StatesReached};
 pub use judge::{Judge, word};
 pub use outcome::*;
 pub use progress::WaitOptions;
+pub use routes::places_of_step;
 pub use signature::{Broken, Signature};

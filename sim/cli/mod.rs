@@ -18,6 +18,7 @@ mod guarantees;
 mod merge;
 mod mutants;
 mod replay;
+mod review;
 mod run;
 mod shards;
 mod shrink;
@@ -69,6 +70,8 @@ enum Command {
     Guarantees(guarantees::GuaranteesArguments),
     /// Find the fewest instances and partitions that meet an objective: by theory first, then by runs, which must miss one step below.
     Size(size::SizeArguments),
+    /// Answer the checklist of a design review, each point by what happens to the system, with the change that makes a no a yes.
+    Review(review::ReviewArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -125,6 +128,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Guarantees(arguments) => guarantees::guarantees(&arguments),
         Command::Size(arguments) => size::size(&arguments),
+        Command::Review(arguments) => review::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -10,6 +10,7 @@ pub mod markdown;
 pub mod numbers;
 pub mod progress;
 pub mod results;
+pub mod review;
 pub mod run_figures;
 pub mod sweep;
 pub mod table;

@@ -27,6 +27,7 @@ mod promises;
 mod queueing;
 mod reassignment;
 mod retention;
+mod review;
 mod shards;
 mod shrink;
 mod size;

@@ -540,6 +540,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_end_of_the_load_heals_is_not_recovered_from() {
+        let mut progress = progress(0.0);
+        progress.show(P0, 0..1, at(0));
+        progress.heal(at(100));
+        progress.finish(P0, Offset(0), at(110));
+        progress.heal(at(1000));
+        progress.end_load(at(1000));
+        assert_eq!(progress.recovery(at(2000)).after, Some(RecoveryTime::Recovered(Duration::from_millis(10))));
+    }
+
+    #[test]
     fn warm_up_is_left_out_of_waits() {
         let mut progress = progress(0.5);
         progress.show(P0, 0..1, at(400));

@@ -90,9 +90,10 @@ impl Review {
         match noes.len() {
             0 => format!("every point that applies is a yes ({} of {})", self.count(Mark::Yes), self.points.len()),
             count => format!(
-                "{} of {} is a no: {}; for {} one change was shown to help",
+                "{} of {} {}: {}; for {} one change was shown to help",
                 count,
                 counted(self.points.len() as u64, "point"),
+                if count == 1 { "is a no" } else { "are a no" },
                 noes.join(", "),
                 match (curable, count as u64) {
                     (all, of) if all == of => "each".to_string(),

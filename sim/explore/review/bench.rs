@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::checks::{Evidence, EvidenceKind, PlaceFates, RunOutcome, WaitOptions, places_of_step};
+use crate::checks::{Evidence, EvidenceKind, PlaceFates, RunOutcome, WaitOptions, arriving, places_of_step};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::plan::*;
 use crate::scenario::write_fault;
@@ -165,6 +165,17 @@ impl<'a> Bench<'a> {
         harms
     }
 
+    /// Events that are expected at a service.
+    fn events(&self, service: &ServicePlan) -> u64 {
+        let of_origins =
+            || self.plan.services.iter().filter_map(interval).map(|interval| 1.0 / interval.as_seconds()).sum();
+        let rate: f64 = match interval(service) {
+            Some(interval) => 1.0 / interval.as_seconds(),
+            None => arriving(&self.plan, service).map_or_else(of_origins, |arriving| arriving.arrival_rate()),
+        };
+        (rate * self.plan.duration.as_seconds()) as u64
+    }
+
     // --- what can be done ---
 
     /// Nothing.
@@ -175,6 +186,7 @@ impl<'a> Bench<'a> {
     /// A kill in front of each step of the service, inside each that somebody answers, and behind the last.
     pub fn kills(&self, id: ServiceId) -> Vec<Probe> {
         let service = self.service(id);
+        let events = self.events(service);
         let mut probes = Vec::new();
         for (number, step) in service.steps.iter().enumerate() {
             let answered = match &step.action {
@@ -183,16 +195,21 @@ impl<'a> Bench<'a> {
                 _ => false,
             };
             let last = number + 1 == service.steps.len();
+            // Late enough that each partition has a committed offset: what a group does without one is another question.
+            let (second, first) = match step.action {
+                Action::Commit { .. } => (14, 6),
+                _ => (47, 21),
+            };
+            let numbers = [first.min(events * 3 / 10).max(1), second.min(events * 6 / 10).max(2)];
             let sides =
                 [(Side::Before, "before", true), (Side::Inside, "inside", answered), (Side::After, "after", last)];
             for (side, word, _) in sides.into_iter().filter(|(_, _, wanted)| *wanted) {
                 let state = FaultState::Step { side, service: id, step: StepSelector::Index(number as u16) };
-                // Late enough that each partition has a committed offset: what a group does without one is another question.
-                let numbers: &[u64] = if matches!(step.action, Action::Commit { .. }) { &[6, 14] } else { &[21, 47] };
                 let name = format!("kill-{}-{word}-step-{}", service.name, number + 1);
                 let down = Some(Duration::from_secs(1));
-                probes
-                    .push(self.probe(name, vec![self.when(state, numbers, FaultAction::Crash(Target::Oneself), down)]));
+                probes.push(
+                    self.probe(name, vec![self.when(state, &numbers, FaultAction::Crash(Target::Oneself), down)]),
+                );
             }
         }
         probes

@@ -1,10 +1,11 @@
 //! Single changes that might make a "no" a "yes": keys of the file, steps moved or taken out, and the cures of `explain`.
 
 use super::bench::Bench;
-use super::points::{self, Finding, Point};
+use super::points::{Finding, Point};
+use super::reading::*;
 use crate::explore::explain::cures;
 use crate::scenario::plan::*;
-use crate::types::settings::OffsetReset;
+use crate::types::request::Present;
 
 /// Words for each change, and the system that has it, the smallest first.
 pub fn changes<'a>(point: Point, finding: &Finding, bench: &mut Bench<'a>) -> Vec<(String, Bench<'a>)> {
@@ -18,7 +19,7 @@ pub fn changes<'a>(point: Point, finding: &Finding, bench: &mut Bench<'a>) -> Ve
         Point::ConsumerFailure => return optional_calls(bench),
         Point::DeadLetters => dead_letters(bench, finding),
         Point::OneDuty => one_duty(bench),
-        Point::Traced => traced(bench),
+        Point::Traced => return rows_by_event(bench),
         Point::Headroom => headroom(bench),
         Point::OwnQueue => own_queue(bench),
         Point::PartitionCount => partitions(bench),
@@ -67,8 +68,7 @@ fn dead_letters(bench: &Bench, finding: &Finding) -> Vec<Vec<String>> {
         _ => None,
     });
     // A topic that nobody reads and no step writes is one for letters, if there is one.
-    let spare =
-        bench.plan.own_topics().iter().find(|topic| points::is_spare(&bench.plan, topic.id)).map(|topic| topic.id);
+    let spare = bench.plan.own_topics().iter().find(|topic| is_spare(&bench.plan, topic.id)).map(|topic| topic.id);
     let topic = letters.or(spare).map(|id| bench.plan.topics[usize::from(id.0)].name.clone());
     let one = |service: &ServicePlan| {
         let name = &service.name;
@@ -88,9 +88,9 @@ fn one_duty(bench: &Bench) -> Vec<Vec<String>> {
     for id in bench.consumers() {
         let service = bench.service(id);
         let Trigger::Consume(consume) = &service.trigger else { continue };
-        let systems = points::systems_of(&bench.plan, service);
+        let systems = systems_of(&bench.plan, service);
         for system in systems.iter().skip(1) {
-            let own = |step: &&StepPlan| points::system_of(&bench.plan, step).as_ref() == Some(system);
+            let own = |step: &&StepPlan| system_of(&bench.plan, step).as_ref() == Some(system);
             let moved: Vec<&StepPlan> = service.steps.iter().filter(own).collect();
             let stay: Vec<&StepPlan> = service.steps.iter().filter(|step| !own(step)).collect();
             let commits = service.steps.iter().filter(|step| matches!(step.action, Action::Commit { .. }));
@@ -104,7 +104,7 @@ fn one_duty(bench: &Bench) -> Vec<Vec<String>> {
                 format!(
                     "service.{other}={{on = \"consume {}\", auto-offset-reset = \"{}\", steps = {moved}{owner}}}",
                     topics.join(","),
-                    reset(consume.consumer.auto_offset_reset)
+                    reset_word(consume.consumer.auto_offset_reset)
                 ),
                 format!("service.{}.steps={stay}", service.name),
             ]);
@@ -113,21 +113,24 @@ fn one_duty(bench: &Bench) -> Vec<Vec<String>> {
     changes
 }
 
-/// A row for each event, in front of the commit.
-fn traced(bench: &Bench) -> Vec<Vec<String>> {
+/// A sum, or a row of an entity, becomes a row of the event.
+fn rows_by_event<'a>(bench: &mut Bench<'a>) -> Vec<(String, Bench<'a>)> {
     let mut changes = Vec::new();
-    for id in bench.consumers().into_iter().filter(|id| !points::leaves_a_trace(&bench.plan, bench.service(*id))) {
-        let service = bench.service(id);
-        // A sum, or a row of an entity, becomes a row of the event; then nothing else has to move.
-        let by_event = |step: &StepPlan| match (&step.action, step.text.split(' ').nth(1)) {
-            (Action::Store { operations, .. }, Some(table)) if operations.len() == 1 => {
-                format!("insert-if-absent {table}")
+    for (index, service) in bench.stated.services.iter().enumerate() {
+        if !bench.consumers().contains(&service.id) || leaves_a_trace(service) {
+            continue;
+        }
+        for (number, step) in service.steps.iter().enumerate() {
+            let Action::Store { operations, .. } = &step.action else { continue };
+            let [StoreStep::Add { table, .. } | StoreStep::Upsert { table, .. }] = operations[..] else { continue };
+            let mut plan = bench.stated.clone();
+            let row = StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+            if let Action::Store { operations, .. } = &mut plan.services[index].steps[number].action {
+                *operations = vec![row];
             }
-            _ => step.text.clone(),
-        };
-        let rows = service.steps.iter().map(by_event);
-        let rows: Option<Vec<String>> = rows.map(|text| quoted(&text)).collect();
-        changes.extend(rows.map(|rows| vec![format!("service.{}.steps=[{}]", service.name, rows.join(", "))]));
+            let text = format!("{}: `{}` becomes `insert-if-absent {}`", service.name, step.text, bench.place(table));
+            changes.push((text, Bench::new(plan, bench.effort, None, bench.load)));
+        }
     }
     changes
 }
@@ -155,14 +158,14 @@ fn partitions(bench: &Bench) -> Vec<Vec<String>> {
         let (name, count) = (topic.name.clone(), topic.settings.partitions);
         (2..=6).map(move |factor| vec![format!("topic.{name}.partitions={}", count * factor)])
     };
-    let consumed = |topic: &&TopicPlan| !points::readers(&bench.plan, topic.id).is_empty();
+    let consumed = |topic: &&TopicPlan| !readers(&bench.plan, topic.id).is_empty();
     bench.plan.own_topics().iter().filter(consumed).flat_map(of_topic).collect()
 }
 
 fn dividing(bench: &Bench) -> Vec<Vec<String>> {
     let mut changes = Vec::new();
     for service in bench.plan.services.iter() {
-        let partitions = points::partitions_of(&bench.plan, service);
+        let partitions = partitions_of(&bench.plan, service);
         let have = service.instances.len() as u32;
         if partitions == 0 || partitions.is_multiple_of(have) {
             continue;
@@ -176,7 +179,7 @@ fn dividing(bench: &Bench) -> Vec<Vec<String>> {
 }
 
 fn manual_commits(bench: &Bench) -> Vec<Vec<String>> {
-    let auto = |service: &&ServicePlan| points::commits_by_itself(service);
+    let auto = |service: &&ServicePlan| commits_by_itself(service);
     let one = |service: &ServicePlan| {
         let all: Vec<&StepPlan> = service.steps.iter().collect();
         let steps = steps(&all)?;
@@ -188,7 +191,7 @@ fn manual_commits(bench: &Bench) -> Vec<Vec<String>> {
 }
 
 fn owners(bench: &Bench) -> Vec<String> {
-    let nobody = points::without_owner(&bench.plan);
+    let nobody = without_owner(&bench.plan);
     nobody.into_iter().map(|(kind, name)| format!("{kind}.{name}.owner=team-of-{name}")).collect()
 }
 
@@ -196,7 +199,7 @@ fn owners(bench: &Bench) -> Vec<String> {
 fn unread(bench: &Bench) -> Vec<Vec<String>> {
     let mut changes = Vec::new();
     for service in &bench.plan.services {
-        let unread = |step: &&StepPlan| points::is_unread(&bench.plan, step);
+        let unread = |step: &&StepPlan| is_unread(&bench.plan, step);
         if service.steps.iter().any(|step| unread(&step)) {
             let stay: Vec<&StepPlan> = service.steps.iter().filter(|step| !unread(step)).collect();
             changes.extend(steps(&stay).map(|steps| vec![format!("service.{}.steps={steps}", service.name)]));
@@ -209,7 +212,7 @@ fn unread(bench: &Bench) -> Vec<Vec<String>> {
 fn own_queue(bench: &Bench) -> Vec<Vec<String>> {
     let mut changes = Vec::new();
     for topic in bench.plan.own_topics() {
-        let origins = points::publishers(&bench.plan, topic.id);
+        let origins = publishers(&bench.plan, topic.id);
         let [_, others @ ..] = &origins[..] else { continue };
         for origin in others {
             let origin = bench.service(*origin);
@@ -224,7 +227,7 @@ fn own_queue(bench: &Bench) -> Vec<Vec<String>> {
             let texts: Option<Vec<String>> = origin.steps.iter().map(|step| quoted(&publishes(step))).collect();
             let Some(texts) = texts else { continue };
             sets.push(format!("service.{}.steps=[{}]", origin.name, texts.join(", ")));
-            for reader in points::readers(&bench.plan, topic.id) {
+            for reader in readers(&bench.plan, topic.id) {
                 let reader = bench.service(reader);
                 let Trigger::Consume(consume) = &reader.trigger else { continue };
                 let for_it = |step: &&StepPlan| step.of.is_none_or(|of| of == origin.id);
@@ -235,7 +238,7 @@ fn own_queue(bench: &Bench) -> Vec<Vec<String>> {
                     "service.{}-{}={{on = \"consume {own}\", auto-offset-reset = \"{}\", steps = {theirs}{}}}",
                     reader.name,
                     origin.name,
-                    reset(consume.consumer.auto_offset_reset),
+                    reset_word(consume.consumer.auto_offset_reset),
                     owner(reader)
                 ));
                 sets.push(format!("service.{}.steps={stay}", reader.name));
@@ -248,14 +251,6 @@ fn own_queue(bench: &Bench) -> Vec<Vec<String>> {
 
 fn owner(service: &ServicePlan) -> String {
     service.owner.as_ref().map_or(String::new(), |owner| format!(", owner = {owner:?}"))
-}
-
-fn reset(policy: OffsetReset) -> &'static str {
-    match policy {
-        OffsetReset::Earliest => "earliest",
-        OffsetReset::Latest => "latest",
-        OffsetReset::None => "none",
-    }
 }
 
 /// Steps as a list of the language; `None` where one was not written as a sentence.

@@ -9,6 +9,7 @@
 mod bench;
 mod changes;
 mod points;
+mod reading;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,15 +3,14 @@
 //! The one idea: a point reads the file only to know whether it applies; where something can be done to the system, the answer is what
 //! happened. Each kind of harm belongs to one point, so that one fault of a design is one "no".
 //!
-//! Sources: the checklist of product.md section 3; Kleppmann 2017 chapter 11 (idempotence), Nygard 2007 (bulkheads), Newell 1971 (headroom).
+//! Sources: Kleppmann 2017 chapter 11 (idempotence), Nygard 2007 (bulkheads), Newell 1971 (headroom).
 
 use super::bench::{Bench, Harm, Probe, ProbeRun};
+use super::reading::*;
 use crate::checks::{Evidence, EvidenceKind, Measured, RecoveryTime, Seen as Sighted, Subject, WaitOptions};
 use crate::explore::size::{Eaten, Site};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::plan::*;
-use crate::types::request::Cursor;
-use crate::types::settings::OffsetReset;
 use crate::types::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +183,10 @@ fn ask(bench: &mut Bench, mut probes: Vec<Probe>, well: &str, wrong: impl Fn(&Be
         struck += u64::from(probed.runs.iter().any(|run| !run.outcome.faults.is_empty()));
         for run in &probed.runs {
             of += 1;
-            let Some((sentence, evidence)) = wrong(bench, run) else { continue };
+            // A machine that broke an invariant of its own has not shown that anything is well.
+            let panicked =
+                run.outcome.panicked.as_ref().map(|panic| (format!("the simulation stopped: {panic}"), None));
+            let Some((sentence, evidence)) = panicked.or_else(|| wrong(bench, run)) else { continue };
             broken += 1;
             if std::mem::take(&mut first) {
                 let sentence = format!("{sentence} ({})", probe.sentence);
@@ -457,7 +459,7 @@ fn traced(bench: &mut Bench) -> Finding {
     let untraced: Vec<&str> = consumers
         .iter()
         .map(|id| bench.service(*id))
-        .filter(|service| !leaves_a_trace(&bench.plan, service))
+        .filter(|service| !leaves_a_trace(service))
         .map(|service| service.name.as_str())
         .collect();
     match untraced.is_empty() {
@@ -633,7 +635,9 @@ fn divides_partitions(bench: &mut Bench) -> Finding {
             continue;
         }
         let most = partitions.div_ceil(instances);
-        told.push(format!("{}: {partitions} partitions, {instances} instances, at most {most} each", service.name));
+        let parts = counted(partitions as usize, "partition");
+        let many = counted(instances as usize, "instance");
+        told.push(format!("{}: {parts}, {many}, at most {most} each", service.name));
         if !partitions.is_multiple_of(instances) {
             uneven.push(service.id);
         }
@@ -732,141 +736,4 @@ fn queue_buys(bench: &mut Bench) -> Finding {
 
 fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-// --- what the file says ---
-
-fn is_origin(service: &ServicePlan) -> bool {
-    matches!(service.trigger, Trigger::Requests(_))
-}
-
-fn publishes(service: &ServicePlan) -> bool {
-    service.steps.iter().any(|step| matches!(step.action, Action::Publish { .. }))
-}
-
-fn endpoint_of(step: &StepPlan) -> Option<u16> {
-    match &step.action {
-        Action::Call(call) => call.endpoint(),
-        _ => None,
-    }
-}
-
-fn reset_word(policy: OffsetReset) -> &'static str {
-    match policy {
-        OffsetReset::Earliest => "earliest",
-        OffsetReset::Latest => "latest",
-        OffsetReset::None => "none",
-    }
-}
-
-/// Services whose steps publish to a topic.
-pub fn publishers(plan: &Plan, topic: TopicId) -> Vec<ServiceId> {
-    let to = |step: &StepPlan| matches!(step.action, Action::Publish { topic: to, .. } if to == topic);
-    plan.services.iter().filter(|service| service.steps.iter().any(to)).map(|service| service.id).collect()
-}
-
-pub fn readers(plan: &Plan, topic: TopicId) -> Vec<ServiceId> {
-    let reads = |service: &&ServicePlan| match &service.trigger {
-        Trigger::Consume(consume) => consume.topics.contains(&topic),
-        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => false,
-    };
-    plan.services.iter().filter(reads).map(|service| service.id).collect()
-}
-
-/// A topic that nobody reads, writes or parks in.
-pub fn is_spare(plan: &Plan, topic: TopicId) -> bool {
-    readers(plan, topic).is_empty() && publishers(plan, topic).is_empty()
-}
-
-/// A publication to a topic that nobody reads and nobody asks for.
-pub fn is_unread(plan: &Plan, step: &StepPlan) -> bool {
-    match step.action {
-        Action::Publish { topic, .. } => {
-            readers(plan, topic).is_empty() && !is_demanded(plan, plan.topics[usize::from(topic.0)].place)
-        }
-        _ => false,
-    }
-}
-
-/// The file expects something there, in words.
-fn is_demanded(plan: &Plan, place: PlaceId) -> bool {
-    let of = |expectation: &Expectation| matches!(expectation, Expectation::Place(expected) if expected.place == place);
-    plan.expectations.iter().any(of)
-}
-
-/// Partitions that a service reads; 0 where it reads none.
-pub fn partitions_of(plan: &Plan, service: &ServicePlan) -> u32 {
-    match &service.trigger {
-        Trigger::Consume(consume) => {
-            consume.topics.iter().map(|topic| u32::from(plan.topics[usize::from(topic.0)].settings.partitions)).sum()
-        }
-        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Poll(_) => 0,
-    }
-}
-
-pub fn commits_by_itself(service: &ServicePlan) -> bool {
-    matches!(&service.trigger, Trigger::Consume(consume) if consume.consumer.enable_auto_commit)
-}
-
-/// Whether somebody can find out afterwards what became of an event here.
-pub fn leaves_a_trace(plan: &Plan, service: &ServicePlan) -> bool {
-    let marks_rows = matches!(&service.trigger, Trigger::Poll(poll) if poll.cursor == Cursor::Unsent);
-    let by_id = |step: &StepPlan| match &step.action {
-        Action::Store { operations, .. } => {
-            operations.iter().any(|one| matches!(one, StoreStep::Insert { .. } | StoreStep::InsertIfAbsent { .. }))
-        }
-        Action::Publish { .. } => true,
-        Action::Call(call) => call.service().is_some() || call.idempotency_key == Some(CallKey::Id),
-        _ => false,
-    };
-    debug_assert!(!plan.services.is_empty(), "a plan has services");
-    marks_rows || service.steps.iter().any(by_id)
-}
-
-/// The store or endpoint that a step needs, by its name and its node.
-pub fn system_of(plan: &Plan, step: &StepPlan) -> Option<(String, NodeId)> {
-    match &step.action {
-        Action::Store { store, .. } => {
-            plan.stores.get(usize::from(*store)).map(|store| (store.name.clone(), store.node))
-        }
-        Action::Call(call) => {
-            let endpoint = plan.endpoints.get(usize::from(call.endpoint()?))?;
-            Some((endpoint.name.clone(), endpoint.node))
-        }
-        _ => None,
-    }
-}
-
-/// In the order of the steps, each once.
-pub fn systems_of(plan: &Plan, service: &ServicePlan) -> Vec<(String, NodeId)> {
-    let mut systems: Vec<(String, NodeId)> = Vec::new();
-    for system in service.steps.iter().filter_map(|step| system_of(plan, step)) {
-        if !systems.contains(&system) {
-            systems.push(system);
-        }
-    }
-    systems
-}
-
-fn node_of(plan: &Plan, place: PlaceId) -> Option<NodeId> {
-    match plan.places[usize::from(place.0)].kind {
-        PlaceKind::Table { store } => Some(plan.stores[usize::from(store)].node),
-        PlaceKind::Endpoint { endpoint } => Some(plan.endpoints[usize::from(endpoint)].node),
-        PlaceKind::Topic { .. } => None,
-    }
-}
-
-/// Kind and name of what has no owner.
-pub fn without_owner(plan: &Plan) -> Vec<(&'static str, String)> {
-    let mut nobody = Vec::new();
-    let mut look = |kind: &'static str, name: &str, owner: &Option<String>| {
-        if owner.is_none() {
-            nobody.push((kind, name.to_string()));
-        }
-    };
-    plan.services.iter().for_each(|service| look("service", &service.name, &service.owner));
-    plan.stores.iter().for_each(|store| look("store", &store.name, &store.owner));
-    plan.endpoints.iter().for_each(|endpoint| look("endpoint", &endpoint.name, &endpoint.owner));
-    plan.own_topics().iter().for_each(|topic| look("topic", &topic.name, &topic.owner));
-    nobody
 }

@@ -153,7 +153,7 @@ pub fn terminal(review: &Review) -> String {
             None => {}
         }
         for command in point.replay.iter().take(1) {
-            text += &format!("       {:<7}  {}\n", paint(Tone::Muted, "replay"), escaped(command));
+            text += &format!("       {}   {}\n", paint(Tone::Muted, "replay"), escaped(command));
         }
     }
     let struck = review.probes.iter().filter(|probe| 0 < probe.struck).count();

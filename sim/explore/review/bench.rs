@@ -295,7 +295,7 @@ impl<'a> Bench<'a> {
         let down = self.at(0.3, restart, Some(Duration::from_secs(2)));
         let mut expiry = self.at(0.3, FaultAction::ExpireOffsets(consume.group), None);
         if let FaultTrigger::At(at) = &mut expiry.trigger {
-            *at = *at + Duration::from_secs(1);
+            *at += Duration::from_secs(1);
         }
         Some(self.probe(format!("forgotten-{}", service.name), vec![down, expiry]))
     }

@@ -100,13 +100,11 @@ fn sequences_that_begin_again_are_taken_for_repetitions() {
     assert!(broken(&runs, Invariant::SendsAreToldTruly) > 0, "P18 is not seen");
 }
 
-/// Found by a mix of faults.
+/// KAFKA-14034, which is open: what Kafka's producer does, ours does too, and it is seen. Found by a mix of faults.
 #[test]
-fn a_batch_whose_first_request_may_still_come_gets_no_other_identity() {
+fn a_batch_whose_first_request_comes_late_is_there_twice() {
     let family = load("tests/data/an_unanswered_request_may_come_late.toml", &[]);
-    for run in run_all(&family, family.seeds.clone()) {
-        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
-        let phantoms: u64 = run.outcome.places.iter().map(|place| place.phantoms).sum();
-        assert!(0 < phantoms, "no request came late");
-    }
+    let runs = run_all(&family, family.seeds.clone());
+    assert_eq!(broken(&runs, Invariant::SendsLandOnce), runs.len());
+    assert!(repeated(&runs) > 0);
 }

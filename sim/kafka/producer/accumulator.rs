@@ -36,9 +36,6 @@ pub(super) struct Batch {
     pub maybe_appended: bool,
     /// The same, and no answer since then said that the log does not hold the batch.
     pub unsettled: bool,
-    /// The last term of a leader that was asked and did not answer. What it was sent may still be before it, behind others of
-    /// the same connection, whatever it answers on a new one.
-    pub unanswered: Option<LeaderEpoch>,
     /// Why the last attempt failed.
     pub error: ErrorCode,
     pub in_flight: bool,
@@ -169,7 +166,6 @@ impl Accumulator {
                 stamp: None,
                 maybe_appended: false,
                 unsettled: false,
-                unanswered: None,
                 error: ErrorCode::None,
                 in_flight: false,
                 numbers: NUMBERS,

@@ -184,11 +184,8 @@ impl Producer {
         batch.error = error;
         batch.failures += 1;
         batch.maybe_appended |= refusal.maybe_appended;
-        // A leader looks for a repeated batch before it looks at the order of sequences: what it refuses it does not hold. But
-        // it may get it yet, when it has not come to an earlier attempt.
-        let may_come = batch.unanswered.is_some() && batch.unanswered == batch.tried;
-        let settles = refusal.cure == Cure::Resequence && !may_come;
-        batch.unsettled = (batch.unsettled || refusal.maybe_appended) && !settles;
+        // A leader looks for a repeated batch before it looks at the order of sequences.
+        batch.unsettled = (batch.unsettled || refusal.maybe_appended) && refusal.cure != Cure::Resequence;
         let curable = match refusal.cure {
             Cure::Retry | Cure::RefreshAndRetry => true,
             Cure::Resequence => idempotent,
@@ -231,9 +228,6 @@ impl Producer {
 
     /// The connection broke, or the answer does not speak of the batch.
     pub(super) fn batch_unanswered(&mut self, partition: TopicPartition, id: BatchId, step: &mut Step) {
-        if let Some(batch) = self.accumulator.batch_mut(id) {
-            batch.unanswered = batch.tried;
-        }
         self.batch_refused(partition, id, ErrorCode::RequestTimedOut, Refusal::NO_ANSWER, step);
     }
 

@@ -24,7 +24,8 @@ use crate::types::*;
 pub struct Judge {
     plan: Plan,
     trace: Trace,
-    invariants: Invariants,
+    /// Of a live run: a saved history does not hold all that they look at.
+    invariants: Option<Invariants>,
     controllers: Controllers,
     /// What is measured, as it stood at the first fault, in the order of the plan.
     before: Option<Vec<Option<f64>>>,
@@ -46,12 +47,17 @@ impl Judge {
         }
         Judge {
             trace: Trace::new(plan, options),
-            invariants: Invariants::new(plan),
+            invariants: Some(Invariants::new(plan)),
             controllers: Controllers::default(),
             before: None,
             asked_for: None,
             plan: plan.clone(),
         }
+    }
+
+    /// A judge of a history that was read back: of fates, responsibility and figures, and not of the queue's invariants.
+    pub fn of_saved(plan: &Plan) -> Judge {
+        Judge { invariants: None, ..Judge::new(plan) }
     }
 
     /// Whatever is found of this event will stand among the evidence.
@@ -65,7 +71,9 @@ impl Judge {
             if note.is_of_clients() {
                 // Most events: of interest to few invariants of the queue.
                 self.trace.observe(event);
-                self.invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
+                if let Some(invariants) = &mut self.invariants {
+                    invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
+                }
                 return;
             }
             if self.controllers.is_late(event.node, note) {
@@ -77,14 +85,18 @@ impl Judge {
         {
             self.before = Some(self.service_values());
         }
-        self.invariants.before(event, &self.trace.logs, &self.trace.incidents);
+        if let Some(invariants) = &mut self.invariants {
+            invariants.before(event, &self.trace.logs, &self.trace.incidents);
+        }
         self.trace.observe(event);
-        self.invariants.after(event, &self.trace.logs, &self.trace.incidents, self.trace.mismatch);
+        if let Some(invariants) = &mut self.invariants {
+            invariants.after(event, &self.trace.logs, &self.trace.incidents, self.trace.mismatch);
+        }
     }
 
     /// Violations of invariants so far: a run can be stopped at the first.
     pub fn violations(&self) -> &[InvariantViolation] {
-        self.invariants.violations()
+        self.invariants.as_ref().map_or(&[], Invariants::violations)
     }
 
     /// The end of the history.
@@ -117,7 +129,7 @@ impl Judge {
             services,
             counters: self.trace.counters,
             floors: self.floors(),
-            invariant_violations: self.invariants.violations().to_vec(),
+            invariant_violations: self.violations().to_vec(),
             never_fired: self.never_fired(),
             faults: self.trace.incidents.faults.clone(),
             panicked: self.trace.panicked.clone(),

@@ -479,7 +479,8 @@ impl Note {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AppendRole {
     Leader,
     Follower,
@@ -487,7 +488,8 @@ pub enum AppendRole {
 }
 
 /// Kafka: ClassicGroupState.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GroupState {
     Empty,
     PreparingRebalance,
@@ -499,7 +501,8 @@ pub enum GroupState {
 }
 
 /// Why a consumer stands where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PositionReason {
     Committed,
     ResetEarliest,
@@ -510,14 +513,16 @@ pub enum PositionReason {
     Stored,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CallerOutcome {
     Accepted,
     Refused,
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StepOutcome {
     Done,
     /// A row was present and the step says `skip`.

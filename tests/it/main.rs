@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod ablations;
+mod attribution;
 mod bad_input;
 mod calls;
 mod chaos;
@@ -14,6 +15,7 @@ mod follower_reads;
 mod full_disk;
 mod gallery;
 mod groups;
+mod histories;
 mod letters;
 mod library;
 mod limits;

@@ -64,7 +64,7 @@ impl Backlogged {
 
 /// One owed effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub enum Fate {
     Once,
     RepeatedHarmless,
     RepeatedHarmful,
@@ -390,7 +390,7 @@ impl Counting<'_> {
 }
 
 /// What became of an event that owes an effect at a place.
-fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
+pub fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
     let slot = trace.ledger.place(event, place);
     let has = |flag: u16| slot.flags & flag != 0;
     if slot.count > 0 {

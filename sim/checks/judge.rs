@@ -13,6 +13,7 @@ use super::invariants::Invariants;
 use super::metrics::{delay, measure, moving_parts, service_metrics};
 use super::outcome::*;
 use super::progress::WaitOptions;
+use super::standing::{Standing, is_shown, standings};
 use super::trace::Trace;
 use crate::history::event::HANDLER_PANICKED;
 use crate::history::{Event, Happening};
@@ -100,7 +101,12 @@ impl Judge {
     }
 
     /// The end of the history.
-    pub fn finish(mut self) -> RunOutcome {
+    pub fn finish(self) -> RunOutcome {
+        self.finish_with_standings().0
+    }
+
+    /// The end of the history, and how far the event that was asked for has come.
+    pub fn finish_with_standings(mut self) -> (RunOutcome, Vec<Standing>) {
         let complete = self.trace.ended.is_some() && self.trace.panicked.is_none();
         if self.trace.ended.is_none() {
             let last = self.trace.last;
@@ -137,7 +143,10 @@ impl Judge {
             ended: self.trace.last,
             quiet: self.trace.ended.is_some_and(|(_, quiet)| quiet),
         };
-        self.conclude(outcome, complete)
+        let mut standings =
+            self.asked_for.map_or(Vec::new(), |event| standings(&self.plan, &self.trace, &backlogged, event));
+        standings.retain(|standing| is_shown(&self.plan, standing.place));
+        (self.conclude(outcome, complete), standings)
     }
 
     fn expectations(

@@ -11,6 +11,7 @@
 
 pub mod chronicle;
 pub mod outcome;
+pub mod standing;
 pub mod sweep;
 pub mod timeline;
 

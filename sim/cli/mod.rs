@@ -19,6 +19,7 @@ mod merge;
 mod mutants;
 mod replay;
 mod run;
+mod saved;
 mod shards;
 mod shrink;
 mod study;

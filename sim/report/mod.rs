@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod progress;
 pub mod results;
 pub mod run_figures;
+pub mod standing;
 pub mod sweep;
 pub mod table;
 pub mod terminal;

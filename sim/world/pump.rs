@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
@@ -22,6 +23,7 @@ use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
+use super::wires::{self, End, Wire};
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
@@ -54,6 +56,8 @@ pub struct World<O> {
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
     pub(super) handlers: Handlers,
+    /// Who wants to hear of messages.
+    pub(super) wires: Option<Sender<Wire>>,
 }
 
 /// Something that will happen.
@@ -205,6 +209,7 @@ impl<O: FnMut(&Event)> World<O> {
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
             handlers: Handlers::default(),
+            wires: None,
             live: plan.clone(),
             plan,
         }
@@ -324,18 +329,24 @@ impl<O: FnMut(&Event)> World<O> {
     fn deliver(&mut self, transit: Transit) {
         let nodes = &self.nodes;
         let (connection, to_server) = (transit.connection, transit.to_server);
+        let message = (connection, to_server, transit.sequence);
         let mark = if to_server { Mark::DeliverRequest } else { Mark::DeliverResponse };
         self.digest.words([mark.at(self.now), pair(connection.0, transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
                 self.messages += u64::from(to != from.peer);
+                self.wire(End::Delivered, to, from.peer, Some(message), true);
                 self.step(to, Input::Request { from, request });
             }
             Arrival::Response { to, channel, from, correlation, response } => {
                 self.messages += u64::from(to != from);
+                self.wire(End::Delivered, to, from, Some(message), false);
                 self.step(to, Input::Response { channel, from, correlation, response });
             }
-            Arrival::Disconnected { to, channel, peer } => self.step(to, Input::Disconnected { channel, peer }),
+            Arrival::Disconnected { to, channel, peer } => {
+                self.wire(End::Delivered, to, peer, None, false);
+                self.step(to, Input::Disconnected { channel, peer });
+            }
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Arrival::Held(None) => {}
             Arrival::Refused(connection) => {
@@ -345,6 +356,13 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Dropped { to, kind, response } => {
                 self.record(WORLD, Happening::MessageDropped { to, kind, response })
             }
+        }
+    }
+
+    fn wire(&mut self, end: End, at: NodeId, peer: NodeId, message: Option<(ConnectionId, bool, u32)>, request: bool) {
+        if let Some(wires) = &self.wires {
+            // Nobody listens any more only when the run is of no interest.
+            let _ = wires.send(Wire { before: self.events, end, at, peer, message, request });
         }
     }
 
@@ -494,11 +512,13 @@ impl<O: FnMut(&Event)> World<O> {
                     self.queue.push(deadline, 0, Scheduled::SetupTimeout { connection });
                 }
                 self.digest_offer(connection, &offered);
+                self.wire(End::Sent, id, to, wires::message(connection, true, &offered), true);
                 self.offered(connection, true, offered);
             }
             Effect::Reply { to, response } => {
                 let offered = self.network.send_response(self.now, to, response);
                 self.digest_offer(to.connection, &offered);
+                self.wire(End::Sent, id, to.peer, wires::message(to.connection, false, &offered), false);
                 self.offered(to.connection, false, offered);
             }
             Effect::HangUp { on } => {

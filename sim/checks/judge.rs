@@ -64,6 +64,7 @@ impl Judge {
     /// Whatever is found of this event will stand among the evidence.
     pub fn ask_for(&mut self, event: EventId) {
         self.asked_for = Some(event);
+        self.trace.asked_for = Some(event);
     }
 
     /// The next event of the history.

@@ -18,6 +18,8 @@ pub struct EventRow {
     pub version: u32,
     pub outcome: Option<CallerOutcome>,
     pub attempts: u16,
+    /// Whom its caller asked first.
+    pub instance: NodeId,
     /// Fails in every `work`.
     pub poison: bool,
 }
@@ -107,6 +109,7 @@ const NO_EVENT: EventRow = EventRow {
     version: 0,
     outcome: None,
     attempts: 0,
+    instance: NodeId(0),
     poison: false,
 };
 

@@ -52,8 +52,19 @@ pub struct PartitionLog {
     /// The log that counts, with its leader.
     pub counting: ReplicaLog,
     pub leader: Option<(LeaderEpoch, NodeId)>,
+    /// Who has led, in order.
+    pub leaderships: Vec<Leadership>,
     /// Everything below has been readable in the log that counts.
     pub visible_end: Offset,
+}
+
+/// The begin of a leader's term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    pub time: Time,
+    pub leader: NodeId,
+    pub leader_epoch: LeaderEpoch,
+    pub log_end_offset: Offset,
 }
 
 /// What one leader wrote in one epoch.
@@ -166,6 +177,12 @@ impl PartitionLog {
             return Some(Divergence { from, visible_end });
         }
         None
+    }
+
+    /// Whoever led at an instant.
+    pub fn leader_at(&self, time: Time) -> Option<NodeId> {
+        let before = self.leaderships.partition_point(|led| led.time <= time);
+        before.checked_sub(1).map(|last| self.leaderships[last].leader)
     }
 
     /// The leader's high watermark moved: returns the offsets that became readable.

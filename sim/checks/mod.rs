@@ -15,6 +15,7 @@ pub mod standing;
 pub mod sweep;
 pub mod timeline;
 
+mod causes;
 mod cell;
 mod closed_form;
 mod coverage;

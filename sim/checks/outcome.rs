@@ -332,12 +332,25 @@ pub enum Seen {
 #[serde(rename_all = "kebab-case")]
 pub struct Blame {
     pub boundary: Boundary,
+    /// Who made the promise.
+    pub whose: Party,
     /// For the consumer: the steps between which it broke.
     pub between: Option<Between>,
     /// What struck, where something did.
     pub cause: Option<Incident>,
     /// Why this boundary, one sentence.
     pub message: String,
+}
+
+/// Somebody who makes a promise, and has an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Service(ServiceId),
+    Topic(TopicId),
+    /// By their numbers in the plan.
+    Store(u16),
+    Endpoint(u16),
 }
 
 /// The gap in a list of steps.

@@ -386,7 +386,7 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
         for (number, line) in wrapped(&broken, WIDTH - 11).into_iter().enumerate() {
             lines.push((Tone::Plain, format!("  {:<9}{line}", if number == 0 { "broken" } else { "" })));
         }
-        let owner = owner(plan, chronicle, found, blame.boundary);
+        let owner = owner(plan, blame);
         lines.push((Tone::Plain, format!("  {:<9}{owner}", "owner")));
         lines.push((Tone::Plain, String::new()));
     }

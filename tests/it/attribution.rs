@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use hikyaku::checks::chronicle::Chronicler;
 use hikyaku::checks::{Evidence, EvidenceKind, Judge, Seen, Sighting};
 use hikyaku::history::Event;
 use hikyaku::history::import::Reader;
@@ -76,12 +75,8 @@ fn found(case: &Case) -> Option<(Answer, Evidence)> {
     let event = EventId(case.answer.event[1..].parse().expect("an event"));
     let mut judge = Judge::of_saved(plan);
     judge.ask_for(event);
-    let mut chronicler = Chronicler::new(event);
-    for event in events(case) {
-        judge.observe(&event);
-        chronicler.observe(&event);
-    }
-    let (outcome, chronicle) = (judge.finish(), chronicler.finish(plan));
+    events(case).iter().for_each(|event| judge.observe(event));
+    let outcome = judge.finish();
     let place = plan.places.iter().find(|place| place.name == case.answer.place).expect("a place of the plan");
     let fates = outcome.places.iter().find(|fates| fates.place == place.id)?;
     let of_fate = |found: &&Evidence| found.event == event && fate(found.kind) == case.answer.fate;
@@ -96,7 +91,7 @@ fn found(case: &Case) -> Option<(Answer, Evidence)> {
         fate: case.answer.fate.clone(),
         place: case.answer.place.clone(),
         boundary: word(&blame.boundary),
-        owner: owner(plan, &chronicle, &evidence, blame.boundary),
+        owner: owner(plan, &blame),
         cause,
     };
     Some((answer, evidence))

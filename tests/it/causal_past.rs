@@ -37,7 +37,8 @@ const SLICE: usize = 30;
 fn what_is_blamed_lies_in_the_causal_past_of_what_was_harmed() {
     let wanted = std::env::var(FAILING_RUNS).map_or(SLICE, |number| number.parse().expect("a number of runs"));
     let each = wanted.div_ceil(HAZARDS.len());
-    let half = |first: usize| HAZARDS.iter().skip(first).step_by(2).map(|hazard| look(hazard, each)).collect::<Vec<_>>();
+    let half =
+        |first: usize| HAZARDS.iter().skip(first).step_by(2).map(|hazard| look(hazard, each)).collect::<Vec<_>>();
     let looked_at: Vec<Looked> = std::thread::scope(|scope| {
         let other = scope.spawn(|| half(1));
         let mut all = half(0);

@@ -23,7 +23,7 @@ use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
-use super::wires::{self, End, Wire};
+use super::wires::{End, Wire, message};
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
@@ -51,7 +51,7 @@ pub struct World<O> {
     observer: O,
     steps: u64,
     messages: u64,
-    events: u64,
+    pub(super) events: u64,
     steps_this_instant: u64,
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
@@ -294,7 +294,7 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Scheduled::SetupTimeout { connection } => {
                 if let Some((to, channel, peer)) = self.network.setup_timed_out(connection) {
-                    self.step(to, Input::Disconnected { channel, peer });
+                    self.disconnected(to, channel, peer);
                 }
             }
             Scheduled::Fire { fault, oneself } => self.fire(fault, oneself),
@@ -303,9 +303,7 @@ impl<O: FnMut(&Event)> World<O> {
             Scheduled::Up { node } => self.one_reason_less(node),
             Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
             Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
-            Scheduled::Disconnect { client, channel, server } => {
-                self.step(client, Input::Disconnected { channel, peer: server })
-            }
+            Scheduled::Disconnect { client, channel, server } => self.disconnected(client, channel, server),
             Scheduled::Roll { active, next } => self.roll(active, next),
             Scheduled::StopNow { node, incarnation } => {
                 let stuck = &self.nodes[node.0 as usize];
@@ -329,24 +327,21 @@ impl<O: FnMut(&Event)> World<O> {
     fn deliver(&mut self, transit: Transit) {
         let nodes = &self.nodes;
         let (connection, to_server) = (transit.connection, transit.to_server);
-        let message = (connection, to_server, transit.sequence);
+        let parcel = (connection, to_server, transit.sequence);
         let mark = if to_server { Mark::DeliverRequest } else { Mark::DeliverResponse };
         self.digest.words([mark.at(self.now), pair(connection.0, transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
                 self.messages += u64::from(to != from.peer);
-                self.wire(End::Delivered, to, from.peer, Some(message), true);
+                self.wire(End::Delivered, to, from.peer, Some(parcel), true);
                 self.step(to, Input::Request { from, request });
             }
             Arrival::Response { to, channel, from, correlation, response } => {
                 self.messages += u64::from(to != from);
-                self.wire(End::Delivered, to, from, Some(message), false);
+                self.wire(End::Delivered, to, from, Some(parcel), false);
                 self.step(to, Input::Response { channel, from, correlation, response });
             }
-            Arrival::Disconnected { to, channel, peer } => {
-                self.wire(End::Delivered, to, peer, None, false);
-                self.step(to, Input::Disconnected { channel, peer });
-            }
+            Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Arrival::Held(None) => {}
             Arrival::Refused(connection) => {
@@ -356,13 +351,6 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Dropped { to, kind, response } => {
                 self.record(WORLD, Happening::MessageDropped { to, kind, response })
             }
-        }
-    }
-
-    fn wire(&mut self, end: End, at: NodeId, peer: NodeId, message: Option<(ConnectionId, bool, u32)>, request: bool) {
-        if let Some(wires) = &self.wires {
-            // Nobody listens any more only when the run is of no interest.
-            let _ = wires.send(Wire { before: self.events, end, at, peer, message, request });
         }
     }
 
@@ -512,13 +500,13 @@ impl<O: FnMut(&Event)> World<O> {
                     self.queue.push(deadline, 0, Scheduled::SetupTimeout { connection });
                 }
                 self.digest_offer(connection, &offered);
-                self.wire(End::Sent, id, to, wires::message(connection, true, &offered), true);
+                self.wire(End::Sent, id, to, message(connection, true, &offered), true);
                 self.offered(connection, true, offered);
             }
             Effect::Reply { to, response } => {
                 let offered = self.network.send_response(self.now, to, response);
                 self.digest_offer(to.connection, &offered);
-                self.wire(End::Sent, id, to.peer, wires::message(to.connection, false, &offered), false);
+                self.wire(End::Sent, id, to.peer, message(to.connection, false, &offered), false);
                 self.offered(to.connection, false, offered);
             }
             Effect::HangUp { on } => {

@@ -47,6 +47,28 @@ pub fn run_wired(plan: &Plan, wires: Sender<Wire>, observer: impl FnMut(&Event) 
     })
 }
 
+impl<O: FnMut(&Event)> World<O> {
+    /// A client learns that a connection of its is over: by the network, which has nobody's word for it.
+    pub(super) fn disconnected(&mut self, client: NodeId, channel: Channel, peer: NodeId) {
+        self.wire(End::Delivered, client, peer, None, false);
+        self.step(client, Input::Disconnected { channel, peer });
+    }
+
+    pub(super) fn wire(
+        &mut self,
+        end: End,
+        at: NodeId,
+        peer: NodeId,
+        message: Option<(ConnectionId, bool, u32)>,
+        request: bool,
+    ) {
+        if let Some(wires) = &self.wires {
+            // Nobody listens any more only when the run is of no interest.
+            let _ = wires.send(Wire { before: self.events, end, at, peer, message, request });
+        }
+    }
+}
+
 /// The message of an offer, where it goes its way at once.
 pub fn message(connection: ConnectionId, to_server: bool, offered: &Offered) -> Option<(ConnectionId, bool, u32)> {
     match offered {

@@ -72,10 +72,11 @@ struct Looked {
 
 /// The first so many failing runs of a hazard.
 fn look(hazard: &str, wanted: usize) -> Looked {
-    let family = load(&format!("tests/data/hazards/{hazard}.toml"), &["duration=25s", "service.shop.rate=30/s"]);
+    let sets = ["duration=25s", "service.shop.rate=30/s", "chaos.rate=20/min"];
+    let family = load(&format!("tests/data/hazards/{hazard}.toml"), &sets);
     let mut looked = Looked::default();
     while looked.failing < wanted {
-        assert!(looked.runs < 40 * wanted, "{hazard}: {} of {} runs fail", looked.failing, looked.runs);
+        assert!(looked.runs < 100 * wanted, "{hazard}: {} of {} runs fail", looked.failing, looked.runs);
         let plan = family.cells[0].plan(Seed(looked.runs as u64));
         looked.runs += 1;
         let (outcome, report) = run_seed(&plan, WaitOptions::default(), |_| {});

@@ -241,7 +241,7 @@ fn how_far_an_event_has_come_is_read_off_the_saved_history() {
     // A plan that would give another run, beside the history that was saved: the history is what is told.
     let folder = walk(Path::new(&out), "history.jsonl").expect("a run directory");
     let plan = fs::read_to_string(folder.join("plan.toml")).unwrap();
-    fs::write(folder.join("plan.toml"), plan.replacen("interval = ", "interval = 1", 1)).unwrap();
+    fs::write(folder.join("plan.toml"), plan.replacen("sequence = 0", "sequence = 7", 1)).unwrap();
     assert_eq!(stdout(&asked("e3")), text, "nothing was run");
     fs::write(folder.join("plan.toml"), &plan).unwrap();
     // A history that breaks off in a line is said, and the run is run again.

@@ -36,7 +36,7 @@ const RUNS: [(&str, &[&str], u64); 10] = [
     ("scenarios/orders_survive_chaos.toml", &["duration=20s"], 2),
     ("scenarios/outbox_makes_the_dual_write_one.toml", &["duration=15s"], 0),
     ("scenarios/one_api_that_does_everything_leaves_orders_unsettled.toml", &["duration=15s"], 0),
-    ("scenarios/a_message_that_always_fails_blocks_is_lost_or_parked.toml", &["duration=20s"], 0),
+    ("scenarios/a_message_that_always_fails_blocks_is_lost_or_parked.toml", &[], 0),
     ("scenarios/many_duties_in_one_consumer_fail_together.toml", &["duration=20s"], 0),
     ("tests/data/transactions_attacked.toml", &["duration=15s"], 1),
     ("tests/data/producers_attacked.toml", &["duration=15s"], 1),
@@ -76,6 +76,12 @@ fn a_saved_history_is_judged_like_the_live_one() {
     }
 }
 
+/// A batch that ends in front of its begin.
+const BACKWARDS: &str = concat!(
+    r#"{"seconds":1,"node":"broker-1","what":"batch-appended","partition":"orders/0","#,
+    r#""offset":9,"end-offset":1,"leader-epoch":0,"role":"leader"}"#,
+);
+
 #[test]
 fn what_is_damaged_is_told_and_never_guessed() {
     let plan = load("scenarios/quickstart.toml", &["duration=1s"]).cells[0].plan(Seed(0));
@@ -90,10 +96,7 @@ fn what_is_damaged_is_told_and_never_guessed() {
         (r#"{"seconds":1,"node":"world","what":"stopped"}"#, "there is no `outcome`"),
         (r#"{"seconds":1,"node":"world","what":"stopped","outcome":"boredom"}"#, "`outcome` cannot be `boredom`"),
         (r#"{"seconds":1,"node":"world","what":"power-lost","lost":-1}"#, "`lost` cannot be `-1`"),
-        (
-            r#"{"seconds":1,"node":"broker-1","what":"batch-appended","partition":"orders/0","offset":9,"end-offset":1,"leader-epoch":0,"role":"leader"}"#,
-            "no batch goes from `offset` to `end-offset`",
-        ),
+        (BACKWARDS, "no batch goes from `offset` to `end-offset`"),
     ] {
         assert!(problem(&mut reader, line).contains(words), "{line}: {}", problem(&mut reader, line));
     }

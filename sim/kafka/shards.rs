@@ -27,6 +27,8 @@ struct Shard {
     leader_epoch: LeaderEpoch,
     /// Until then the log is being read.
     loading_until: Option<Time>,
+    /// The log was read up to here, and the high watermark has not come so far yet.
+    unreplicated_until: Option<Offset>,
 }
 
 impl Shards {
@@ -43,8 +45,23 @@ impl Shards {
     /// The broker leads a shard whose log has so many records. Says when they will have been read.
     pub fn begin(&mut self, number: u16, leader_epoch: LeaderEpoch, records: u64, now: Time) -> Time {
         let ready = now + LOAD_BASE + LOAD_PER_RECORD * records;
-        self.led.insert(number, Shard { leader_epoch, loading_until: Some(ready) });
+        self.led.insert(number, Shard { leader_epoch, loading_until: Some(ready), unreplicated_until: None });
         ready
+    }
+
+    /// What was read of the log ends here, and is not replicated to its end: nothing is answered by it until it is.
+    pub fn wait_for_replication(&mut self, number: u16, end: Offset) {
+        self.led.get_mut(&number).expect("a shard that has begun").unreplicated_until = Some(end);
+    }
+
+    /// True when this is what the shard has waited for.
+    pub fn replicated(&mut self, number: u16, high_watermark: Offset) -> bool {
+        let Some(shard) = self.led.get_mut(&number) else { return false };
+        let is_through = shard.unreplicated_until.is_some_and(|end| end <= high_watermark);
+        if is_through {
+            shard.unreplicated_until = None;
+        }
+        is_through
     }
 
     /// False when it was not led.
@@ -71,8 +88,8 @@ impl Shards {
     pub fn serving(&self, id: u16) -> Result<LeaderEpoch, ErrorCode> {
         match self.led.get(&self.number_of(id)) {
             None => Err(ErrorCode::NotCoordinator),
-            Some(Shard { loading_until: Some(_), .. }) => Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(Shard { leader_epoch, loading_until: None }) => Ok(*leader_epoch),
+            Some(Shard { leader_epoch, loading_until: None, unreplicated_until: None }) => Ok(*leader_epoch),
+            Some(_) => Err(ErrorCode::CoordinatorLoadInProgress),
         }
     }
 

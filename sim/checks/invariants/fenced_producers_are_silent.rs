@@ -6,7 +6,10 @@
 //! How it is decided: by the epoch that the coordinator gave, from the moment it answered. A leader whose log counts must
 //! not append a record with a lower one; markers are the coordinator's, and are not judged. A producer that says it was
 //! fenced needs a reason: since its identity was given, the coordinator began another one or aborted a transaction. Whether a
-//! reason is missing is not judged once a process lost unflushed data, and perhaps with it what a coordinator knew.
+//! reason is missing is not judged once a process lost unflushed data, and perhaps with it what a coordinator knew; nor while
+//! a coordinator has been deposed and does not know it, since the identity was given: to it a producer that went on with its
+//! successor has an epoch that was never given, and Kafka answers PRODUCER_FENCED to that one too
+//! (TransactionCoordinator.endTransaction compares for equality). Such a producer ends without harm to any record.
 //!
 //! Source: KIP-98, KIP-588.
 
@@ -17,23 +20,61 @@ use crate::checks::incidents::Incidents;
 use crate::checks::logs::Logs;
 use crate::checks::outcome::Invariant;
 use crate::history::{Event, Happening};
+use crate::scenario::plan::Plan;
 use crate::types::note::{AppendRole, Note};
 use crate::types::record::{TransactionRecord, TransactionState};
 use crate::types::*;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FencedProducersAreSilent {
+    topic: Option<TopicId>,
     current: BTreeMap<ProducerId, ProducerEpoch>,
     given: BTreeSet<(ProducerId, ProducerEpoch)>,
     /// When an identity came up, and the last time that a coordinator had a reason to fence somebody, by event number.
     known: BTreeMap<(ProducerId, ProducerEpoch), u64>,
     reasons: BTreeMap<TransactionalId, u64>,
+    /// The partitions of the transactions topic, with those who take themselves for their leader.
+    shards: BTreeMap<TopicPartition, BTreeSet<NodeId>>,
+    /// The last time that one of them was deposed without knowing it, or came to know it, by event number.
+    last_deposed: u64,
 }
 
 impl FencedProducersAreSilent {
+    pub fn new(plan: &Plan) -> FencedProducersAreSilent {
+        FencedProducersAreSilent {
+            topic: plan.transactions_topic(),
+            current: BTreeMap::new(),
+            given: BTreeSet::new(),
+            known: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            shards: BTreeMap::new(),
+            last_deposed: 0,
+        }
+    }
+
     pub fn after(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
-        let Happening::Note(note) = &event.what else { return };
+        let note = match &event.what {
+            Happening::Note(note) => note,
+            Happening::Stopped { .. } => return self.stopped(event),
+            _ => return,
+        };
         match note {
+            Note::BecameLeader { partition, .. } if Some(partition.topic) == self.topic => {
+                let leaders = self.shards.entry(*partition).or_default();
+                leaders.insert(event.node);
+                if leaders.len() > 1 {
+                    self.last_deposed = event.number;
+                }
+            }
+            Note::BecameFollower { partition, .. } => {
+                if self
+                    .shards
+                    .get_mut(partition)
+                    .is_some_and(|leaders| leaders.remove(&event.node) && !leaders.is_empty())
+                {
+                    self.last_deposed = event.number;
+                }
+            }
             Note::ProducerInitialized { producer, epoch, .. } => {
                 if !self.given.insert((*producer, *epoch)) {
                     let message = format!("producer {producer} with epoch {epoch} was given out twice");
@@ -44,7 +85,9 @@ impl FencedProducersAreSilent {
             }
             Note::ProducerFenced { transaction, producer, epoch } if incidents.lossy.is_empty() => {
                 let known = self.known.get(&(*producer, *epoch)).copied();
-                if self.reasons.get(transaction).copied() <= known {
+                let is_deposed = self.shards.values().any(|leaders| leaders.len() > 1);
+                let may_be_deposed = is_deposed || known < Some(self.last_deposed);
+                if self.reasons.get(transaction).copied() <= known && !may_be_deposed {
                     let message = format!("producer {producer} with epoch {epoch} was fenced and has no successor");
                     found.report(Invariant::FencedProducersHaveSuccessors, event, Where::default(), message);
                 }
@@ -69,6 +112,14 @@ impl FencedProducersAreSilent {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn stopped(&mut self, event: &Event) {
+        for leaders in self.shards.values_mut() {
+            if leaders.remove(&event.node) && !leaders.is_empty() {
+                self.last_deposed = event.number;
+            }
         }
     }
 

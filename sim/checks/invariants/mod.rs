@@ -122,7 +122,7 @@ impl Invariants {
                 reads_are_committed: reads_are_committed::ReadsAreCommitted::new(plan),
                 transactions_are_atomic: transactions_are_atomic::TransactionsAreAtomic::new(plan),
                 transactions_end_as_told: transactions_end_as_told::TransactionsEndAsTold::new(plan),
-                fenced_producers_are_silent: Default::default(),
+                fenced_producers_are_silent: fenced_producers_are_silent::FencedProducersAreSilent::new(plan),
             }),
             found: Found::default(),
         }

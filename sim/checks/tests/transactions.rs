@@ -356,3 +356,31 @@ fn who_is_fenced_has_a_successor_or_took_too_long() {
     assert_eq!(violation.invariant, Invariant::FencedProducersHaveSuccessors);
     assert_eq!(violation.message, "producer 6 with epoch 0 was fenced and has no successor");
 }
+
+/// A coordinator that is deposed and does not know it refuses whoever went on with its successor.
+#[test]
+fn a_deposed_coordinator_may_fence_without_a_successor() {
+    let led = |told: &mut Told, node, epoch| {
+        let (partition, leader_epoch) = (TopicPartition { topic: TopicId(2), partition: 0 }, LeaderEpoch(epoch));
+        let (log_end_offset, high_watermark) = (Offset::ZERO, Offset::ZERO);
+        told.story.note(node, Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark });
+    };
+    let follows = |told: &mut Told, node, epoch, leader| {
+        let (partition, leader_epoch) = (TopicPartition { topic: TopicId(2), partition: 0 }, LeaderEpoch(epoch));
+        told.story.note(node, Note::BecameFollower { partition, leader_epoch, leader: Some(leader) });
+    };
+    for (knows_before, violations) in [(true, 1), (false, 0)] {
+        let mut told = Told::new();
+        led(&mut told, B1, 0);
+        led(&mut told, B2, 1);
+        if knows_before {
+            follows(&mut told, B1, 1, B2);
+        }
+        written(&mut told, 0, TransactionState::Empty, None);
+        if !knows_before {
+            follows(&mut told, B1, 1, B2);
+        }
+        fenced(&mut told, PRODUCER, 0);
+        assert_eq!(told.story.violations().len(), violations, "it knew before: {knows_before}");
+    }
+}

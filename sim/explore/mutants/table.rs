@@ -310,6 +310,13 @@ pub fn mutant(guard: Guard) -> Mutant {
             "a coordinator and its successor disagree which of two commits counts",
             scripted(&[], "sim/kafka/group/offsets.rs::a_successor_finds_what_its_predecessor_answered"),
         ),
+        Guard::LoadedIsReplicated => (
+            "a new coordinator answers by a record that only its own log has, and its successor does not know it",
+            scripted(
+                &[Invariant(TransactionsEndAsTold)],
+                "tests/it/transactions.rs::a_coordinator_that_answers_by_what_only_it_has_tears_a_transaction",
+            ),
+        ),
         Guard::StagedOffsetsStay => (
             "an offset that an open transaction is about to change expires, and the group goes back",
             scripted(

@@ -457,6 +457,9 @@ impl Broker {
         if (high_watermark || role) && !self.slots[place].consumers.is_empty() {
             self.wake(place, |slot| &mut slot.consumers, step);
         }
+        if high_watermark && Some(self.slots[place].partition.id().topic) == self.config.transactions_topic {
+            self.transactions_replicated(place, step);
+        }
     }
 
     fn finish_ack(&mut self, ack: FinishedAck, step: &mut Step) {

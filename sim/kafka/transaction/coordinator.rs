@@ -92,17 +92,23 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Replays the log of a partition up to its end. Answers begin when the reading would be done.
+    /// Replays the log of a partition up to its end. Answers begin when the reading would be done, and when all that was read
+    /// is replicated: what only this log has may be gone with this leader, and an answer that rests on it with it.
+    ///
+    /// Kafka differs: TransactionStateManager reads up to the log's end too, and answers by it at once. See
+    /// [`Guard::LoadedIsReplicated`].
     pub fn become_leader(
         &mut self,
         partition: TopicPartition,
         leader_epoch: LeaderEpoch,
         batches: &[RecordBatch],
+        high_watermark: Offset,
         step: &mut Step,
     ) {
         self.unload(partition.partition, step);
-        let mut count = 0;
+        let (mut count, mut end) = (0, Offset::ZERO);
         for batch in batches {
+            end = batch.end_offset();
             match &*batch.records {
                 Records::Transactions(records) => {
                     count += records.len() as u64;
@@ -112,8 +118,27 @@ impl TransactionCoordinator {
             }
         }
         self.shards.begin(partition.partition, leader_epoch, count, step.time());
+        if high_watermark < end && self.config.guards.stand(Guard::LoadedIsReplicated) {
+            self.shards.wait_for_replication(partition.partition, end);
+        }
         if self.next_expiry_check == Time::NEVER {
             self.next_expiry_check = step.time() + self.config.expiry_interval;
+        }
+    }
+
+    /// The high watermark of a partition that this broker leads has come so far.
+    #[must_use = "the broker appends them"]
+    pub fn replicated(
+        &mut self,
+        partition: TopicPartition,
+        high_watermark: Offset,
+        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
+        step: &mut Step,
+    ) -> Vec<TransactionAppend> {
+        if self.shards.replicated(partition.partition, high_watermark) {
+            self.advance(leader_of, step)
+        } else {
+            Vec::new()
         }
     }
 

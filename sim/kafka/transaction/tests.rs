@@ -65,7 +65,8 @@ const TOPIC: TopicId = TopicId(9);
 const SHARD: TopicPartition = TopicPartition { topic: TOPIC, partition: 0 };
 const ID: TransactionalId = TransactionalId(7);
 
-/// Commands: `lead`, a new coordinator; `resign`, `regain`, the same one leads again; `write`, a record of another coordinator;
+/// Commands: `lead`, a new coordinator, of whose log the last `only-here` records are not replicated; `catch-up`, now they are;
+/// `resign`, `regain`, the same one leads again; `write`, a record of another coordinator; `lose`, its log is without the last;
 /// `init`, `add`, `verify`, `end`, `replicate`, `fail`, `marked`, `refused`, `cut`, `advance`, `show`.
 /// Partition t0/N is led by node N.
 struct Bench {
@@ -170,6 +171,14 @@ impl Bench {
         });
     }
 
+    fn lead(&mut self, leader_epoch: LeaderEpoch, only_here: u64) {
+        let (log, high_watermark) = (self.log.clone(), Offset(self.log.len() as u64 - only_here));
+        self.step(|coordinator, step| {
+            coordinator.become_leader(SHARD, leader_epoch, &log, high_watermark, step);
+            Vec::new()
+        });
+    }
+
     fn marked(&mut self, error: ErrorCode) -> Result<(), Box<dyn Error>> {
         let (to, correlation, markers) = self.marking.pop_front().ok_or("no markers are out")?;
         let errors = markers.iter().map(|marker| vec![error; marker.partitions.len()]).collect();
@@ -197,18 +206,16 @@ impl goldenscript::Runner for Bench {
                 self.coordinator = coordinator(self.version, self.epoch_last, guards);
                 self.appends.clear();
                 self.marking.clear();
-                let log = self.log.clone();
-                self.step(|coordinator, step| {
-                    coordinator.become_leader(SHARD, leader_epoch, &log, step);
-                    Vec::new()
-                });
+                let only_here = arguments.take_key("only-here").map_or(Ok(0), str::parse)?;
+                self.lead(leader_epoch, only_here);
             }
-            "regain" => {
-                let (leader_epoch, log) = (LeaderEpoch(epoch.0.into()), self.log.clone());
-                self.step(|coordinator, step| {
-                    coordinator.become_leader(SHARD, leader_epoch, &log, step);
-                    Vec::new()
-                });
+            "regain" => self.lead(LeaderEpoch(epoch.0.into()), 0),
+            "lose" => {
+                self.log.pop();
+            }
+            "catch-up" => {
+                let end = Offset(self.log.len() as u64);
+                self.step(|coordinator, step| coordinator.replicated(SHARD, end, leader_of, step));
             }
             "write" => {
                 let state = match arguments.next_pos() {

@@ -109,7 +109,7 @@ impl Trace {
         let (epoch, offset, _) = log.written(gap.event).next()?;
         let later = log.leaderships.iter().filter(|led| since <= led.time && epoch < led.leader_epoch);
         let lacks_it = later.clone().find(|led| led.log_end_offset <= offset);
-        let found = lacks_it.or_else(|| later.clone().last())?;
+        let found = lacks_it.or_else(|| later.clone().next_back())?;
         Some(Gone { time: found.time, leader: found.leader, leader_epoch: found.leader_epoch })
     }
 

@@ -360,8 +360,8 @@ impl Trace {
 fn asked_party(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<Party> {
     let (service, step) = by?;
     match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
-        Action::Store { store, .. } => Some(Party::Store(u16::from(*store))),
-        Action::Call(call) => call.endpoint().map(|endpoint| Party::Endpoint(u16::from(endpoint))),
+        Action::Store { store, .. } => Some(Party::Store(*store)),
+        Action::Call(call) => call.endpoint().map(Party::Endpoint),
         Action::Work { .. }
         | Action::Publish { .. }
         | Action::Commit { .. }

@@ -67,13 +67,9 @@ impl FencedProducersAreSilent {
                 }
             }
             Note::BecameFollower { partition, .. } => {
-                if self
-                    .shards
-                    .get_mut(partition)
-                    .is_some_and(|leaders| leaders.remove(&event.node) && !leaders.is_empty())
-                {
-                    self.last_deposed = event.number;
-                }
+                let of_shard = self.shards.get_mut(partition);
+                let others = of_shard.is_some_and(|leaders| leaders.remove(&event.node) && !leaders.is_empty());
+                self.last_deposed = if others { event.number } else { self.last_deposed };
             }
             Note::ProducerInitialized { producer, epoch, .. } => {
                 if !self.given.insert((*producer, *epoch)) {

@@ -143,8 +143,8 @@ fn waiting(plan: &Plan, trace: &Trace, event: EventId, place: PlaceId) -> (Time,
 /// In what `service` reads: a retry topic if it went there, else the place of the last hop.
 fn behind(plan: &Plan, trace: &Trace, event: EventId, last: Option<Hop>, service: ServiceId) -> (Time, Stage) {
     let retried = trace.ledger.flow(event, service).flags & flow_flag::RETRIED != 0;
-    let retry = retry_places(plan, service).into_iter().filter(|_| retried);
-    let in_retry = retry.filter(|place| trace.ledger.place(event, *place).count > 0).next_back();
+    let mut retry = retry_places(plan, service).into_iter().filter(|_| retried);
+    let in_retry = retry.rfind(|place| trace.ledger.place(event, *place).count > 0);
     let Some(place) = in_retry.or(last.map(|hop| hop.place)) else {
         let row = trace.ledger.event(event).map_or(Time::NEVER, |row| row.arrived);
         return (row, Stage::Handled { service, node: NodeId(0), step: None });

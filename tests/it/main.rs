@@ -31,6 +31,7 @@ mod promises;
 mod queueing;
 mod reassignment;
 mod retention;
+mod rows;
 mod shards;
 mod shrink;
 mod sweep;

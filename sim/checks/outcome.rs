@@ -453,8 +453,35 @@ pub struct CallerMetrics {
     pub unknown: u64,
     /// Arrival to final answer, of accepted events.
     pub latency: Distribution,
+    /// Of callers from outside: final answers over the load phase.
+    #[serde(default, skip_serializing_if = "AnswerSeries::is_empty")]
+    pub answers: AnswerSeries,
     /// Accepted over arrived; nothing when nothing arrived.
     pub availability: Option<f64>,
+}
+
+/// Final answers over time, at a fixed step from the begin of the load; those behind its end stand in the last step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AnswerSeries {
+    pub step: Duration,
+    /// Requests that got no "ok": refused, or without an answer.
+    pub failed: Vec<u64>,
+}
+
+impl AnswerSeries {
+    /// One more in a step.
+    pub fn fail(&mut self, length: Duration, step: usize) {
+        if self.failed.len() <= step {
+            self.failed.resize(step + 1, 0);
+        }
+        self.step = length;
+        self.failed[step] += 1;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

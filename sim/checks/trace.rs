@@ -14,7 +14,7 @@ use super::distribution::Histogram;
 use super::incidents::Incidents;
 use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
 use super::logs::{Leadership, Logs, Mismatch, NO_EVENT};
-use super::outcome::{Counters, EVIDENCE_KEPT};
+use super::outcome::{AnswerSeries, Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
 use super::relays::RelayProgress;
 use super::routes::Routes;
@@ -73,6 +73,7 @@ pub struct Trace {
     /// By the number of the store.
     store_nodes: Vec<NodeId>,
     controllers: u64,
+    answer_step: Duration,
     /// Who has asked whom, where somebody wants to know.
     asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
@@ -87,7 +88,12 @@ pub struct CallerTrace {
     pub refused: u64,
     pub unknown: u64,
     pub latency: Histogram,
+    /// Kept from the first failure on.
+    pub answers: AnswerSeries,
 }
+
+/// Steps of a series over the load phase.
+const ANSWER_STEPS: u64 = 120;
 
 /// What happened at one place, over all events.
 #[derive(Clone, Debug, Default)]
@@ -180,6 +186,7 @@ impl Trace {
             progress: Vec::new(),
             relays: plan.services.iter().map(RelayProgress::of).collect(),
             callers: vec![CallerTrace::default(); plan.services.len()],
+            answer_step: Duration((plan.duration.0 / ANSWER_STEPS).max(1)),
             places: plan.places.iter().map(|place| PlaceTrace::new(plan, &routes, place.id)).collect(),
             flows_done: vec![0; plan.services.len()],
             flows_done_under_load: vec![0; plan.services.len()],

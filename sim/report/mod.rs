@@ -4,6 +4,7 @@ pub mod answer;
 pub mod blame;
 pub mod charts;
 pub mod chronicle;
+pub mod designs;
 pub mod figures;
 pub mod html;
 pub mod markdown;

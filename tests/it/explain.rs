@@ -181,7 +181,7 @@ fn the_command_answers_the_questions_of_whoever_is_on_call_first() {
 fn placebos(plan: &Plan) -> Vec<Cure> {
     let mut lingering = plan.clone();
     let producers = lingering.services.iter_mut().flat_map(|service| &mut service.producers);
-    producers.for_each(|producer| producer.linger = producer.linger + Duration::from_millis(1));
+    producers.for_each(|producer| producer.linger += Duration::from_millis(1));
     let mut renamed = plan.clone();
     for service in &mut renamed.services {
         service.name.push_str("-renamed");

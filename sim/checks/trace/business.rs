@@ -120,6 +120,10 @@ impl Trace {
         (row.outcome, row.settled) = (Some(outcome), now);
         let latency = now.since(row.arrived);
         let callers = &mut self.callers[origin_of(about).0 as usize];
+        if outcome != CallerOutcome::Accepted {
+            let step = now.since(Time::LOAD_START).0 / self.answer_step.0;
+            callers.answers.fail(self.answer_step, step.min(ANSWER_STEPS - 1) as usize);
+        }
         match outcome {
             CallerOutcome::Accepted => {
                 self.counters.accepted += 1;

@@ -76,3 +76,30 @@ fn an_eager_group_that_is_made_cooperative_no_longer_stands_still() {
     let other = shown(&scratch, scenario, &["fault.busy=at 2s for 40s slow instance(booking, 4) by 1.1x"]);
     assert_eq!(other.verdict, "VIOLATED", "nobody is busy, and yet the group stands still: {}", other.sentence);
 }
+
+/// A1 and A4 show what they are about in a chart of their own, on the front page; it hangs on the outage.
+#[test]
+fn the_cascade_and_the_blast_radius_are_on_the_front_page() {
+    let scratch = Scratch::new("front");
+    let cases = [
+        (
+            "direct_calls_fail_with_what_they_call",
+            "cascade",
+            "of requests fail; with pub-sub nothing fails and at most",
+        ),
+        (
+            "many_duties_in_one_consumer_fail_together",
+            "blast-radius",
+            "hits 4 of 4 duties when they are together, 1 of 4",
+        ),
+    ];
+    for (scenario, stem, message) in cases {
+        let out = scratch.path(scenario);
+        let ran = hikyaku(&["run", &format!("scenarios/{scenario}.toml"), "--seeds", "0..1", "--out", &out]);
+        let text = stdout(&ran).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(message), "{scenario}: {text}{}", stderr(&ran));
+        let charts: Vec<&str> = text.split(' ').filter(|word| word.ends_with(".svg")).collect();
+        assert!(charts.first().is_some_and(|first| first.ends_with(&format!("{stem}.svg"))), "{charts:?}");
+        assert!(fs::metadata(format!("{out}/{stem}.png")).is_ok_and(|file| file.len() > 5_000), "{stem}.png");
+    }
+}

@@ -189,3 +189,60 @@ fn table(chart: &BlastChart) -> String {
     });
     super::csv(&["design", "outage", "duty", "of", "lost", "repeated", "delay_p95_seconds", "hit"], rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(repeated: u64, lost: u64, delay: f64) -> BlastCell {
+        BlastCell { of: 1_234_567, lost, repeated, delay, usual: 0.02 }
+    }
+
+    fn chart(rows: &[(&str, &str, [BlastCell; 3])]) -> BlastChart {
+        let row = |(design, outage, cells): &(&str, &str, [BlastCell; 3])| BlastRow {
+            design: design.to_string(),
+            outage: outage.to_string(),
+            cells: cells.to_vec(),
+        };
+        BlastChart {
+            subject: "One consumer with many duties, or one for each?".into(),
+            columns: vec!["db.reservations".into(), "bank".into(), "a-warehouse-with-a-name-that-nobody-reads".into()],
+            rows: rows.iter().map(row).collect(),
+            footer: "run · seeds 0–19".into(),
+        }
+    }
+
+    #[test]
+    fn a_duty_is_hit_when_it_is_late_done_again_or_not_done() {
+        assert!(!cell(0, 0, 0.15).is_hit(), "under a second");
+        assert!(!BlastCell { usual: 5.0, ..cell(0, 0, 20.0) }.is_hit(), "it always takes as long");
+        assert!(cell(0, 0, 1.5).is_hit() && cell(1, 0, 0.02).is_hit() && cell(0, 1, 0.02).is_hit());
+    }
+
+    #[test]
+    fn the_title_counts_the_duties_that_one_outage_hits_in_each_design() {
+        let (well, late) = (cell(0, 0, 0.02), cell(0, 0, 18.0));
+        let rows = [
+            ("together", "mail-away", [late, cell(3, 0, 18.0), late]),
+            ("together", "analytics-slow", [late, late, well]),
+            ("apart", "mail-away", [well, well, late]),
+            ("apart", "analytics-slow", [well, well, late]),
+        ];
+        let said = title(&chart(&rows));
+        assert_eq!(said, "Mail-away hits 3 of 3 duties when they are together, 1 of 3 duties when they are apart");
+        assert!(title(&chart(&rows[..1])).contains("are hit in every design"));
+        let figure = chart(&rows).draw();
+        assert_eq!(figure.blemishes, Vec::<String>::new());
+        assert_eq!(figure.csv.lines().count(), 1 + 4 * 3);
+        assert_eq!(title(&chart(&[])), "Nothing was run");
+    }
+
+    #[test]
+    fn large_counts_and_many_rows_stay_on_the_paper() {
+        let worst = cell(999_999, 0, 3_600.0);
+        let lost = cell(5, 1_000_000, 3_600.0);
+        let rows =
+            vec![("a-design-with-a-name-that-is-too-long-for-its-column", "an outage", [worst, lost, worst]); 20];
+        assert_eq!(chart(&rows).draw().blemishes, Vec::<String>::new());
+    }
+}

@@ -151,3 +151,55 @@ fn table(chart: &CascadeChart) -> String {
     let waiting = rows(&chart.waits.design, "messages waiting", &chart.waits.points);
     super::csv(&["design", "what", "seconds", "value"], failing.into_iter().chain(waiting))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::charts::palette::FaultKind;
+
+    fn chart(failed: u64, cleared_at: Option<f64>) -> CascadeChart {
+        let band = |name: &str| FaultBand { name: name.into(), kind: FaultKind::Downstream, from: 20.0, to: 40.0 };
+        let wave =
+            |height: f64| (0..=120).map(move |half| f64::from(half) / 2.0).map(move |at| (at, at.min(40.0) * height));
+        CascadeChart {
+            subject: "Direct calls or publish and subscribe?".into(),
+            outage: "relay-silent".into(),
+            fails: Failing {
+                design: "direct".into(),
+                service: "shop".into(),
+                points: wave(0.5).collect(),
+                failed,
+                of: 1_000,
+            },
+            waits: Waiting {
+                design: "pub-sub".into(),
+                service: "a-service-whose-name-nobody-wanted-to-shorten-in-sixty-signs".into(),
+                points: wave(11.0).collect(),
+                failed: 0,
+                cleared_at,
+            },
+            faults: vec![band("silent")],
+            horizon: 60.0,
+            footer: "run · seeds 0–19".into(),
+        }
+    }
+
+    #[test]
+    fn the_title_says_how_many_fail_here_and_how_many_wait_there() {
+        let said = title(&chart(170, Some(44.0)));
+        let expected = "Relay-silent: with direct 17 % of requests fail; with pub-sub nothing fails and at most 440 messages wait, \
+                        gone at 44 s";
+        assert_eq!(said, expected);
+        assert!(!title(&chart(170, None)).contains("gone"));
+    }
+
+    #[test]
+    fn no_text_touches_another_and_the_numbers_are_there() {
+        for chart in [chart(170, Some(44.0)), chart(0, None)] {
+            let figure = chart.draw();
+            assert_eq!(figure.blemishes, Vec::<String>::new());
+            assert_eq!(figure.csv.lines().count(), 1 + 2 * 121);
+            assert_eq!(figure, chart.draw());
+        }
+    }
+}

@@ -5,8 +5,9 @@
 //! history, never a machine; it prints nothing and draws nothing.
 //!
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
-//! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
-//! file for each claim), `judge`, `signature`, `cell`; beside them `chronicle`, which follows one event,
+//! tells), `fate`, `responsibility` and `causes` (what became of it, whose promise broke, and what struck), `standing` (how
+//! far an event has come), `guarantees` and `invariants` (one file for each claim), `judge`, `signature`, `cell`; beside
+//! them `chronicle`, which follows one event,
 //! and `timeline`, which keeps one run for pictures.
 
 pub mod chronicle;

@@ -134,7 +134,7 @@ impl Problems {
 
     /// Whether a step or its flow cannot be understood.
     pub fn is_of_steps(&self) -> bool {
-        let is_of_steps = |code: &str| code.starts_with("S04") || code.starts_with("S05") || code == "S020";
+        let is_of_steps = |code: &str| matches!(code.as_bytes(), [b'S', b'0', b'4' | b'5', _]) || code == "S020";
         self.list.borrow().iter().any(|known| known.severity == Severity::Error && is_of_steps(known.code))
     }
 

@@ -39,7 +39,7 @@ const RUNS: [(&str, &[&str], u64); 10] = [
     ("scenarios/a_message_that_always_fails_blocks_is_lost_or_parked.toml", &[], 0),
     ("scenarios/many_duties_in_one_consumer_fail_together.toml", &["duration=20s"], 0),
     ("tests/data/transactions_attacked.toml", &["duration=15s"], 1),
-    ("tests/data/producers_attacked.toml", &["duration=15s"], 1),
+    ("tests/data/producers_attacked.toml", &["duration=20s"], 1),
     ("tests/data/mutants/eligible.toml", &["duration=15s"], 1),
 ];
 

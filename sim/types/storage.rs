@@ -20,10 +20,12 @@ pub enum StorageOperation {
         partition: TopicPartition,
         to: Offset,
     },
-    /// Forgets everything below `to` (retention), or the whole log when it ends before `to`. Durable at once.
+    /// Forgets everything below `to` (retention), or the whole log when it ends before `to`, but for what it said of
+    /// producers. Durable at once.
     StartAt {
         partition: TopicPartition,
         to: Offset,
+        producers: Vec<ProducerSnapshot>,
     },
     /// Writes the high watermark checkpoint of all partitions given.
     Checkpoint {
@@ -74,4 +76,29 @@ pub struct LogImage {
     pub batches: Vec<RecordBatch>,
     /// From the last checkpoint.
     pub high_watermark: Offset,
+    /// Of what lay below the start. Kafka: the snapshot that was taken when the segment at the start was begun.
+    pub producers: Vec<ProducerSnapshot>,
+}
+
+/// What a snapshot says of one producer. Kafka: ProducerStateManager.writeSnapshot.
+///
+/// Kafka differs: it writes down the last batch only. An earlier one that comes again after a restart is then out of order, and
+/// not known to be there already.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProducerSnapshot {
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    /// Oldest first; none when a marker has raised the epoch since.
+    pub batches: Vec<SequenceRange>,
+    pub last_timestamp: Time,
+    pub coordinator_epoch: Option<LeaderEpoch>,
+}
+
+/// Where a batch of a producer stands in its sequence, and in the log. Kafka: BatchMetadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SequenceRange {
+    pub first: Sequence,
+    pub last: Sequence,
+    pub base_offset: Offset,
+    pub end_offset: Offset,
 }

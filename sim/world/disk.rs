@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::scenario::plan::DiskSettings;
 use crate::types::random::combine;
 use crate::types::request::QuorumEntry;
-use crate::types::storage::{LogImage, QuorumState, StorageImage, StorageOperation};
+use crate::types::storage::{LogImage, ProducerSnapshot, QuorumState, StorageImage, StorageOperation};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -119,8 +119,8 @@ impl Disk {
             StorageOperation::Truncate { partition, to } => {
                 self.partitions.or_insert_with(partition, LogFile::default).truncate(to)
             }
-            StorageOperation::StartAt { partition, to } => {
-                self.partitions.or_insert_with(partition, LogFile::default).start_at(to)
+            StorageOperation::StartAt { partition, to, producers } => {
+                self.partitions.or_insert_with(partition, LogFile::default).start_at(to, producers)
             }
             StorageOperation::Delete { partition } => {
                 self.partitions.insert(partition, LogFile::default());
@@ -221,13 +221,13 @@ impl LogFile {
         self.durable_high_watermark = self.durable_high_watermark.min(to);
     }
 
-    fn start_at(&mut self, to: Offset) {
+    fn start_at(&mut self, to: Offset, producers: Vec<ProducerSnapshot>) {
         let below = self.image.batches.partition_point(|batch| batch.end_offset() <= to);
         self.image.batches.drain(..below);
         while self.written.len() > self.image.batches.len() {
             self.written.pop_front();
         }
-        self.image.start_offset = to;
+        (self.image.start_offset, self.image.producers) = (to, producers);
     }
 }
 

@@ -99,3 +99,12 @@ fn sequences_that_begin_again_are_taken_for_repetitions() {
     let runs = without(Guard::SequencesOutliveMetadata, FLAP, &[]);
     assert!(broken(&runs, Invariant::SendsAreToldTruly) > 0, "P18 is not seen");
 }
+
+/// KAFKA-14034, which is open: what Kafka's producer does, ours does too, and it is seen. Found by a mix of faults.
+#[test]
+fn a_batch_whose_first_request_comes_late_is_there_twice() {
+    let family = load("tests/data/an_unanswered_request_may_come_late.toml", &[]);
+    let runs = run_all(&family, family.seeds.clone());
+    assert_eq!(broken(&runs, Invariant::SendsLandOnce), runs.len());
+    assert!(repeated(&runs) > 0);
+}

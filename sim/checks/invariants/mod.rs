@@ -169,7 +169,7 @@ impl Invariants {
         self.sends_land_once.after(event, logs, &mut self.found);
         self.sends_are_told_truly.after(event, logs, &mut self.found);
         self.epochs_have_reasons.after(event, &mut self.found);
-        self.quorum_remembers.after(event, &mut self.found);
+        self.quorum_remembers.after(event, self.premise.wiped_by(event), &mut self.found);
     }
 
     /// A word of a client. With the logs as the event left them.

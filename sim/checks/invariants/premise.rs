@@ -6,7 +6,8 @@
 //!
 //! How it is decided: a wipe puts the quorum at risk when fewer voters than a majority are known to hold everything that is
 //! committed. The next commit ends the risk, because a majority has flushed all of it; an election before that ends the
-//! premise. Losing power counts as holding nothing until the next append, which only errs towards judging less.
+//! premise. Losing power counts as holding nothing until the next append, which only errs towards judging less. A wiped voter
+//! has lost its vote, too: until the next commit it may help a second controller into an epoch that has one.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub struct Premise {
     high_watermark: Offset,
     wipes: Vec<FaultId>,
     at_risk: bool,
+    /// A voter was wiped since the last commit.
+    votes_at_risk: bool,
+    controller: Option<QuorumEpoch>,
     gone: bool,
 }
 
@@ -33,6 +37,8 @@ impl Premise {
             high_watermark: Offset(0),
             wipes: wipes.map(|fault| fault.id).collect(),
             at_risk: false,
+            votes_at_risk: false,
+            controller: None,
             gone: false,
         }
     }
@@ -42,19 +48,33 @@ impl Premise {
             Happening::Note(Note::QuorumAppended { offset, .. }) => self.set_end(event.node, offset.plus(1)),
             Happening::Note(Note::QuorumHighWatermark { offset, .. }) if self.high_watermark < *offset => {
                 self.high_watermark = *offset;
-                self.at_risk = false;
+                (self.at_risk, self.votes_at_risk) = (false, false);
             }
-            Happening::Note(Note::BecameController { .. }) => self.gone |= self.at_risk,
+            Happening::Note(Note::BecameController { epoch }) => {
+                self.gone |= self.at_risk || self.votes_at_risk && Some(*epoch) <= self.controller;
+                self.controller = self.controller.max(Some(*epoch));
+            }
             Happening::PowerLost { .. } => self.set_end(event.node, Offset(0)),
-            Happening::FaultFired { fault, nodes, .. } if self.wipes.contains(fault) => {
-                let voters = nodes.iter().filter(|node| self.ends.contains_key(node)).copied();
-                for voter in voters.collect::<Vec<NodeId>>() {
+            Happening::FaultFired { .. } => {
+                for voter in self.wiped_by(event).to_vec() {
+                    if !self.ends.contains_key(&voter) {
+                        continue;
+                    }
+                    self.votes_at_risk = true;
                     self.set_end(voter, Offset(0));
                     let holding = self.ends.values().filter(|end| self.high_watermark <= **end).count();
                     self.at_risk |= 2 * holding <= self.ends.len();
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The processes whose disks this event wipes.
+    pub fn wiped_by<'e>(&self, event: &'e Event) -> &'e [NodeId] {
+        match &event.what {
+            Happening::FaultFired { fault, nodes, .. } if self.wipes.contains(fault) => nodes,
+            _ => &[],
         }
     }
 
@@ -79,6 +99,8 @@ mod tests {
             high_watermark: Offset(0),
             wipes: vec![FaultId(7)],
             at_risk: false,
+            votes_at_risk: false,
+            controller: None,
             gone: false,
         }
     }
@@ -126,6 +148,20 @@ mod tests {
         commit(&mut premise, 5);
         wipe(&mut premise, 2);
         assert!(elect(&mut premise));
+    }
+
+    #[test]
+    fn a_wiped_voter_may_vote_a_second_controller_into_an_epoch() {
+        let told = |premise: &mut Premise, epoch| {
+            tell(premise, 3, Happening::Note(Note::BecameController { epoch: QuorumEpoch(epoch) }))
+        };
+        let mut premise = premise();
+        (1..=3).for_each(|node| append(&mut premise, node));
+        commit(&mut premise, 5);
+        assert!(told(&mut premise, 2));
+        wipe(&mut premise, 2);
+        assert!(told(&mut premise, 3), "in a new epoch it votes for the first time");
+        assert!(!told(&mut premise, 3), "it may have voted twice");
     }
 
     #[test]

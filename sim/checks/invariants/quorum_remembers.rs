@@ -8,7 +8,8 @@
 //! epoch. What a controller says is committed is remembered; a voter that cuts such an entry, and a controller that commits
 //! another one in its place, have forgotten it. A voter that votes twice is reported at its second vote, whoever wins.
 //!
-//! Never unknown while the premise stands (a wiped voter may make the quorum forget).
+//! Never unknown while the premise stands (a wiped voter may make the quorum forget). A wiped voter has lost its vote with
+//! its disk, so what it votes next is compared with nothing, even while the others hold everything that is committed.
 //!
 //! Source: Raft's ElectionSafety and LeaderCompleteness; KIP-595.
 
@@ -30,7 +31,11 @@ pub struct QuorumRemembers {
 }
 
 impl QuorumRemembers {
-    pub fn after(&mut self, event: &Event, found: &mut Found) {
+    /// `wiped`: whose disks this event wipes.
+    pub fn after(&mut self, event: &Event, wiped: &[NodeId], found: &mut Found) {
+        for node in wiped {
+            self.votes.remove(node);
+        }
         let note = match &event.what {
             Happening::Note(note) => note,
             // What it still holds is for it to tell.

@@ -66,6 +66,8 @@ pub struct Log {
     batches: Vec<RecordBatch>,
     epochs: EpochCache,
     producers: ProducerStates,
+    /// What the removed batches below the start said of producers: of each its last ones.
+    producers_below: ProducerStates,
     transactions: Transactions,
     segments: Segments,
 }
@@ -82,13 +84,19 @@ pub enum LeaderAppend {
 impl Log {
     /// The log as its disk has it.
     pub fn recover(image: LogImage, settings: LogSettings) -> Log {
+        let known = match settings.guards.stand(Guard::ProducerStateFollowsLog) {
+            true => &image.producers[..],
+            false => &[],
+        };
+        let known = ProducerStates::from_snapshot(known, settings.producer_batches_retained, settings.guards);
         let mut log = Log {
             settings,
             start_offset: image.start_offset,
             end_offset: image.start_offset,
             batches: Vec::with_capacity(image.batches.len()),
             epochs: EpochCache::default(),
-            producers: ProducerStates::new(settings.producer_batches_retained, settings.guards),
+            producers: known.clone(),
+            producers_below: known,
             transactions: Transactions::default(),
             segments: Segments::default(),
         };
@@ -163,7 +171,7 @@ impl Log {
             self.end_offset = removed[0].base_offset;
             self.segments.truncate(&self.batches);
             if self.follows_producers() {
-                self.producers.truncate(&removed, &self.batches);
+                self.producers.truncate(&removed, &self.batches, &self.producers_below);
             }
             self.transactions.truncate(self.end_offset, &removed);
         }
@@ -179,18 +187,21 @@ impl Log {
         if to <= self.start_offset {
             return;
         }
+        let gone = self.batches.partition_point(|batch| batch.end_offset() <= to);
+        for batch in self.batches.drain(..gone) {
+            self.producers_below.remember(&batch, largest_timestamp(&batch));
+        }
         if self.end_offset < to {
-            self.batches.clear();
             self.end_offset = to;
             self.epochs.clear();
         } else {
-            let gone = self.batches.partition_point(|batch| batch.end_offset() <= to);
-            self.batches.drain(..gone);
             self.epochs.truncate_from_start(to);
         }
         self.start_offset = to;
         if !self.settings.guards.stand(Guard::ProducerOutlivesRecords) {
             self.producers.forget_below(to);
+            self.producers_below =
+                ProducerStates::from_snapshot(&[], self.settings.producer_batches_retained, self.settings.guards);
         }
         self.transactions.start_at(to, self.batches.is_empty());
         if self.batches.is_empty() {
@@ -270,6 +281,11 @@ impl Log {
         &self.producers
     }
 
+    /// What outlives the batches below the start.
+    pub fn producers_below(&self) -> &ProducerStates {
+        &self.producers_below
+    }
+
     pub fn transactions(&self) -> &Transactions {
         &self.transactions
     }
@@ -291,7 +307,7 @@ impl Log {
     }
 
     fn push(&mut self, batch: RecordBatch, remember_producer: bool) {
-        let timestamp = batch.messages().iter().map(|record| record.timestamp).max().unwrap_or(Time::ZERO);
+        let timestamp = largest_timestamp(&batch);
         self.epochs.assign(batch.leader_epoch, batch.base_offset);
         self.segments.append(&batch, timestamp, &self.settings);
         if remember_producer {
@@ -312,4 +328,9 @@ impl Log {
             None => self.batches.len(),
         }
     }
+}
+
+/// `Time::ZERO` for a marker, which has none.
+fn largest_timestamp(batch: &RecordBatch) -> Time {
+    batch.messages().iter().map(|record| record.timestamp).max().unwrap_or(Time::ZERO)
 }

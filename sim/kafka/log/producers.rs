@@ -5,13 +5,14 @@
 //! a retry of one that is gone. KIP-98; Kafka: ProducerStateManager, ProducerStateEntry, ProducerAppendInfo.
 //!
 //! Of transactions it knows the epochs that markers bring (KIP-890: a marker raises the epoch, so that whatever is late is
-//! refused); which are open, `transactions.rs` knows. No snapshots: the whole log is at hand when something must be
-//! rebuilt.
+//! refused); which are open, `transactions.rs` knows. What retention takes away leaves a snapshot behind: each producer's last
+//! batches below the start of the log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::types::record::{Marker, ProducerStamp};
 use crate::types::request::ErrorCode;
+use crate::types::storage::{ProducerSnapshot, SequenceRange};
 use crate::types::*;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +34,6 @@ struct ProducerEntry {
     coordinator_epoch: Option<LeaderEpoch>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SequenceRange {
-    first: Sequence,
-    last: Sequence,
-    base_offset: Offset,
-    end_offset: Offset,
-}
-
 /// Whether a producer may append a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -50,8 +43,27 @@ pub enum Admission {
 }
 
 impl ProducerStates {
-    pub fn new(retained: usize, guards: Guards) -> ProducerStates {
-        ProducerStates { retained, guards, producers: BTreeMap::new() }
+    pub fn from_snapshot(snapshot: &[ProducerSnapshot], retained: usize, guards: Guards) -> ProducerStates {
+        let entry = |of: &ProducerSnapshot| ProducerEntry {
+            epoch: of.epoch,
+            batches: of.batches.iter().copied().collect(),
+            former: VecDeque::new(),
+            last_timestamp: of.last_timestamp,
+            coordinator_epoch: of.coordinator_epoch,
+        };
+        let producers = snapshot.iter().map(|of| (of.producer, entry(of))).collect();
+        ProducerStates { retained, guards, producers }
+    }
+
+    pub fn snapshot(&self) -> Vec<ProducerSnapshot> {
+        let of = |(producer, entry): (&ProducerId, &ProducerEntry)| ProducerSnapshot {
+            producer: *producer,
+            epoch: entry.epoch,
+            batches: entry.batches.iter().copied().collect(),
+            last_timestamp: entry.last_timestamp,
+            coordinator_epoch: entry.coordinator_epoch,
+        };
+        self.producers.iter().map(of).collect()
     }
 
     /// A producer last heard of at or before `expiry` is unknown, and an unknown producer may begin anywhere.
@@ -135,21 +147,42 @@ impl ProducerStates {
         self.producers.retain(|_, entry| is_left(entry));
     }
 
-    /// Takes back the producers of `removed` batches to what the `kept` ones say of them.
-    pub fn truncate(&mut self, removed: &[RecordBatch], kept: &[RecordBatch]) {
+    /// Takes back the producers of `removed` batches to what the `kept` ones say of them, and what lay `below` those.
+    pub fn truncate(&mut self, removed: &[RecordBatch], kept: &[RecordBatch], below: &ProducerStates) {
         let mut affected: BTreeSet<ProducerId> = removed.iter().filter_map(|batch| Some(batch.producer?.id)).collect();
         for producer in &affected {
             self.producers.remove(producer);
         }
         for batch in kept.iter().rev() {
             if affected.is_empty() {
-                break;
+                return;
             }
             let Some(stamp) = batch.producer else { continue };
             if affected.contains(&stamp.id) && self.remember_earlier(batch, stamp) {
                 affected.remove(&stamp.id);
             }
         }
+        for producer in affected {
+            if let Some(earlier) = below.producers.get(&producer) {
+                self.remember_below(producer, earlier);
+            }
+        }
+    }
+
+    /// Adds what is known of a producer from below the log, in front of what the log says.
+    fn remember_below(&mut self, producer: ProducerId, earlier: &ProducerEntry) {
+        let retained = self.retained;
+        let entry = self.producers.entry(producer).or_insert_with(|| ProducerEntry {
+            batches: VecDeque::new(),
+            former: VecDeque::new(),
+            ..earlier.clone()
+        });
+        if entry.epoch == earlier.epoch {
+            let room = retained.saturating_sub(entry.batches.len());
+            earlier.batches.iter().rev().take(room).for_each(|range| entry.batches.push_front(*range));
+        }
+        entry.last_timestamp = entry.last_timestamp.max(earlier.last_timestamp);
+        entry.coordinator_epoch = entry.coordinator_epoch.max(earlier.coordinator_epoch);
     }
 
     /// Adds a batch in front of those known. True when the producer's memory is complete with it.

@@ -159,6 +159,39 @@ fn assert_agrees(log: &Log, model: &Model, newest: LeaderEpoch, rng: &mut Rng) {
     }
 }
 
+/// What retention has removed is still known after a restart, and after a truncation to the start.
+#[test]
+fn a_producer_outlives_its_records_and_its_broker() {
+    let mut log = Log::recover(LogImage::default(), settings());
+    let sent = |sequence| batch(10 + sequence, 1, Some((3, sequence)));
+    for sequence in 0..4 {
+        log.append_as_leader(&sent(sequence), LeaderEpoch(0), Time(0)).unwrap();
+    }
+    log.start_at(Offset(3));
+    let image = LogImage {
+        start_offset: log.start_offset(),
+        batches: log.batches().to_vec(),
+        producers: log.producers_below().snapshot(),
+        ..LogImage::default()
+    };
+    let mut restarted = Log::recover(image.clone(), settings());
+    let duplicate = |at: u64| Ok(LeaderAppend::Duplicate { base_offset: Offset(at), end_offset: Offset(at + 1) });
+    let refused = Err(ErrorCode::OutOfOrderSequenceNumber);
+    for sequence in 0..4 {
+        let again = restarted.append_as_leader(&sent(sequence), LeaderEpoch(1), Time(0));
+        assert_eq!(again, duplicate(sequence), "{sequence}");
+    }
+    for log in [&mut log, &mut restarted] {
+        log.truncate_to(Offset(3));
+        assert_eq!(log.append_as_leader(&sent(2), LeaderEpoch(1), Time(0)), duplicate(2));
+        assert_eq!(log.append_as_leader(&sent(5), LeaderEpoch(1), Time(0)), refused);
+        assert!(matches!(log.append_as_leader(&sent(3), LeaderEpoch(1), Time(0)), Ok(LeaderAppend::New(_))));
+    }
+    let nothing = LogImage { producers: Vec::new(), ..image };
+    let mut forgetful = Log::recover(nothing, settings());
+    assert!(matches!(forgetful.append_as_leader(&sent(2), LeaderEpoch(1), Time(0)), Err(_)), "the log has sequence 3");
+}
+
 /// After a truncation the producers are those of a log that never had more.
 fn assert_producers_follow(log: &Log) {
     if log.start_offset() > Offset::ZERO {

@@ -603,7 +603,8 @@ impl Replica {
             return;
         }
         self.log.start_at(to);
-        step.storage(StorageOperation::StartAt { partition: self.id, to });
+        let producers = self.log.producers_below().snapshot();
+        step.storage(StorageOperation::StartAt { partition: self.id, to, producers });
         step.note(Note::LogStartMoved { partition: self.id, to });
         // Only a follower that starts anew has its high watermark below the new start.
         if self.settings.guards.stand(Guard::HighWatermarkInLog) {

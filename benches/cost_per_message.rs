@@ -3,7 +3,8 @@
 //! `cargo bench` prints nanoseconds of CPU for each message that a link delivered, and the ratio to the loop. The loop
 //! does the least that a simulation of messages can do: an ordered heap, one draw for the latency, one counter for the
 //! receiver. The world does it for the smallest machines there are, and for a whole system with brokers and services,
-//! which is judged as well. `cargo bench --bench cost_per_message -- whole` measures what has the word in its name.
+//! which is judged as well. `cargo bench --bench cost_per_message -- whole` measures what has the word in its name, and
+//! `valgrind --tool=callgrind BINARY --one-run` counts the instructions of one whole run: they are the same on a busy machine.
 
 mod measure;
 
@@ -20,6 +21,8 @@ use measure::{cpu_of, median, wanted};
 
 const MESSAGES: u64 = 4_000_000;
 const ROUNDS: usize = 5;
+/// Judges one whole run and nothing else, for a profiler that counts instructions.
+const ONE_RUN: &str = "--one-run";
 
 /// A service publishes to a replicated topic, another keeps what it reads in a store that is away for a minute.
 const SYSTEM: &str = r#"
@@ -51,11 +54,16 @@ db.bookings = "exactly-once"
 
 fn main() {
     let plan = plan();
+    if std::env::args().any(|word| word == ONE_RUN) {
+        let report = judged(&plan);
+        println!("{} messages, {} events, digest {:032x}", report.messages, report.events, report.digest);
+        return;
+    }
     for (in_flight, at_most) in [(1, 4.0), (64, 2.5)] {
         let echo = || world::echo(&plan, in_flight, MESSAGES).messages;
         compare(&format!("echo, {in_flight} in flight"), in_flight, at_most, echo);
     }
-    compare("whole run, 64 in flight", 64, 10.0, || judged(&plan));
+    compare("whole run, 64 in flight", 64, 10.0, || judged(&plan).messages);
 }
 
 /// Alternates loop and body, so that both meet the same machine.
@@ -73,13 +81,13 @@ fn compare(name: &str, in_flight: u64, at_most: f64, mut body: impl FnMut() -> u
     println!("{name:<24} bare loop {bare:6.1} ns  world {world:7.1} ns  ratio {ratio:5.2}x of at most {at_most:.1}x");
 }
 
-/// A whole run with machines and checks; how many messages it took.
-fn judged(plan: &Plan) -> u64 {
+/// A whole run with machines and checks.
+fn judged(plan: &Plan) -> RunReport {
     let (outcome, report): (_, RunReport) = run_seed(plan, WaitOptions::default(), |_| {});
     assert_eq!(report.panic, None);
     assert!(report.quiet, "the system came to rest");
     assert!(outcome.counters.applied > 0, "the checks saw the work");
-    report.messages
+    report
 }
 
 /// Nanoseconds of this process's CPU for each message.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::standing::Standing;
 use crate::history::event::StopReason;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
@@ -304,6 +305,8 @@ pub struct Chronicle {
     pub copies: Vec<CopyAtEnd>,
     /// Every service that consumes a partition it was in, or the topics of one.
     pub consumers: Vec<ConsumerAtEnd>,
+    /// How far it has come with each place, as the judge of the same history says.
+    pub standings: Vec<Standing>,
 }
 
 /// A copy of the event in the queue.
@@ -732,7 +735,7 @@ impl Chronicler {
         told.extend(lines);
         told.sort_by_key(|line| line.number);
         let (copies, consumers) = (self.copies_at_end(), self.consumers_at_end(plan));
-        Chronicle { event: self.event, lines: told, copies, consumers }
+        Chronicle { event: self.event, lines: told, copies, consumers, standings: Vec::new() }
     }
 
     fn copies_at_end(&self) -> Vec<CopyAtEnd> {

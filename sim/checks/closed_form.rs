@@ -26,9 +26,10 @@ struct Station {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Moments {
-    mean: f64,
-    variance: f64,
+pub struct Moments {
+    /// Seconds.
+    pub mean: f64,
+    pub variance: f64,
 }
 
 pub fn closed_form(
@@ -153,27 +154,64 @@ fn station(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Statio
     if moments.mean <= 0.0 {
         return None;
     }
-    let (mut arrival_rate, mut poisson, mut partitions) = (0.0, true, 0);
-    for topic in topics {
-        partitions += u32::from(plan.topics.iter().find(|t| t.id == *topic)?.settings.partitions);
-        for origin in routes.owing(place_of(plan, *topic)?) {
-            let origin = plan.services.iter().find(|service| service.id == *origin)?;
-            let Trigger::Requests(requests) = &origin.trigger else { return None };
-            arrival_rate += 1.0 / requests.interval.as_seconds();
-            poisson &= match requests.arrivals {
-                Arrivals::Poisson => true,
-                Arrivals::Constant => false,
-                Arrivals::Burst(_) => return None,
-            };
-        }
+    let arriving = arriving_of(plan, routes, service)?;
+    // What batches do to a wait has no closed form here.
+    if arriving.sources.iter().any(|source| matches!(source.arrivals, Arrivals::Burst(_))) {
+        return None;
     }
+    let poisson = arriving.sources.iter().all(|source| source.arrivals == Arrivals::Poisson);
+    let (arrival_rate, partitions) = (arriving.arrival_rate(), arriving.partitions);
     let exponential = exponential && waits == 1;
     let instances = service.instances.len() as u32;
     (arrival_rate > 0.0).then_some(Station { arrival_rate, poisson, moments, exponential, partitions, instances })
 }
 
+/// What arrives at a consuming service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arriving {
+    /// One for each origin and topic.
+    pub sources: Vec<Source>,
+    /// Of all topics together.
+    pub partitions: u32,
+}
+
+/// Events of one origin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Source {
+    /// Per second.
+    pub rate: f64,
+    pub arrivals: Arrivals,
+    pub keys: Keys,
+}
+
+impl Arriving {
+    /// Of all partitions together, per second.
+    pub fn arrival_rate(&self) -> f64 {
+        self.sources.iter().map(|source| source.rate).sum()
+    }
+}
+
+/// What the file declares to arrive at a service; `None` when it consumes nothing, or nobody says how much.
+pub fn arriving(plan: &Plan, service: &ServicePlan) -> Option<Arriving> {
+    arriving_of(plan, &Routes::new(plan), service)
+}
+
+fn arriving_of(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Arriving> {
+    let mut arriving = Arriving { sources: Vec::new(), partitions: 0 };
+    for topic in consumed(service) {
+        arriving.partitions += u32::from(plan.topics.iter().find(|t| t.id == *topic)?.settings.partitions);
+        for origin in routes.owing(place_of(plan, *topic)?) {
+            let origin = plan.services.iter().find(|service| service.id == *origin)?;
+            let Trigger::Requests(requests) = &origin.trigger else { return None };
+            let rate = 1.0 / requests.interval.as_seconds();
+            arriving.sources.push(Source { rate, arrivals: requests.arrivals, keys: requests.keys });
+        }
+    }
+    (!arriving.sources.is_empty()).then_some(arriving)
+}
+
 /// `None` for the normal, which is cut at zero.
-fn moments_of(spread: &Spread) -> Option<Moments> {
+pub fn moments_of(spread: &Spread) -> Option<Moments> {
     let mean = spread.mean().as_seconds();
     match *spread {
         Spread::Constant(_) => Some(Moments { mean, variance: 0.0 }),

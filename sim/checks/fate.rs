@@ -64,7 +64,7 @@ impl Backlogged {
 
 /// One owed effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub enum Fate {
     Once,
     RepeatedHarmless,
     RepeatedHarmful,
@@ -251,21 +251,32 @@ impl Counting<'_> {
             return self.assemble(*kind, *event, None, sightings, Some(blame));
         }
         let slot = self.trace.ledger.place(*event, self.place);
-        let sightings = if slot.count > 0 && slot.time != Time::NEVER {
-            vec![self.applied(slot.time, slot.node)]
-        } else {
-            Vec::new()
-        };
-        let blame = (*kind == EvidenceKind::Phantom).then(|| Blame {
-            boundary: Boundary::Caller,
-            between: None,
-            cause: None,
-            message: match self.of {
-                Some(of) => format!("what it is about is not in {}, and the effect is there", self.name_of(of)),
-                None => "the caller was told no, and the effect is there".to_string(),
-            },
+        let source = (slot.flags & place_flag::SOURCE != 0).then_some((slot.partition, slot.offset));
+        let appended = source.filter(|_| is_topic(self.plan, self.place)).and_then(|(partition, offset)| {
+            self.trace.record_at(partition, offset).map(|(time, node)| (time, node, source))
         });
+        let mut sightings = match appended {
+            _ if slot.count == 0 || slot.time == Time::NEVER => Vec::new(),
+            Some(appended) => vec![self.seen_at(appended)],
+            None => vec![self.applied(slot.time, slot.node)],
+        };
+        let blame = match kind {
+            EvidenceKind::Phantom => Some(self.trace.blame_of_phantom(self.plan, *event, self.place, self.of)),
+            EvidenceKind::RepeatedHarmful => Some(self.blame_without_pair(*event, slot.flags)),
+            _ => None,
+        };
+        sightings.extend(blame.as_ref().and_then(struck));
         self.assemble(*kind, *event, None, sightings, blame)
+    }
+
+    /// One of so many repetitions that where it came from was not kept.
+    fn blame_without_pair(&self, event: EventId, flags: u16) -> Blame {
+        let boundary = boundary_of_flags(flags);
+        let origin = origin_of(event);
+        let writer = self.trace.routes.path(origin, self.place).last().map_or(origin, |hop| hop.service);
+        let whose = Party::Service(if boundary == Boundary::Caller { origin } else { writer });
+        let message = "it was done more than once, like others of this place".to_string();
+        Blame { boundary, whose, between: None, cause: None, message }
     }
 
     fn stale(&self, newest: &super::trace::Applied, current: &super::trace::Applied, blame: Blame) -> Evidence {
@@ -290,16 +301,20 @@ impl Counting<'_> {
             };
             sightings.push(Sighting { time: slot.time, node: slot.node, what });
         }
+        let is_table = !is_topic(self.plan, gap.at);
+        if is_table && slot.count > 0 {
+            sightings.push(Sighting { time: slot.time, node: slot.node, what: Seen::Applied { place: gap.at } });
+        }
         if gap.why == GapWhy::NotInLog
             && let Some(log) = self.trace.logs.of(partition)
         {
-            let leader = log.leader.map_or(NodeId(0), |(_, leader)| leader);
-            let leader_epoch = log.leader.map_or(LeaderEpoch(0), |(epoch, _)| epoch);
             for (_, offset, entry) in log.written(event).take(1) {
-                let what = Seen::Appended { partition, offset };
-                sightings.push(Sighting { time: entry.appended, node: slot.node, what });
-                let what = Seen::Truncated { partition, offset, leader_epoch };
-                sightings.push(Sighting { time: self.trace.last, node: leader, what });
+                let node = log.leader_at(entry.appended).unwrap_or(slot.node);
+                sightings.push(Sighting { time: entry.appended, node, what: Seen::Appended { partition, offset } });
+                if let Some(gone) = self.trace.gone(gap, entry.appended) {
+                    let what = Seen::Truncated { partition, offset, leader_epoch: gone.leader_epoch };
+                    sightings.push(Sighting { time: gone.time, node: gone.leader, what });
+                }
             }
         }
         if let Some((service, flow)) = gap.flow.filter(|(_, flow)| flow.starts > 0) {
@@ -353,7 +368,7 @@ impl Counting<'_> {
     ) -> Evidence {
         let row = self.trace.ledger.event(event);
         if let Some(row) = row {
-            let callers = NodeId(0);
+            let callers = callers_of(self.plan, origin_of(event)).first().copied().unwrap_or(NodeId(0));
             sightings.push(Sighting { time: row.arrived, node: callers, what: Seen::Arrived });
             let what = match row.outcome {
                 Some(CallerOutcome::Accepted) => Some(Seen::Accepted),
@@ -390,7 +405,7 @@ impl Counting<'_> {
 }
 
 /// What became of an event that owes an effect at a place.
-fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
+pub fn fate_of(plan: &Plan, trace: &Trace, backlogged: &Backlogged, event: EventId, place: PlaceId) -> Fate {
     let slot = trace.ledger.place(event, place);
     let has = |flag: u16| slot.flags & flag != 0;
     if slot.count > 0 {

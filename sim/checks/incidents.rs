@@ -48,7 +48,16 @@ impl Incidents {
     }
 
     /// Says whether something is healed by this event.
+    #[inline]
     pub fn observe(&mut self, event: &Event) -> bool {
+        match &event.what {
+            Happening::Note(Note::Lost { .. } | Note::PartitionChanged { .. }) => self.note_or_heal(event),
+            Happening::Note(_) => false,
+            _ => self.note_or_heal(event),
+        }
+    }
+
+    fn note_or_heal(&mut self, event: &Event) -> bool {
         match &event.what {
             Happening::Stopped { why } => {
                 let kind = match why {
@@ -130,6 +139,17 @@ impl Incidents {
         self.last(nodes, after, until, |incident| !self.only_slowed(incident) || self.lasts(incident, until))
     }
 
+    /// The nearest incident of some kind.
+    pub fn last_where(
+        &self,
+        nodes: &[NodeId],
+        after: Time,
+        until: Time,
+        counts: impl Fn(IncidentKind) -> bool,
+    ) -> Option<Incident> {
+        self.last(nodes, after, until, |incident| counts(incident.kind))
+    }
+
     /// The last fault that was aimed at any of the nodes and lasted at `at`.
     pub fn in_force(&self, nodes: &[NodeId], at: Time) -> Option<Incident> {
         let aimed = |span: &&FaultSpan| nodes.iter().any(|node| is_aimed(span, *node, at));
@@ -158,13 +178,14 @@ impl Incidents {
     }
 
     fn last(&self, nodes: &[NodeId], after: Time, until: Time, counts: impl Fn(&Incident) -> bool) -> Option<Incident> {
-        let found = nodes.iter().filter_map(|node| {
+        let found = nodes.iter().enumerate().filter_map(|(place, node)| {
             let incidents = self.by_node.get(node)?;
             let end = incidents.partition_point(|incident| incident.time <= until);
             let within = incidents[..end].iter().rev().take_while(|incident| after < incident.time);
-            within.copied().find(|incident| counts(incident))
+            Some((place, *within.into_iter().find(|incident| counts(incident))?))
         });
-        found.max_by_key(|incident| incident.number)
+        // A cut strikes both its ends at once: the one that is named first counts.
+        found.max_by_key(|(place, incident)| (incident.number, std::cmp::Reverse(*place))).map(|(_, incident)| incident)
     }
 
     fn first(&self, nodes: &[NodeId], from: Time, counts: impl Fn(&Incident) -> bool) -> Option<Incident> {

@@ -13,18 +13,20 @@ use super::invariants::Invariants;
 use super::metrics::{delay, measure, moving_parts, service_metrics};
 use super::outcome::*;
 use super::progress::WaitOptions;
+use super::standing::{Standing, is_shown, standings};
 use super::trace::Trace;
 use crate::history::event::HANDLER_PANICKED;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
-use crate::types::note::Controllers;
+use crate::types::note::{Controllers, Note};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
 pub struct Judge {
     plan: Plan,
     trace: Trace,
-    invariants: Invariants,
+    /// Of a live run: a saved history does not hold all that they look at.
+    invariants: Option<Invariants>,
     controllers: Controllers,
     /// What is measured, as it stood at the first fault, in the order of the plan.
     before: Option<Vec<Option<f64>>>,
@@ -46,7 +48,7 @@ impl Judge {
         }
         Judge {
             trace: Trace::new(plan, options),
-            invariants: Invariants::new(plan),
+            invariants: Some(Invariants::new(plan)),
             controllers: Controllers::default(),
             before: None,
             asked_for: None,
@@ -54,18 +56,37 @@ impl Judge {
         }
     }
 
+    /// A judge of a history that was read back: of fates, responsibility and figures, and not of the queue's invariants.
+    pub fn of_saved(plan: &Plan) -> Judge {
+        Judge { invariants: None, ..Judge::new(plan) }
+    }
+
     /// Whatever is found of this event will stand among the evidence.
     pub fn ask_for(&mut self, event: EventId) {
         self.asked_for = Some(event);
+        self.trace.asked_for = Some(event);
     }
 
     /// The next event of the history.
     pub fn observe(&mut self, event: &Event) {
         if let Happening::Note(note) = &event.what {
+            // Most events are of interest to few invariants of the queue, or to none.
+            if note.is_of_business() {
+                return self.trace.observe(event);
+            }
             if note.is_of_clients() {
-                // Most events: of interest to few invariants of the queue.
                 self.trace.observe(event);
-                self.invariants.of_client(event, &self.trace.logs, &self.trace.incidents);
+                if let Some(invariants) = &mut self.invariants {
+                    invariants.of_client(event, note, &self.trace.logs, &self.trace.incidents);
+                }
+                return;
+            }
+            if let Note::BatchAppended { .. } | Note::HighWatermark { .. } | Note::ProduceAnswered { .. } = note {
+                self.trace.observe(event);
+                let Trace { logs, incidents, mismatch, .. } = &self.trace;
+                if let Some(invariants) = &mut self.invariants {
+                    invariants.of_replication(event, note, logs, incidents, *mismatch);
+                }
                 return;
             }
             if self.controllers.is_late(event.node, note) {
@@ -77,18 +98,27 @@ impl Judge {
         {
             self.before = Some(self.service_values());
         }
-        self.invariants.before(event, &self.trace.logs, &self.trace.incidents);
+        if let Some(invariants) = &mut self.invariants {
+            invariants.before(event, &self.trace.logs, &self.trace.incidents);
+        }
         self.trace.observe(event);
-        self.invariants.after(event, &self.trace.logs, &self.trace.incidents, self.trace.mismatch);
+        if let Some(invariants) = &mut self.invariants {
+            invariants.after(event, &self.trace.logs, &self.trace.incidents);
+        }
     }
 
     /// Violations of invariants so far: a run can be stopped at the first.
     pub fn violations(&self) -> &[InvariantViolation] {
-        self.invariants.violations()
+        self.invariants.as_ref().map_or(&[], Invariants::violations)
     }
 
     /// The end of the history.
-    pub fn finish(mut self) -> RunOutcome {
+    pub fn finish(self) -> RunOutcome {
+        self.finish_with_standings().0
+    }
+
+    /// The end of the history, and how far the event that was asked for has come.
+    pub fn finish_with_standings(mut self) -> (RunOutcome, Vec<Standing>) {
         let complete = self.trace.ended.is_some() && self.trace.panicked.is_none();
         if self.trace.ended.is_none() {
             let last = self.trace.last;
@@ -117,7 +147,7 @@ impl Judge {
             services,
             counters: self.trace.counters,
             floors: self.floors(),
-            invariant_violations: self.invariants.violations().to_vec(),
+            invariant_violations: self.violations().to_vec(),
             never_fired: self.never_fired(),
             faults: self.trace.incidents.faults.clone(),
             panicked: self.trace.panicked.clone(),
@@ -125,7 +155,10 @@ impl Judge {
             ended: self.trace.last,
             quiet: self.trace.ended.is_some_and(|(_, quiet)| quiet),
         };
-        self.conclude(outcome, complete)
+        let mut standings =
+            self.asked_for.map_or(Vec::new(), |event| standings(&self.plan, &self.trace, &backlogged, event));
+        standings.retain(|standing| is_shown(&self.plan, standing.place));
+        (self.conclude(outcome, complete), standings)
     }
 
     fn expectations(

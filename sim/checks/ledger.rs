@@ -18,6 +18,8 @@ pub struct EventRow {
     pub version: u32,
     pub outcome: Option<CallerOutcome>,
     pub attempts: u16,
+    /// Whom its caller asked first.
+    pub instance: NodeId,
     /// Fails in every `work`.
     pub poison: bool,
 }
@@ -107,6 +109,7 @@ const NO_EVENT: EventRow = EventRow {
     version: 0,
     outcome: None,
     attempts: 0,
+    instance: NodeId(0),
     poison: false,
 };
 
@@ -270,15 +273,21 @@ impl Ledger {
 }
 
 impl OriginLedger {
+    #[inline]
     fn make(&mut self, event: EventId) -> usize {
         let number = number_of(event) as usize;
-        assert!(number < 1 << 32, "events are not numbered in a row");
         if self.events.len() <= number {
-            self.events.resize(number + 1, NO_EVENT);
-            self.places.resize((number + 1) * self.place_count, NO_PLACE);
-            self.flows.resize((number + 1) * self.flow_count, NO_FLOW);
+            self.grow(number);
         }
         number
+    }
+
+    #[cold]
+    fn grow(&mut self, number: usize) {
+        assert!(number < 1 << 32, "events are not numbered in a row");
+        self.events.resize(number + 1, NO_EVENT);
+        self.places.resize((number + 1) * self.place_count, NO_PLACE);
+        self.flows.resize((number + 1) * self.flow_count, NO_FLOW);
     }
 }
 

@@ -39,7 +39,7 @@ impl Trace {
         }
         let flow = self.ledger.flow(event, giver);
         let (boundary, why) = (Boundary::Queue, GapWhy::LetterExpired);
-        Some(Gap { event, boundary, why, hop, flow: Some((giver, flow)), slot })
+        Some(Gap { event, boundary, why, hop, flow: Some((giver, flow)), slot, at: letter })
     }
 
     /// Given to a retry topic, and never read from it.

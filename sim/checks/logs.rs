@@ -52,8 +52,19 @@ pub struct PartitionLog {
     /// The log that counts, with its leader.
     pub counting: ReplicaLog,
     pub leader: Option<(LeaderEpoch, NodeId)>,
+    /// Who has led, in order.
+    pub leaderships: Vec<Leadership>,
     /// Everything below has been readable in the log that counts.
     pub visible_end: Offset,
+}
+
+/// The begin of a leader's term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    pub time: Time,
+    pub leader: NodeId,
+    pub leader_epoch: LeaderEpoch,
+    pub log_end_offset: Offset,
 }
 
 /// What one leader wrote in one epoch.
@@ -122,8 +133,11 @@ impl PartitionLog {
     pub fn append(&mut self, node: NodeId, batch: &RecordBatch, now: Time) -> Option<Mismatch> {
         let mismatch = self.remember(batch, now);
         let range = EpochRange { epoch: batch.leader_epoch, start: batch.base_offset, end: batch.end_offset() };
-        self.replicas.entry(node).or_default().append(range);
-        self.holders.insert(node);
+        let replica = self.replicas.entry(node).or_default();
+        if replica.ranges.is_empty() {
+            self.holders.insert(node);
+        }
+        replica.append(range);
         // A leader that comes back from its disk before anybody else leads says again what it had appended.
         if self.leader == Some((batch.leader_epoch, node)) && self.counting.end() <= range.start {
             self.counting.append(range);
@@ -166,6 +180,12 @@ impl PartitionLog {
             return Some(Divergence { from, visible_end });
         }
         None
+    }
+
+    /// Whoever led at an instant.
+    pub fn leader_at(&self, time: Time) -> Option<NodeId> {
+        let before = self.leaderships.partition_point(|led| led.time <= time);
+        before.checked_sub(1).map(|last| self.leaderships[last].leader)
     }
 
     /// The leader's high watermark moved: returns the offsets that became readable.

@@ -22,6 +22,7 @@ pub fn service_metrics(plan: &Plan, trace: &Trace, service: &ServicePlan) -> Ser
             refused: callers.refused,
             unknown: callers.unknown,
             latency: callers.latency.summary(),
+            answers: callers.answers.clone(),
             availability: (callers.arrived > 0).then(|| callers.accepted as f64 / callers.arrived as f64),
         },
         consuming: trace.progress[index].as_ref().map(|progress| consuming(plan, trace, service, progress)),

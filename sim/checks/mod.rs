@@ -5,15 +5,18 @@
 //! history, never a machine; it prints nothing and draws nothing.
 //!
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
-//! tells), `fate` and `responsibility` (what became of it, and whose promise broke), `guarantees` and `invariants` (one
-//! file for each claim), `judge`, `signature`, `cell`; beside them `chronicle`, which follows one event,
+//! tells), `fate`, `responsibility` and `causes` (what became of it, whose promise broke, and what struck), `standing` (how
+//! far an event has come), `guarantees` and `invariants` (one file for each claim), `judge`, `signature`, `cell`; beside
+//! them `chronicle`, which follows one event,
 //! and `timeline`, which keeps one run for pictures.
 
 pub mod chronicle;
 pub mod outcome;
+pub mod standing;
 pub mod sweep;
 pub mod timeline;
 
+mod causes;
 mod cell;
 mod closed_form;
 mod coverage;
@@ -38,8 +41,10 @@ mod trace;
 mod tests;
 
 pub use cell::{CellJudge, Coverage, judge_cell, judge_family};
+pub use closed_form::{Arriving, Moments, Source, arriving, moments_of};
 pub use coverage::{State, StatesReached};
 pub use judge::{Judge, word};
 pub use outcome::*;
 pub use progress::WaitOptions;
+pub use routes::places_of_step;
 pub use signature::{Broken, Signature};

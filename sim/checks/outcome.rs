@@ -332,12 +332,25 @@ pub enum Seen {
 #[serde(rename_all = "kebab-case")]
 pub struct Blame {
     pub boundary: Boundary,
+    /// Who made the promise.
+    pub whose: Party,
     /// For the consumer: the steps between which it broke.
     pub between: Option<Between>,
     /// What struck, where something did.
     pub cause: Option<Incident>,
     /// Why this boundary, one sentence.
     pub message: String,
+}
+
+/// Somebody who makes a promise, and has an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Service(ServiceId),
+    Topic(TopicId),
+    /// By their numbers in the plan.
+    Store(u16),
+    Endpoint(u16),
 }
 
 /// The gap in a list of steps.
@@ -440,8 +453,35 @@ pub struct CallerMetrics {
     pub unknown: u64,
     /// Arrival to final answer, of accepted events.
     pub latency: Distribution,
+    /// Of callers from outside: final answers over the load phase.
+    #[serde(default, skip_serializing_if = "AnswerSeries::is_empty")]
+    pub answers: AnswerSeries,
     /// Accepted over arrived; nothing when nothing arrived.
     pub availability: Option<f64>,
+}
+
+/// Final answers over time, at a fixed step from the begin of the load; those behind its end stand in the last step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AnswerSeries {
+    pub step: Duration,
+    /// Requests that got no "ok": refused, or without an answer.
+    pub failed: Vec<u64>,
+}
+
+impl AnswerSeries {
+    /// One more in a step.
+    pub fn fail(&mut self, length: Duration, step: usize) {
+        if self.failed.len() <= step {
+            self.failed.resize(step + 1, 0);
+        }
+        self.step = length;
+        self.failed[step] += 1;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

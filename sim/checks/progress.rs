@@ -225,7 +225,8 @@ impl ServiceProgress {
 
     /// Something is healed: from here recovery is counted.
     pub fn heal(&mut self, now: Time) {
-        if self.load_ended.is_some() {
+        // What the end of the load heals with everything else is not recovered from: nothing arrives any more.
+        if self.load_ended.is_some() || self.window.to <= now {
             return;
         }
         self.healed = Some(now);
@@ -536,6 +537,17 @@ mod tests {
         progress.end_load(at(1000));
         progress.finish(P0, Offset(0), at(1010));
         assert_eq!(progress.recovery(at(2000)).after, Some(RecoveryTime::Censored(Duration::from_millis(900))));
+    }
+
+    #[test]
+    fn what_the_end_of_the_load_heals_is_not_recovered_from() {
+        let mut progress = progress(0.0);
+        progress.show(P0, 0..1, at(0));
+        progress.heal(at(100));
+        progress.finish(P0, Offset(0), at(110));
+        progress.heal(at(1000));
+        progress.end_load(at(1000));
+        assert_eq!(progress.recovery(at(2000)).after, Some(RecoveryTime::Recovered(Duration::from_millis(10))));
     }
 
     #[test]

@@ -19,7 +19,7 @@
 //! two sightings; whether a setting would have helped is for counterfactual runs.
 
 use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
-use super::outcome::{Between, Blame, Incident, IncidentKind};
+use super::outcome::{Between, Blame, Incident, IncidentKind, Party};
 use super::progress::{PartitionProgress, PassedWhy};
 use super::relays::RowState;
 use super::routes::Hop;
@@ -39,6 +39,8 @@ pub struct Gap {
     /// The service at which it broke, for the consumer side.
     pub flow: Option<(ServiceId, FlowSlot)>,
     pub slot: PlaceSlot,
+    /// The place that the slot is of.
+    pub at: PlaceId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Trace {
             } else if slot.count == 0 {
                 return self.missing_effect(event, *hop, slot);
             } else if let Some(next) = path.get(index + 1)
-                && let Some(gap) = self.not_relayed(event, *next, slot)
+                && let Some(gap) = self.not_relayed(event, *next, (hop.place, slot))
             {
                 return gap;
             }
@@ -147,7 +149,7 @@ impl Trace {
         } else {
             return self.missing_effect(event, hop, slot);
         };
-        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot }
+        Gap { event, boundary, why, hop, flow: Some((hop.service, flow)), slot, at: hop.place }
     }
 
     /// In the log; did the group bring it through the service of the next hop?
@@ -176,11 +178,11 @@ impl Trace {
             Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
             Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot }
+        Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot, at: next.place }
     }
 
     /// In the table; did the relay bring it through the service of the next hop?
-    fn not_relayed(&self, event: EventId, next: Hop, slot: PlaceSlot) -> Option<Gap> {
+    fn not_relayed(&self, event: EventId, next: Hop, (table, slot): (PlaceId, PlaceSlot)) -> Option<Gap> {
         let flow = self.ledger.flow(event, next.head);
         if flow.flags & (flow_flag::DONE | flow_flag::DROPPED) != 0 {
             return None;
@@ -191,7 +193,7 @@ impl Trace {
             Some(RowState::Done) => (Boundary::Group, GapWhy::MarkedUnprocessed),
             Some(RowState::Open) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
-        Some(Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot })
+        Some(Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot, at: table })
     }
 
     fn missing_effect(&self, event: EventId, hop: Hop, slot: PlaceSlot) -> Gap {
@@ -212,7 +214,7 @@ impl Trace {
             GapWhy::NotThrough
         };
         let boundary = if self.is_origin(hop.head) { Boundary::Caller } else { Boundary::Consumer };
-        Gap { event, boundary, why, hop, flow: Some((service, flow)), slot }
+        Gap { event, boundary, why, hop, flow: Some((service, flow)), slot, at: hop.place }
     }
 
     /// The gap as a blame, with what struck and between which steps.
@@ -229,88 +231,31 @@ impl Trace {
             // The step of another list is none of this one.
             missing: (service == gap.hop.service).then_some(gap.hop.step),
         });
-        Blame { boundary: gap.boundary, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
+        let whose = self.party_of_gap(gap);
+        Blame { boundary: gap.boundary, whose, between, cause, message: sentence(plan, gap.why.sentence(), cause) }
     }
 
-    fn cause_of_gap(&self, plan: &Plan, gap: &Gap) -> Option<Incident> {
-        let end = self.last;
-        let flow = gap.flow.map(|(_, flow)| flow).filter(|flow| flow.starts > 0);
-        match gap.why {
-            GapWhy::NotInLog => {
-                let log = self.logs.of(gap.slot.partition);
-                let holders: Vec<NodeId> = log.iter().flat_map(|log| &log.holders).copied().collect();
-                // An acknowledgement may still be under way when the leader that sent it is gone.
-                let written = log.and_then(|log| log.written(gap.event).map(|(_, _, entry)| entry.appended).min());
-                let since = written.unwrap_or(gap.slot.time).min(gap.slot.time);
-                let lost = self.incidents.first_loss_of(&holders, since);
-                lost.or_else(|| self.incidents.first_of(&holders, since))
-            }
-            GapWhy::BufferDied => self.incidents.first_of(&[gap.slot.node], gap.slot.time),
-            GapWhy::SendFailed | GapWhy::NotWaitedFor => {
-                let service = plan.services.get(gap.hop.service.0 as usize)?;
-                let patience = service.producers.iter().map(|producer| producer.delivery_timeout).max()?;
-                let nodes = with_brokers(plan, &service.instances);
-                self.incidents.last_delay_of(&nodes, gap.slot.time - patience, gap.slot.time)
-            }
-            GapWhy::ExpiredUnread
-            | GapWhy::PositionReset(_)
-            | GapWhy::CommittedUnprocessed
-            | GapWhy::NeverDelivered => {
-                let service = plan.services.get(gap.hop.head.0 as usize)?;
-                let passed = self.progress[gap.hop.head.0 as usize]
-                    .as_ref()
-                    .and_then(|progress| progress.partitions.get(gap.slot.partition))
-                    .and_then(|progress| progress.passed_over(gap.slot.offset))
-                    .map_or(end, |passed| passed.time);
-                self.incidents.last_of(&service.instances, Time::ZERO, passed)
-            }
-            // Nothing has to strike: transactions take different times.
-            GapWhy::SkippedByCursor | GapWhy::LetterExpired => None,
-            // Its origin was disturbed when it was made so.
-            GapWhy::Poison => {
-                let arrived = self.ledger.event(gap.event).map_or(Time::ZERO, |row| row.arrived);
-                self.incidents.last_of(&callers_of(plan, origin_of(gap.event)), Time::ZERO, arrived)
-            }
-            GapWhy::NeverSent
-            | GapWhy::MarkedUnprocessed
-            | GapWhy::NotThrough
-            | GapWhy::GivenUp
-            | GapWhy::SkippedByRow
-            | GapWhy::ThroughWithout => {
-                let flow = flow?;
-                // A crash follows the last step; for a list that began again it lies before the last start.
-                let instances = plan.services.get(gap.hop.service.0 as usize).map_or(&[][..], |s| &s.instances);
-                match gap.why {
-                    GapWhy::SkippedByRow => self.incidents.last_of(instances, Time::ZERO, flow.time),
-                    _ => self.incidents.first_of(&[flow.node], flow.time),
-                }
+    fn party_of_gap(&self, gap: &Gap) -> Party {
+        match gap.boundary {
+            Boundary::Caller => Party::Service(origin_of(gap.event)),
+            Boundary::Queue => Party::Topic(gap.slot.partition.topic),
+            Boundary::Producer => Party::Service(gap.hop.service),
+            Boundary::Group => Party::Service(gap.hop.head),
+            Boundary::Consumer | Boundary::Downstream => {
+                Party::Service(gap.flow.map_or(gap.hop.service, |(service, _)| service))
             }
         }
     }
 
     /// What struck between two applications of one event.
     pub fn blame_of_repetition(&self, plan: &Plan, repetition: &Repetition) -> Blame {
-        let (first, again) = (repetition.first, repetition.again);
-        let cause = match repetition.boundary {
-            Boundary::Consumer => {
-                let sender = self.sender_behind(plan, repetition);
-                let nodes = sender.map_or(vec![first.1, again.1], |sender| sender.instances.clone());
-                self.incidents.last_of(&nodes, first.0, again.0)
-            }
-            // Somebody ran out of time and tried again. What made the other side silent may have begun long before.
-            Boundary::Downstream => {
-                let other = other_side(plan, repetition.by);
-                let nodes: Vec<NodeId> = [first.1, again.1].into_iter().chain(other).collect();
-                let between = self.incidents.last_delay_of(&nodes, first.0, again.0);
-                between.or_else(|| self.incidents.in_force(&nodes, first.0))
-            }
-            Boundary::Caller | Boundary::Producer | Boundary::Queue | Boundary::Group => {
-                let nodes: Vec<NodeId> = plan.nodes.iter().map(|node| node.id).collect();
-                self.incidents.last_delay_of(&nodes, first.0, again.0)
-            }
-        };
-        let between = repetition.by.filter(|_| repetition.boundary == Boundary::Consumer).map(|(service, step)| {
-            Between { service, node: first.1, done: Some(step), missing: commit_step(plan, service) }
+        let cause = self.cause_of_repetition(plan, repetition);
+        let by = repetition.by.filter(|_| repetition.boundary == Boundary::Consumer);
+        let between = by.map(|(service, step)| Between {
+            service,
+            node: repetition.first.1,
+            done: Some(step),
+            missing: commit_step(plan, service),
         });
         let why = match repetition.boundary {
             Boundary::Caller => "the caller asked again, and it was handled as new",
@@ -326,18 +271,67 @@ impl Trace {
             },
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };
-        Blame { boundary: repetition.boundary, between, cause, message: sentence(plan, why, cause) }
+        let whose = self.party_of_repetition(plan, repetition);
+        Blame { boundary: repetition.boundary, whose, between, cause, message: sentence(plan, why, cause) }
+    }
+
+    fn party_of_repetition(&self, plan: &Plan, repetition: &Repetition) -> Party {
+        let origin = Party::Service(origin_of(repetition.event));
+        let acting = repetition.by.map(|(service, _)| Party::Service(service));
+        match repetition.boundary {
+            Boundary::Caller => origin,
+            Boundary::Producer => {
+                let sender = self.sender_of(plan, repetition).and_then(|node| self.service_at(node));
+                sender.map_or(origin, Party::Service)
+            }
+            Boundary::Queue | Boundary::Group => {
+                repetition.again.2.map_or(origin, |(partition, _)| Party::Topic(partition.topic))
+            }
+            Boundary::Consumer => {
+                let sender = || self.sender_behind(plan, repetition).map(|sender| Party::Service(sender.id));
+                let writer = || {
+                    let (partition, _) = repetition.again.2?;
+                    self.writer_of(plan, repetition.event, partition).map(|writer| Party::Service(writer.id))
+                };
+                acting.or_else(sender).or_else(writer).unwrap_or(origin)
+            }
+            Boundary::Downstream => match repetition.callee {
+                Some(callee) => Party::Service(callee),
+                None => asked_party(plan, repetition.by).or(acting).unwrap_or(origin),
+            },
+        }
+    }
+
+    /// An effect that should not be there.
+    pub fn blame_of_phantom(&self, plan: &Plan, event: EventId, place: PlaceId, of: Option<PlaceId>) -> Blame {
+        let why = match of.and_then(|of| plan.places.get(usize::from(of.0))) {
+            Some(of) => format!("what it is about is not in {}, and the effect is there", of.name),
+            None => "the caller was told no, and the effect is there".to_string(),
+        };
+        let cause = self.cause_of_phantom(plan, event, place, of);
+        let whose = Party::Service(origin_of(event));
+        Blame { boundary: Boundary::Caller, whose, between: None, cause, message: sentence(plan, &why, cause) }
+    }
+
+    /// Who writes the records of an event to a topic: its publisher, or the service whose ladder goes there.
+    pub fn writer_of<'a>(&self, plan: &'a Plan, event: EventId, partition: TopicPartition) -> Option<&'a ServicePlan> {
+        let place = super::routes::place_of(plan, partition.topic)?;
+        let writer = self.routes.path(origin_of(event), place).last().map(|hop| hop.service);
+        let giver = self.routes.dead_letters(place).first().map(|(service, _)| *service);
+        let retries = || {
+            plan.services.iter().find(|of| of.retry_topics().any(|(retry, _)| retry == partition.topic)).map(|s| s.id)
+        };
+        plan.services.get(usize::from(writer.or(giver).or_else(retries)?.0))
     }
 
     /// Two records that a relay sent, or two dead letters: what struck it lies behind them, not what struck the brokers that
     /// have them.
-    fn sender_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
+    pub fn sender_behind<'a>(&self, plan: &'a Plan, repetition: &Repetition) -> Option<&'a ServicePlan> {
         let (partition, _) = repetition.again.2.filter(|_| repetition.by.is_none())?;
         let place = super::routes::place_of(plan, partition.topic)?;
-        let writer = self.routes.path(origin_of(repetition.event), place).last().map(|hop| hop.service);
-        let giver = self.routes.dead_letters(place).first().map(|(service, _)| *service);
-        let service = plan.services.get(usize::from(writer.or(giver)?.0))?;
-        (writer.is_none() || matches!(service.trigger, Trigger::Poll(_))).then_some(service)
+        let is_published = !self.routes.path(origin_of(repetition.event), place).is_empty();
+        let writer = self.writer_of(plan, repetition.event, partition)?;
+        (!is_published || matches!(writer.trigger, Trigger::Poll(_))).then_some(writer)
     }
 
     /// An older version stands where a newer one stood.
@@ -346,25 +340,28 @@ impl Trace {
             (Some((one, newer)), Some((other, older))) => one == other && newer < older,
             (Some(_) | None, Some(_) | None) => false,
         };
-        let cause = self.incidents.last_delay_of(&[current.node], Time::ZERO, current.time);
-        let (boundary, why) = if reordered {
-            (Boundary::Producer, "the older version was queued behind the newer one")
+        let cause = self.cause_of_stale(plan, current, reordered);
+        let origin = origin_of(current.event);
+        let (boundary, service, why) = if reordered {
+            let place = current.source.and_then(|(partition, _)| super::routes::place_of(plan, partition.topic));
+            let sender = place.map(|place| self.ledger.place(current.event, place).node);
+            let service = sender.and_then(|node| self.service_at(node));
+            (Boundary::Producer, service, "the older version was queued behind the newer one")
         } else {
-            (Boundary::Consumer, "the older version was handled after the newer one")
+            let service = self.service_at(current.node);
+            (Boundary::Consumer, service, "the older version was handled after the newer one")
         };
-        Blame { boundary, between: None, cause, message: sentence(plan, why, cause) }
+        let whose = Party::Service(service.unwrap_or(origin));
+        Blame { boundary, whose, between: None, cause, message: sentence(plan, why, cause) }
     }
 }
 
-/// Whom a step asked to do something.
-fn other_side(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<NodeId> {
+/// The store or endpoint that a step asked to do something.
+fn asked_party(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<Party> {
     let (service, step) = by?;
     match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
-        Action::Store { store, .. } => plan.stores.get(usize::from(*store)).map(|store| store.node),
-        Action::Call(call) => match call.to {
-            Callee::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
-            Callee::Service(_) => None,
-        },
+        Action::Store { store, .. } => Some(Party::Store(*store)),
+        Action::Call(call) => call.endpoint().map(Party::Endpoint),
         Action::Work { .. }
         | Action::Publish { .. }
         | Action::Commit { .. }
@@ -383,11 +380,6 @@ pub fn is_topic(plan: &Plan, place: PlaceId) -> bool {
                 PlaceKind::Table { .. } | PlaceKind::Endpoint { .. } => false,
             }
     })
-}
-
-fn with_brokers(plan: &Plan, nodes: &[NodeId]) -> Vec<NodeId> {
-    let brokers = plan.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Broker)).map(|node| node.id);
-    brokers.chain(nodes.iter().copied()).collect()
 }
 
 /// The boundary written into the flags of a harmful repetition.

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::distribution::Histogram;
 use super::incidents::Incidents;
 use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
-use super::logs::{Logs, Mismatch, NO_EVENT};
-use super::outcome::{Counters, EVIDENCE_KEPT};
+use super::logs::{Leadership, Logs, Mismatch, NO_EVENT};
+use super::outcome::{AnswerSeries, Counters, EVIDENCE_KEPT};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
 use super::relays::RelayProgress;
 use super::routes::Routes;
@@ -49,6 +49,8 @@ pub struct Trace {
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
     pub mismatch: Option<(TopicPartition, Mismatch)>,
+    /// Whose findings are kept, however many there are.
+    pub asked_for: Option<EventId>,
     /// Events whose dead letters went back.
     redriven: BTreeSet<EventId>,
     services: Vec<ServicePlan>,
@@ -71,6 +73,7 @@ pub struct Trace {
     /// By the number of the store.
     store_nodes: Vec<NodeId>,
     controllers: u64,
+    answer_step: Duration,
     /// Who has asked whom, where somebody wants to know.
     asked: Option<BTreeSet<(NodeId, NodeId)>>,
 }
@@ -85,7 +88,12 @@ pub struct CallerTrace {
     pub refused: u64,
     pub unknown: u64,
     pub latency: Histogram,
+    /// Kept from the first failure on.
+    pub answers: AnswerSeries,
 }
+
+/// Steps of a series over the load phase.
+const ANSWER_STEPS: u64 = 120;
 
 /// What happened at one place, over all events.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +103,7 @@ pub struct PlaceTrace {
     pub reordered: u64,
     pub delay: Histogram,
     /// Of each key, the applied event that arrived last. Not kept where every event has a key of its own.
-    latest_arrivals: BTreeMap<Key, LatestArrival>,
+    latest_arrivals: KeyTable<LatestArrival>,
     /// The rows of a place whose rows are overwritten.
     rows: BTreeMap<Key, KeyTrace>,
     /// The first pairs found in reverse order.
@@ -162,6 +170,8 @@ pub struct Repetition {
     pub again: (Time, NodeId, Source),
     /// The service and step that did it again; `None` for a record in a log.
     pub by: Option<(ServiceId, u16)>,
+    /// The service that was asked twice for one thing.
+    pub callee: Option<ServiceId>,
     pub boundary: Boundary,
 }
 
@@ -176,6 +186,7 @@ impl Trace {
             progress: Vec::new(),
             relays: plan.services.iter().map(RelayProgress::of).collect(),
             callers: vec![CallerTrace::default(); plan.services.len()],
+            answer_step: Duration((plan.duration.0 / ANSWER_STEPS).max(1)),
             places: plan.places.iter().map(|place| PlaceTrace::new(plan, &routes, place.id)).collect(),
             flows_done: vec![0; plan.services.len()],
             flows_done_under_load: vec![0; plan.services.len()],
@@ -186,6 +197,7 @@ impl Trace {
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
+            asked_for: None,
             redriven: BTreeSet::new(),
             services: plan.services.clone(),
             service_of_node: Vec::new(),
@@ -286,7 +298,10 @@ impl Trace {
                 if under_load && self.logs.of(*partition).is_some_and(|log| log.leader.is_some()) {
                     self.counters.leader_changes += 1;
                 }
-                let divergence = self.logs.of_mut(*partition).lead(node, *leader_epoch, *log_end_offset);
+                let log = self.logs.of_mut(*partition);
+                let (leader_epoch, log_end_offset) = (*leader_epoch, *log_end_offset);
+                log.leaderships.push(Leadership { time: now, leader: node, leader_epoch, log_end_offset });
+                let divergence = log.lead(node, leader_epoch, log_end_offset);
                 if let Some(divergence) = divergence {
                     self.each_consumer(partition.topic, |service| service.diverge(*partition, divergence.from, now));
                 }
@@ -517,7 +532,7 @@ impl Trace {
                     (slot.partition, slot.offset, slot.flags) = (partition, offset, slot.flags | place_flag::SOURCE);
                 } else {
                     let first = Some((slot.partition, slot.offset));
-                    let node = log.leader.map_or(NodeId(0), |(_, leader)| leader);
+                    let node = log.leader_at(entry.appended).unwrap_or(NodeId(0));
                     repeated.push((place, entry.event, first, (entry.appended, node, Some((partition, offset)))));
                 }
             }
@@ -529,12 +544,20 @@ impl Trace {
             };
             let slot = self.ledger.place_mut(event, place).expect("a slot that was just found");
             slot.flags |= place_flag::HARMFUL | flag_of(boundary);
-            let kept = &mut self.places[place.0 as usize].repetitions;
-            if kept.len() < EVIDENCE_KEPT {
-                let appended = first.and_then(|(partition, offset)| self.logs.of(partition)?.entry(offset));
-                let first = (appended.map_or(Time::ZERO, |entry| entry.appended), again.1, first);
-                kept.push(Repetition { event, first, again, by: None, boundary });
-            }
+            let appended = first.and_then(|(partition, offset)| self.record_at(partition, offset));
+            let first = appended.map_or((Time::ZERO, again.1, first), |(time, node)| (time, node, first));
+            // Found partition by partition, told in the order in which they were made.
+            let (first, again) = if again.0 < first.0 { (again, first) } else { (first, again) };
+            self.keep_repetition(place, Repetition { event, first, again, by: None, callee: None, boundary });
+        }
+    }
+
+    /// The first few of each boundary, and those of the event that was asked for.
+    fn keep_repetition(&mut self, place: PlaceId, repetition: Repetition) {
+        let kept = &mut self.places[place.0 as usize].repetitions;
+        let alike = kept.iter().filter(|known| known.boundary == repetition.boundary).count();
+        if alike < EVIDENCE_KEPT || self.asked_for == Some(repetition.event) {
+            kept.push(repetition);
         }
     }
 
@@ -571,6 +594,11 @@ impl Trace {
 
     pub fn is_origin(&self, service: ServiceId) -> bool {
         self.services.get(service.0 as usize).is_some_and(super::routes::is_origin)
+    }
+
+    /// Whose instance runs at a node.
+    pub fn service_at(&self, node: NodeId) -> Option<ServiceId> {
+        self.service_of_node.get(usize::from(node.0)).copied().flatten()
     }
 
     fn place_of(&self, topic: TopicId) -> Option<PlaceId> {

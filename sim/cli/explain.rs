@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd};
+use crate::checks::standing::Stage;
 use crate::checks::{Evidence, EvidenceKind, RunOutcome, WaitOptions};
 use crate::explore::explain::{ENOUGH_BEFORE, Harm, Trial, Verification, cures, findings, follow, is_bad, verify};
 use crate::explore::replay::{Token, beginning};
@@ -17,6 +18,7 @@ use crate::report::blame::{broken, owner, promise};
 use crate::report::chronicle::{Words, abridged, diagram, is_gone, seconds};
 use crate::report::numbers::counted;
 use crate::report::progress::Progress;
+use crate::report::standing;
 use crate::report::terminal::{Tone, escaped, paint, width, wrapped};
 use crate::scenario::plan::{PlaceKind, Plan};
 use crate::scenario::{self, printable};
@@ -25,6 +27,7 @@ use crate::types::{EventId, Guard};
 use super::artefacts::write;
 use super::replay::{Recorded, find, judged, shown};
 use super::run::{jobs_default, parse_guard, stop_on_interrupt};
+use super::saved;
 use super::summary::word;
 use super::{Exit, Format};
 
@@ -86,9 +89,8 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     }
     let recorded = find_run(arguments)?;
     let plan = &recorded.plan;
-    let (outcome, report) = judged(|| run_seed(plan, WaitOptions::default(), |_| {}))?;
-    let token = Token::new(plan, report.digest).to_string();
-    let same = recorded.digest.is_none_or(|digest| digest == beginning(report.digest));
+    let mut witness = witness(&recorded);
+    let Telling { outcome, token, same } = tell(&recorded, &mut witness)?;
     let events = match arguments.event {
         Some(event) => vec![event],
         None => {
@@ -111,7 +113,7 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&arguments.target, plan));
     let mut told: Vec<Explained> = Vec::new();
     for event in events {
-        let (outcome, _, chronicle) = follow(plan, event, |_| {});
+        let (outcome, chronicle) = ask(plan, event, &mut witness)?;
         if chronicle.lines.is_empty() {
             bail!(
                 "the history of this run never mentions {event}; `hikyaku run` prints the events that it found something of"
@@ -159,6 +161,57 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<Exit> {
     } else {
         Exit::Nondeterministic
     })
+}
+
+/// Who tells what happened: the history that was saved, or the run, once more.
+enum Witness {
+    Saved(PathBuf),
+    Rerun,
+}
+
+struct Telling {
+    outcome: RunOutcome,
+    token: String,
+    /// It is the run that was recorded.
+    same: bool,
+}
+
+fn witness(recorded: &Recorded) -> Witness {
+    let saved = recorded.history.clone().filter(|_| recorded.digest.is_some());
+    saved.map_or(Witness::Rerun, Witness::Saved)
+}
+
+/// What became of the whole run. A history that cannot be read is no reason to say nothing: it is run again.
+fn tell(recorded: &Recorded, witness: &mut Witness) -> anyhow::Result<Telling> {
+    if let Witness::Saved(history) = &*witness
+        && let Some(token) = saved::token(recorded)
+    {
+        match saved::outcome(history, recorded) {
+            Ok(outcome) => return Ok(Telling { outcome, token: token.to_string(), same: true }),
+            Err(why) => run_again_because(&why, witness),
+        }
+    }
+    let plan = &recorded.plan;
+    let (outcome, report) = judged(|| run_seed(plan, WaitOptions::default(), |_| {}))?;
+    let same = recorded.digest.is_none_or(|digest| digest == beginning(report.digest));
+    Ok(Telling { outcome, token: Token::new(plan, report.digest).to_string(), same })
+}
+
+/// What became of one event.
+fn ask(plan: &Plan, event: EventId, witness: &mut Witness) -> anyhow::Result<(RunOutcome, Chronicle)> {
+    if let Witness::Saved(history) = &*witness {
+        match saved::follow(history, plan, event) {
+            Ok(told) => return Ok(told),
+            Err(why) => run_again_because(&why, witness),
+        }
+    }
+    let (outcome, _, chronicle) = follow(plan, event, |_| {});
+    Ok((outcome, chronicle))
+}
+
+fn run_again_because(why: &anyhow::Error, witness: &mut Witness) {
+    eprintln!("{}; the run is run again instead", printable(&format!("{why:#}")));
+    *witness = Witness::Rerun;
 }
 
 /// A folder above those of runs is answered with their names.
@@ -299,6 +352,13 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
     };
     answers("in the queue?", words.in_the_queue(chronicle));
     answers("consumer running?", chronicle.consumers.iter().map(|consumer| words.consumer(consumer)).collect());
+    let standings = standing::lines(&chronicle.standings, plan);
+    let places = standings.iter().map(|(place, _)| width(place)).max().unwrap_or(0);
+    for (number, (place, what)) in standings.iter().enumerate() {
+        let question = if number == 0 { "how far?" } else { "" };
+        let gap = " ".repeat(places - width(place));
+        lines.push((Tone::Plain, format!("  {question:<20}{place}{gap}  {what}")));
+    }
     lines.push((Tone::Plain, String::new()));
     lines.push((Tone::Strong, format!("  the story of {}", chronicle.event)));
     let (shown, left_out) = match length {
@@ -326,7 +386,7 @@ fn story(explained: &Explained, plan: &Plan, length: Length) -> Vec<(Tone, Strin
         for (number, line) in wrapped(&broken, WIDTH - 11).into_iter().enumerate() {
             lines.push((Tone::Plain, format!("  {:<9}{line}", if number == 0 { "broken" } else { "" })));
         }
-        let owner = owner(plan, chronicle, found, blame.boundary);
+        let owner = owner(plan, blame);
         lines.push((Tone::Plain, format!("  {:<9}{owner}", "owner")));
         lines.push((Tone::Plain, String::new()));
     }
@@ -448,8 +508,17 @@ struct EventLine<'a> {
     findings: &'a [Evidence],
     copies: &'a [CopyAtEnd],
     consumers: &'a [ConsumerAtEnd],
+    standings: Vec<StandingLine>,
     story: Vec<StoryLine>,
     changes: Option<ChangesLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct StandingLine {
+    place: String,
+    what: String,
+    stage: Stage,
 }
 
 #[derive(Serialize)]
@@ -509,6 +578,11 @@ impl Explained {
             findings: &self.evidence,
             copies: &self.chronicle.copies,
             consumers: &self.chronicle.consumers,
+            standings: standing::lines(&self.chronicle.standings, plan)
+                .into_iter()
+                .zip(&self.chronicle.standings)
+                .map(|((place, what), standing)| StandingLine { place, what, stage: standing.stage.clone() })
+                .collect(),
             story: self.chronicle.lines.iter().map(line).collect(),
             changes,
         }

@@ -18,9 +18,12 @@ mod guarantees;
 mod merge;
 mod mutants;
 mod replay;
+mod review;
 mod run;
+mod saved;
 mod shards;
 mod shrink;
+mod size;
 mod study;
 mod summary;
 mod sweep;
@@ -66,6 +69,10 @@ enum Command {
     /// Run the tables of guarantees: what each place of a commit, each idempotence, each way to publish and each reset policy is
     /// worth, one crash point or cause at a time.
     Guarantees(guarantees::GuaranteesArguments),
+    /// Find the fewest instances and partitions that meet an objective: by theory first, then by runs, which must miss one step below.
+    Size(size::SizeArguments),
+    /// Answer the checklist of a design review, each point by what happens to the system, with the change that makes a no a yes.
+    Review(review::ReviewArguments),
     /// Look at scenario files without running them; every problem at once.
     Check(check::CheckArguments),
     /// Compare the simulation with the closed forms of queueing theory.
@@ -121,6 +128,8 @@ pub fn main() -> std::process::ExitCode {
         Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Guarantees(arguments) => guarantees::guarantees(&arguments),
+        Command::Size(arguments) => size::size(&arguments),
+        Command::Review(arguments) => review::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::List { paths } => check::list(&paths),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::checks::{Coverage, RunOutcome, WaitOptions, judge_cell};
+use crate::checks::{Coverage, RunOutcome, Verdict, WaitOptions, judge_cell};
 use crate::explore::difference::{Difference, Lockstep};
 use crate::explore::replay::{Token, beginning, read_plan};
 use crate::explore::run_seed;
@@ -47,6 +47,9 @@ pub struct Recorded {
     pub plan: Plan,
     /// The first 32 bits of its digest.
     pub digest: Option<u32>,
+    /// What was said of it, and why.
+    pub verdict: Option<Verdict>,
+    pub reasons: Vec<String>,
     pub history: Option<PathBuf>,
     /// The scenario file that the plan was made from just now; `None` when the plan itself was read.
     pub path: Option<PathBuf>,
@@ -101,7 +104,15 @@ pub fn find(
     let Some(cell) = family.cells.iter().find(|cell| cell.id == token.cell) else {
         bail!("{}", no_cell(&path, &token.cell, family.cells.iter().map(|cell| cell.id.as_str())));
     };
-    Ok(Recorded { plan: cell.plan(token.seed), digest: Some(token.digest), history: None, path: Some(path) })
+    let digest = Some(token.digest);
+    Ok(Recorded {
+        plan: cell.plan(token.seed),
+        digest,
+        verdict: None,
+        reasons: Vec::new(),
+        history: None,
+        path: Some(path),
+    })
 }
 
 pub fn no_cell<'a>(path: &Path, wanted: &str, cells: impl Iterator<Item = &'a str>) -> String {
@@ -159,13 +170,22 @@ fn find_plan(path: &Path) -> anyhow::Result<Recorded> {
         String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{} is not text; give a plan.toml", shown(&file)))?;
     let plan = read_plan(&text).with_context(|| format!("failed to read {}", shown(&file)))?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let digest = folder.ancestors().take(3).find_map(|folder| recorded_digest(&folder.join("verdict.json"), &plan));
+    let run = folder.ancestors().take(3).find_map(|folder| recorded_run(&folder.join("verdict.json"), &plan));
+    let RecordedRun { digest, verdict, reasons } = run.unwrap_or_default();
     let history = Some(folder.join("history.jsonl")).filter(|history| history.is_file());
-    Ok(Recorded { plan, digest, history, path: None })
+    Ok(Recorded { plan, digest, verdict, reasons, history, path: None })
 }
 
-/// The beginning of the digest of this run in a verdict.json.
-fn recorded_digest(file: &Path, plan: &Plan) -> Option<u32> {
+/// What a verdict.json says of one run.
+#[derive(Default)]
+struct RecordedRun {
+    /// The beginning of its digest.
+    digest: Option<u32>,
+    verdict: Option<Verdict>,
+    reasons: Vec<String>,
+}
+
+fn recorded_run(file: &Path, plan: &Plan) -> Option<RecordedRun> {
     let verdict: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     let runs = verdict.get("runs").and_then(serde_json::Value::as_array);
     let of_this = |run: &&serde_json::Value| {
@@ -174,7 +194,11 @@ fn recorded_digest(file: &Path, plan: &Plan) -> Option<u32> {
     };
     let run = runs.map_or(Some(&verdict), |runs| runs.iter().find(of_this))?;
     let digest = run.get("digest")?.as_str()?;
-    u32::from_str_radix(digest.get(..8)?, 16).ok()
+    let digest = u32::from_str_radix(digest.get(..8)?, 16).ok()?;
+    let read = |name: &str| run.get(name).cloned();
+    let verdict = read("verdict").and_then(|verdict| serde_json::from_value(verdict).ok());
+    let reasons = read("reasons").and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default();
+    Some(RecordedRun { digest: Some(digest), verdict, reasons })
 }
 
 /// Writes to both.

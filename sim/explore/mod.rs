@@ -6,8 +6,10 @@ pub mod guarantees;
 pub mod library;
 pub mod mutants;
 pub mod replay;
+pub mod review;
 pub mod runs;
 pub mod shrink;
+pub mod size;
 pub mod sweep;
 pub mod validate;
 

@@ -70,7 +70,8 @@ pub enum Happening {
 }
 
 /// Which limit a drawn fault would have broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     OutsideWindow,
     BrokersDown,
@@ -86,7 +87,8 @@ pub enum Refusal {
 /// How the message of a panic begins that is a handler's and no machine's.
 pub const HANDLER_PANICKED: &str = "the handler of ";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StopReason {
     Crash,
     PowerLoss,

@@ -15,8 +15,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Event, Happening};
-use crate::scenario::plan::Plan;
-use crate::types::note::Note;
+use crate::scenario::plan::{Plan, StepPlan};
+use crate::types::note::{Note, StoreEffect};
+use crate::types::record::Records;
 use crate::types::*;
 
 /// Names of the numbers in a history.
@@ -46,7 +47,7 @@ impl Names {
     pub fn of(plan: &Plan) -> Names {
         let steps = plan.services.iter().flat_map(|service| {
             let steps = service.steps.iter().enumerate();
-            steps.map(|(number, step)| ((service.id, number as u16), step.text.clone()))
+            steps.map(|(number, step)| ((service.id, number as u16), step_name(&service.steps[..number], &step.text)))
         });
         Names {
             nodes: plan.nodes.iter().map(|node| (node.id, node.name.clone())).collect(),
@@ -90,11 +91,64 @@ impl Names {
         known(&self.faults, fault)
     }
 
+    // The way back, for who reads a history.
+
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        if name == "world" {
+            Some(NodeId(0))
+        } else {
+            number_of(&self.nodes, name).or_else(|| unnamed(name).map(NodeId))
+        }
+    }
+
+    pub fn topic_named(&self, name: &str) -> Option<TopicId> {
+        number_of(&self.topics, name).or_else(|| unnamed(name).map(TopicId))
+    }
+
+    pub fn group_named(&self, name: &str) -> Option<GroupId> {
+        number_of(&self.groups, name).or_else(|| unnamed(name).map(GroupId))
+    }
+
+    pub fn service_named(&self, name: &str) -> Option<ServiceId> {
+        number_of(&self.services, name)
+    }
+
+    pub fn place_named(&self, name: &str) -> Option<PlaceId> {
+        number_of(&self.places, name)
+    }
+
+    pub fn fault_named(&self, name: &str) -> Option<FaultId> {
+        number_of(&self.faults, name)
+    }
+
+    pub fn step_named(&self, service: ServiceId, name: &str) -> Option<u16> {
+        let of_service = self.steps.range((service, 0)..=(service, u16::MAX));
+        let named = of_service.into_iter().find(|(_, text)| *text == name);
+        named.map(|((_, step), _)| *step).or_else(|| name.parse().ok())
+    }
+
     pub fn step(&self, service: ServiceId, step: u16) -> Cow<'_, str> {
         match self.steps.get(&(service, step)) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(step.to_string()),
         }
+    }
+}
+
+fn number_of<Id: Copy>(names: &BTreeMap<Id, String>, name: &str) -> Option<Id> {
+    names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id)
+}
+
+/// What the plan has no name for is written as a letter and its number.
+fn unnamed(name: &str) -> Option<u16> {
+    name.get(1..).filter(|_| name.starts_with(['n', 't', 'g'])).and_then(|digits| digits.parse().ok())
+}
+
+/// A step as it was written; the second one that reads the same says so.
+fn step_name(before: &[StepPlan], text: &str) -> String {
+    match before.iter().filter(|step| step.text == text).count() {
+        0 => text.to_string(),
+        same => format!("{text} #{}", same + 1),
     }
 }
 
@@ -277,6 +331,37 @@ impl<'a> Row<'a> {
         if message.attempt > 0 { row.number("retries", message.attempt) } else { row }
     }
 
+    /// What a batch holds: messages as events and the sends that they are, or the end of a transaction. Records of the queue's
+    /// own topics are only counted.
+    fn contents(self, batch: &RecordBatch) -> Row<'a> {
+        let row = match &*batch.records {
+            Records::Messages(records) => {
+                let events = records.iter().map(|record| Cow::Owned(record.message.event.to_string())).collect();
+                let sends = records.iter().map(|record| Cow::Owned(record.send.to_string())).collect();
+                self.put("events", Value::List(events)).put("sends", Value::List(sends))
+            }
+            Records::Marker(marker) => {
+                self.debug("marker", marker.outcome).number("coordinator-epoch", marker.coordinator_epoch.0)
+            }
+            Records::Groups(_) | Records::Metadata(_) | Records::Transactions(_) => self,
+        };
+        let Some(stamp) = batch.producer else { return row };
+        let row = row.number("producer-id", stamp.id.0).number("producer-epoch", stamp.epoch.0);
+        let row = if stamp.transactional { row.flag("transactional", true) } else { row };
+        match stamp.base_sequence {
+            Sequence::NONE => row,
+            sequence => row.number("sequence", sequence.0),
+        }
+    }
+
+    fn effect(self, effect: StoreEffect) -> Row<'a> {
+        match effect {
+            StoreEffect::Overwrote { newer } => self.text("outcome", "overwrote").flag("newer", newer),
+            StoreEffect::Executed { run } => self.text("outcome", "executed").number("run", run.0),
+            StoreEffect::Inserted | StoreEffect::Unchanged | StoreEffect::Added => self.debug("outcome", effect),
+        }
+    }
+
     fn send(self, send: SendId) -> Row<'a> {
         self.text("send", send.to_string())
     }
@@ -333,14 +418,13 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             }
         }
         Note::BatchAppended { partition, role, batch } => {
-            let events = batch.messages().iter().map(|record| Cow::Owned(record.message.event.to_string())).collect();
-            row("batch-appended")
+            let row = row("batch-appended")
                 .partition(*partition)
                 .offset(batch.base_offset)
                 .end_offset(batch.end_offset())
                 .leader_epoch(batch.leader_epoch)
-                .debug("role", role)
-                .put("events", Value::List(events))
+                .debug("role", role);
+            row.contents(batch)
         }
         Note::LogTruncated { partition, from, to } => {
             row("log-truncated").partition(*partition).offset(*to).end_offset(*from)
@@ -398,6 +482,11 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
                 .nodes("in-sync-replicas", &state.in_sync_replicas)
                 .nodes("eligible-leader-replicas", &state.eligible_leader_replicas)
                 .flag("unclean", *unclean);
+            let row = if state.recovering { row.flag("recovering", true) } else { row };
+            let row = match state.last_known_leader {
+                Some(leader) => row.text("last-known-leader", names.node(leader)),
+                None => row,
+            };
             let row = match &state.reassignment {
                 Some(moving) => row.nodes("adding", &moving.adding).nodes("removing", &moving.removing),
                 None => row,
@@ -469,7 +558,9 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             row("commit-answered").group(*group).partition(*partition).offset(*offset).debug("outcome", error)
         }
         // --- callers, services and stores ---
-        Note::Arrived { service, message } => row("arrived").service(*service).message(message),
+        Note::Arrived { service, message } => {
+            row("arrived").service(*service).message(message).number("size", message.size)
+        }
         Note::Attempted { event, attempt, instance } => {
             row("attempted").event(*event).number("attempt", *attempt).peer(*instance)
         }
@@ -502,12 +593,9 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             row("rung-reached").service(*service).event(*event).number("rung", *rung)
         }
         Note::Abandoned { service, count } => row("abandoned").service(*service).number("count", *count),
-        Note::EffectApplied { service, step, place, message, effect, caller } => row("effect-applied")
-            .step(*service, *step)
-            .place(*place)
-            .message(message)
-            .debug("outcome", effect)
-            .peer(*caller),
+        Note::EffectApplied { service, step, place, message, effect, caller } => {
+            row("effect-applied").step(*service, *step).place(*place).message(message).effect(*effect).peer(*caller)
+        }
         Note::AnswerLost { event } => row("answer-lost").event(*event),
         Note::RowSeen { place, event, number, rank } => {
             row("row-seen").place(*place).event(*event).number("row", number.0).number("rank", rank.0)

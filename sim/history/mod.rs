@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod event;
 pub mod export;
+pub mod import;
 
 pub use digest::Digest;
 pub use event::{Event, Happening, Refusal, StopReason};

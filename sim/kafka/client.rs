@@ -14,7 +14,7 @@ pub struct ClientMetadata {
     bootstrap: Vec<NodeId>,
     brokers: Vec<NodeId>,
     topics: Vec<TopicId>,
-    leaders: BTreeMap<TopicPartition, (Option<NodeId>, LeaderEpoch)>,
+    leaders: PartitionTable<(Option<NodeId>, LeaderEpoch)>,
     partition_counts: BTreeMap<TopicId, u16>,
     max_age: Duration,
     backoff: Duration,
@@ -34,7 +34,7 @@ impl ClientMetadata {
             brokers: bootstrap.clone(),
             bootstrap,
             topics,
-            leaders: BTreeMap::new(),
+            leaders: PartitionTable::default(),
             partition_counts: BTreeMap::new(),
             max_age,
             backoff,
@@ -112,7 +112,7 @@ impl ClientMetadata {
 
     /// The leader, when one is known. Older leader epochs never replace newer ones. KIP-320.
     pub fn leader(&self, partition: TopicPartition) -> Option<(NodeId, LeaderEpoch)> {
-        let (leader, epoch) = *self.leaders.get(&partition)?;
+        let (leader, epoch) = *self.leaders.get(partition)?;
         Some((leader?, epoch))
     }
 
@@ -136,7 +136,7 @@ impl ClientMetadata {
     }
 
     fn update_leader(&mut self, partition: TopicPartition, leader: Option<NodeId>, epoch: LeaderEpoch) {
-        let known = self.leaders.entry(partition).or_insert((leader, epoch));
+        let known = self.leaders.or_insert_with(partition, || (leader, epoch));
         if known.1 <= epoch {
             *known = (leader, epoch);
         }

@@ -15,6 +15,7 @@ use super::charts::fault_band::FaultBand;
 use super::charts::outcomes::{OutcomeCell, OutcomeRow, OutcomesChart};
 use super::charts::palette::FaultKind;
 use super::charts::recovery::{RecoveryChart, RecoveryPoint};
+use super::designs::{blast_chart, cascade_chart};
 use super::numbers;
 use super::run_figures::*;
 
@@ -61,12 +62,14 @@ pub fn figures(study: &Study) -> Vec<Figure> {
     let incidents =
         study.incidents.and_then(|(cell, plans)| incidents_chart(cell, plans, footer)).map(|chart| chart.draw());
     let freshness = freshness_chart(cells, footer).map(|chart| chart.draw());
+    let designs =
+        [cascade_chart(cells, footer).map(|chart| chart.draw()), blast_chart(cells, footer).map(|chart| chart.draw())];
     // A scenario that asks about time shows time first; any other what became of the effects.
     let time = recovery.into_iter().chain(backlog).chain(freshness);
     // A long list of cells tells nothing that their matrix does not.
     const LIST: usize = 12;
     let outcomes = outcomes.filter(|_| guarantees.is_none() || cells.len() <= LIST);
-    let fates = guarantees.into_iter().chain(outcomes).chain(incidents);
+    let fates = designs.into_iter().flatten().chain(guarantees).chain(outcomes).chain(incidents);
     let asked = cells.iter().any(asks_about_time);
     let mut figures: Vec<Figure> = match asked {
         true => {

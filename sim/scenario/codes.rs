@@ -170,4 +170,9 @@ const CODES: &[(&str, &str)] = &[
         "A hazard is required of few seeds.\n\nIt must be seen in at least one; with fewer than ten seeds that is luck.",
     ),
     ("S086", "An effect has no expectation, so nothing is said about it."),
+    (
+        "S087",
+        "A service is not measured by this.\n\nAvailability and latency are what callers see, of services that are asked; \
+         waits, recovery, lag and rebalances are about a backlog, of services that consume.",
+    ),
 ];

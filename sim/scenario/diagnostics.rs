@@ -132,6 +132,12 @@ impl Problems {
         self.list.borrow().iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
     }
 
+    /// Whether a step or its flow cannot be understood.
+    pub fn is_of_steps(&self) -> bool {
+        let is_of_steps = |code: &str| matches!(code.as_bytes(), [b'S', b'0', b'4' | b'5', _]) || code == "S020";
+        self.list.borrow().iter().any(|known| known.severity == Severity::Error && is_of_steps(known.code))
+    }
+
     /// Whether reading on is a waste.
     pub fn is_full(&self) -> bool {
         self.list.borrow().len() >= LIMIT

@@ -222,7 +222,14 @@ pub fn read(kind: Kind, key: &str, item: &Item, in_sentence: bool, problems: &Pr
         (_, Value::Integer(_) | Value::Float(_)) if has_unit(kind) => {
             let written = item.written();
             let cure = match kind {
-                Kind::Ratio => format!("\"{written}%\" if it is in per cent"),
+                Kind::Ratio => match written.parse::<f64>().ok().filter(|share| 0.0 < *share && *share <= 1.0) {
+                    // A share of one, most likely; rounded, since 0.07 times 100 is not 7.
+                    Some(share) => {
+                        let hundredths = (share * 1e9).round() / 1e7;
+                        format!("\"{hundredths}%\", or \"{written}%\" if it is in per cent already")
+                    }
+                    None => format!("\"{written}%\" if it is in per cent"),
+                },
                 Kind::Factor => format!("\"{written}x\""),
                 Kind::Rate => format!("\"{written}/s\""),
                 Kind::Size => format!("\"{written}B\" or \"{written}KiB\""),

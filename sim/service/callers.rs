@@ -5,7 +5,6 @@
 //! is unsettled unless a later attempt is accepted. A connection that was refused looks like one that broke.
 //! Settled events are forgotten.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::arrivals::{ArrivalTimes, KeyChoice};
@@ -23,7 +22,7 @@ pub struct Callers {
     arrivals: ArrivalTimes,
     keys: KeyChoice,
     /// Events seen of each key; not kept when every event has a key of its own.
-    versions: BTreeMap<Key, u32>,
+    versions: KeyTable<u32>,
     /// Unsettled events by number.
     calls: FewMap<u64, Call>,
     /// One for each unsettled event: patience or backoff.
@@ -64,7 +63,7 @@ impl Callers {
             service: index,
             arrivals,
             keys,
-            versions: BTreeMap::new(),
+            versions: KeyTable::default(),
             calls: FewMap::new(),
             timers: FewMap::new(),
             poisoned: 0,
@@ -133,7 +132,7 @@ impl Callers {
         let version = match requests.keys {
             Keys::Unique => 1,
             Keys::Uniform(_) | Keys::Zipf { .. } => {
-                let version = self.versions.entry(key).or_default();
+                let version = self.versions.or_insert_with(key, || 0);
                 *version += 1;
                 *version
             }

@@ -117,10 +117,13 @@ impl Service {
     }
 
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
-        let consumer = self.consumer.as_ref().and_then(Consumer::next_deadline);
-        let producers = self.producers.iter().filter_map(Producer::next_deadline);
-        let redriver = self.redriver.as_ref().and_then(Redriver::next_deadline);
-        producers.chain(consumer).chain(self.interpreter.next_deadline()).chain(redriver).min_by_key(|(time, _)| *time)
+        let mut next = None;
+        for producer in &self.producers {
+            next = earlier(next, producer.next_deadline());
+        }
+        next = earlier(next, self.consumer.as_ref().and_then(Consumer::next_deadline));
+        next = earlier(next, self.interpreter.next_deadline());
+        earlier(next, self.redriver.as_ref().and_then(Redriver::next_deadline))
     }
 
     pub fn check_invariants(&self) {

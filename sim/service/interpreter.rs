@@ -370,7 +370,7 @@ impl Interpreter {
         let timer = self.timers.first().map(|((time, _), _)| (time, "step"));
         let commit = self.background_commit_due().map(|time| (time, "commit interval"));
         let end = self.phase.deadline().map(|time| (time, "shutdown"));
-        timer.into_iter().chain(commit).chain(end).chain(self.relay_deadline()).min()
+        earlier(earlier(timer, commit), earlier(end, self.relay_deadline()))
     }
 
     pub fn check_invariants(&self) {

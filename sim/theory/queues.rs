@@ -3,7 +3,8 @@
 //! Every wait is from the instant a message can be taken to the instant its processing begins. A load of one or more
 //! has no steady state; the answer is then `None`, never a number.
 //!
-//! Source: Kleinrock vol. 1, chapters 3 (M/M/1, M/M/c) and 5 (M/G/1, Pollaczek and Khinchine).
+//! Source: Kleinrock vol. 1, chapters 3 (M/M/1, M/M/c) and 5 (M/G/1, Pollaczek and Khinchine); Allen, *Probability, Statistics and
+//! Queueing Theory* (1990), for general queues.
 
 use libm::{log, sqrt};
 
@@ -38,6 +39,25 @@ pub fn mg1_wait(arrival_rate: f64, service_mean: f64, service_second_moment: f64
         return None;
     }
     Some(arrival_rate * service_second_moment / (2.0 * (1.0 - load)))
+}
+
+/// Mean wait in G/G/1 by the squared coefficients of variation of arrivals and service (Allen and Cunneen): exact for M/G/1.
+pub fn general_wait(arrival_rate: f64, service_rate: f64, arrivals: f64, service: f64) -> Option<f64> {
+    let load = stable_load(arrival_rate, service_rate)?;
+    Some(load / (1.0 - load) * (arrivals + service) / 2.0 / service_rate)
+}
+
+/// Wait in G/G/1 that a share `quantile` does not exceed, for an exponential tail with that mean: exact for M/M/1.
+pub fn general_wait_quantile(
+    arrival_rate: f64,
+    service_rate: f64,
+    arrivals: f64,
+    service: f64,
+    quantile: f64,
+) -> Option<f64> {
+    let load = stable_load(arrival_rate, service_rate)?;
+    let mean = general_wait(arrival_rate, service_rate, arrivals, service)?;
+    Some((mean / load * log(load / (1.0 - quantile))).max(0.0))
 }
 
 /// Variance of the wait in M/G/1 by the first three moments of the service time (Takacs' recursion).
@@ -97,6 +117,16 @@ mod tests {
         assert_close(md1_wait(66.666667, 100.0).unwrap(), 0.01, 1e-7);
         assert_close(mg1_wait(66.666667, 0.01, 0.0001).unwrap(), 0.01, 1e-7);
         assert_close(mg1_wait(80.0, 0.01, 0.0002).unwrap(), mm1_wait(80.0, 100.0).unwrap(), 1e-12);
+    }
+
+    #[test]
+    fn the_general_queue_is_exact_where_the_others_are() {
+        assert_close(general_wait(80.0, 100.0, 1.0, 1.0).unwrap(), mm1_wait(80.0, 100.0).unwrap(), 1e-12);
+        assert_close(general_wait(80.0, 100.0, 1.0, 0.0).unwrap(), md1_wait(80.0, 100.0).unwrap(), 1e-12);
+        assert_eq!(general_wait(80.0, 100.0, 0.0, 0.0), Some(0.0));
+        let quantile = general_wait_quantile(80.0, 100.0, 1.0, 1.0, 0.99).unwrap();
+        assert_close(quantile, mm1_wait_quantile(80.0, 100.0, 0.99).unwrap(), 1e-12);
+        assert_eq!(general_wait_quantile(100.0, 100.0, 1.0, 1.0, 0.99), None);
     }
 
     #[test]

@@ -74,7 +74,15 @@ impl<K: Ord + Copy, V> FewMap<K, V> {
         self.0.iter().map(|(_, value)| value)
     }
 
+    /// Most ask for what stands first or last, or has stood there.
     fn place(&self, key: &K) -> Result<usize, usize> {
+        let (Some((first, _)), Some((last, _))) = (self.0.front(), self.0.back()) else { return Err(0) };
+        if *key <= *first {
+            return if *key == *first { Ok(0) } else { Err(0) };
+        }
+        if *last <= *key {
+            return if *key == *last { Ok(self.0.len() - 1) } else { Err(self.0.len()) };
+        }
         self.0.binary_search_by_key(key, |entry| entry.0)
     }
 }

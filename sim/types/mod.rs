@@ -6,6 +6,7 @@
 pub mod few_map;
 pub mod guard;
 pub mod ids;
+pub mod key_table;
 pub mod metadata;
 pub mod note;
 pub mod partition_table;
@@ -21,11 +22,13 @@ pub mod units;
 pub use few_map::FewMap;
 pub use guard::{Guard, Guards};
 pub use ids::*;
+pub use key_table::KeyTable;
 pub use partition_table::PartitionTable;
 pub use random::{Keyed, Random, Rng, Seed};
 pub use record::{Group, Message, Record, RecordBatch, Records};
 pub use step::{
     Channel, Command, ConnectionId, Correlation, Effect, Input, Now, Outbox, Output, Redrive, ReplyTo, Step, TimerName,
+    earlier,
 };
 pub use time::{Duration, Time};
 pub use units::{ByteCount, Ratio, Spread};

@@ -442,16 +442,28 @@ impl Note {
     /// what it sends and is told.
     #[inline]
     pub fn is_of_clients(&self) -> bool {
+        self.is_of_business()
+            || matches!(
+                self,
+                Note::Sent { .. }
+                    | Note::BatchSent { .. }
+                    | Note::SendSucceeded { .. }
+                    | Note::SendFailed { .. }
+                    | Note::Polled { .. }
+                    | Note::CommitSent { .. }
+                    | Note::CommitAnswered { .. }
+                    | Note::PassedOver { .. }
+                    | Note::TransactionEnded { .. }
+                    | Note::ProducerFenced { .. }
+            )
+    }
+
+    /// Said by a caller, a service, a store or an endpoint about its own work: nothing about the queue.
+    #[inline]
+    pub fn is_of_business(&self) -> bool {
         matches!(
             self,
-            Note::Sent { .. }
-                | Note::BatchSent { .. }
-                | Note::SendSucceeded { .. }
-                | Note::SendFailed { .. }
-                | Note::Polled { .. }
-                | Note::CommitSent { .. }
-                | Note::CommitAnswered { .. }
-                | Note::Arrived { .. }
+            Note::Arrived { .. }
                 | Note::Attempted { .. }
                 | Note::CallerSettled { .. }
                 | Note::FlowStarted { .. }
@@ -469,9 +481,6 @@ impl Note {
                 | Note::CursorMoved { .. }
                 | Note::Redriven { .. }
                 | Note::Redelivered { .. }
-                | Note::PassedOver { .. }
-                | Note::TransactionEnded { .. }
-                | Note::ProducerFenced { .. }
                 | Note::CallAttempted { .. }
                 | Note::CallFailed { .. }
                 | Note::BreakerChanged { .. }
@@ -479,7 +488,8 @@ impl Note {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AppendRole {
     Leader,
     Follower,
@@ -487,7 +497,8 @@ pub enum AppendRole {
 }
 
 /// Kafka: ClassicGroupState.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GroupState {
     Empty,
     PreparingRebalance,
@@ -499,7 +510,8 @@ pub enum GroupState {
 }
 
 /// Why a consumer stands where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PositionReason {
     Committed,
     ResetEarliest,
@@ -510,14 +522,16 @@ pub enum PositionReason {
     Stored,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CallerOutcome {
     Accepted,
     Refused,
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StepOutcome {
     Done,
     /// A row was present and the step says `skip`.
@@ -553,6 +567,7 @@ pub struct Controllers {
 
 impl Controllers {
     /// Takes note of elections; true when `note` is the late word of a controller that has a successor.
+    #[inline]
     pub fn is_late(&mut self, node: NodeId, note: &Note) -> bool {
         match note {
             Note::BecameController { epoch } => {

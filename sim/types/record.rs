@@ -158,7 +158,8 @@ impl Hash for GroupMember {
 }
 
 /// How a transaction ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TransactionOutcome {
     Commit,
     Abort,
@@ -201,7 +202,8 @@ pub struct TransactionRecord {
 }
 
 /// Kafka: TransactionState.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TransactionState {
     /// *Meaning:* the id has a producer and no transaction. *Leaves to:* `Ongoing` when a partition is added.
     Empty,

@@ -14,7 +14,8 @@ use super::settings::{Acks, IsolationLevel};
 use super::*;
 
 /// Kafka's error names. `None` is success.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     #[default]
     None,

@@ -1,5 +1,7 @@
 //! The contract between a machine and whoever drives it: an input and the time go in, effects come out in order.
 
+use std::collections::VecDeque;
+
 use super::note::Note;
 use super::request::{Request, Response};
 use super::storage::{StorageImage, StorageOperation};
@@ -49,12 +51,12 @@ impl Step<'_> {
     }
 
     pub fn effect(&mut self, effect: Effect) {
-        self.out.0.push(Output::Effect(effect));
+        self.out.0.push_back(Output::Effect(effect));
     }
 
     /// Says what changed, in order with the effects around it.
     pub fn note(&mut self, note: Note) {
-        self.out.0.push(Output::Note(note));
+        self.out.0.push_back(Output::Note(note));
     }
 }
 
@@ -184,7 +186,16 @@ pub enum Output {
 
 /// Effects and notes in one total order, across nested machines.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox(pub Vec<Output>);
+pub struct Outbox(pub VecDeque<Output>);
+
+/// The earlier of two deadlines; of equal ones the first.
+#[inline]
+pub fn earlier(one: Option<(Time, TimerName)>, other: Option<(Time, TimerName)>) -> Option<(Time, TimerName)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
+        (one, other) => one.or(other),
+    }
+}
 
 /// Why the next timeout is due; for histories and logs, so that they say "b2 woke: replica-lag check".
 pub type TimerName = &'static str;

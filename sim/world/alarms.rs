@@ -35,18 +35,22 @@ impl Alarms {
 
     pub fn set(&mut self, number: usize, time: Time) {
         let mut place = self.earliest.len() / 2 + number;
-        if self.earliest[place].0 == time {
-            return;
-        }
-        self.earliest[place].0 = time;
-        while 1 < place {
-            let (left, right) = (self.earliest[place & !1], self.earliest[place | 1]);
-            let winner = if right.0 < left.0 { right } else { left };
-            place /= 2;
-            if self.earliest[place] == winner {
+        let mut winner = (time, number as u32);
+        loop {
+            let known = &mut self.earliest[place];
+            if known.0 == winner.0 && known.1 == winner.1 {
                 return;
             }
-            self.earliest[place] = winner;
+            *known = winner;
+            if place == 1 {
+                return;
+            }
+            let rival = self.earliest[place ^ 1];
+            // Of equal times the left one wins, which stands at an even place.
+            if rival.0 < winner.0 || (rival.0 == winner.0 && place % 2 == 1) {
+                winner = rival;
+            }
+            place /= 2;
         }
     }
 }

@@ -16,6 +16,7 @@ mod process;
 mod pump;
 mod queue;
 mod roles;
+pub mod wires;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

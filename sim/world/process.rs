@@ -135,10 +135,7 @@ impl Process {
             Process::Kafka { broker, controller } => {
                 let broker = broker.as_ref().and_then(|broker| broker.next_deadline());
                 let controller = controller.as_ref().and_then(|controller| controller.next_deadline());
-                match (broker, controller) {
-                    (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
-                    (one, other) => one.or(other),
-                }
+                earlier(broker, controller)
             }
             Process::Service(service) => service.next_deadline(),
             Process::Handler(handler) => handler.next_deadline(),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 use crate::history::{Digest, Event, Happening, StopReason};
 use crate::scenario::plan::*;
@@ -22,6 +23,7 @@ use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
+use super::wires::{End, Wire, message};
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
@@ -44,16 +46,19 @@ pub struct World<O> {
     pub(super) load_ended: bool,
     pub(super) ended: bool,
     quiet: bool,
-    outbox: Outbox,
+    /// What machines fill; absent while it is being let out.
+    outbox: Option<Outbox>,
     digest: Digest,
     observer: O,
     steps: u64,
     messages: u64,
-    events: u64,
+    pub(super) events: u64,
     steps_this_instant: u64,
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
     pub(super) handlers: Handlers,
+    /// Who wants to hear of messages.
+    pub(super) wires: Option<Sender<Wire>>,
 }
 
 /// Something that will happen.
@@ -195,7 +200,7 @@ impl<O: FnMut(&Event)> World<O> {
             load_ended: false,
             ended: false,
             quiet: false,
-            outbox: Outbox::default(),
+            outbox: None,
             digest: Digest::new(),
             observer,
             steps: 0,
@@ -205,6 +210,7 @@ impl<O: FnMut(&Event)> World<O> {
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
             handlers: Handlers::default(),
+            wires: None,
             live: plan.clone(),
             plan,
         }
@@ -289,7 +295,7 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Scheduled::SetupTimeout { connection } => {
                 if let Some((to, channel, peer)) = self.network.setup_timed_out(connection) {
-                    self.step(to, Input::Disconnected { channel, peer });
+                    self.disconnected(to, channel, peer);
                 }
             }
             Scheduled::Fire { fault, oneself } => self.fire(fault, oneself),
@@ -298,9 +304,7 @@ impl<O: FnMut(&Event)> World<O> {
             Scheduled::Up { node } => self.one_reason_less(node),
             Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
             Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
-            Scheduled::Disconnect { client, channel, server } => {
-                self.step(client, Input::Disconnected { channel, peer: server })
-            }
+            Scheduled::Disconnect { client, channel, server } => self.disconnected(client, channel, server),
             Scheduled::Roll { active, next } => self.roll(active, next),
             Scheduled::StopNow { node, incarnation } => {
                 let stuck = &self.nodes[node.0 as usize];
@@ -324,18 +328,21 @@ impl<O: FnMut(&Event)> World<O> {
     fn deliver(&mut self, transit: Transit) {
         let nodes = &self.nodes;
         let (connection, to_server) = (transit.connection, transit.to_server);
+        let parcel = (connection, to_server, transit.sequence);
         let mark = if to_server { Mark::DeliverRequest } else { Mark::DeliverResponse };
         self.digest.words([mark.at(self.now), pair(connection.0, transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
             Arrival::Request { to, from, request } => {
                 self.messages += u64::from(to != from.peer);
+                self.wire(End::Delivered, to, from.peer, Some(parcel), true);
                 self.step(to, Input::Request { from, request });
             }
             Arrival::Response { to, channel, from, correlation, response } => {
                 self.messages += u64::from(to != from);
+                self.wire(End::Delivered, to, from, Some(parcel), false);
                 self.step(to, Input::Response { channel, from, correlation, response });
             }
-            Arrival::Disconnected { to, channel, peer } => self.step(to, Input::Disconnected { channel, peer }),
+            Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Arrival::Held(None) => {}
             Arrival::Refused(connection) => {
@@ -405,7 +412,7 @@ impl<O: FnMut(&Event)> World<O> {
         self.steps_this_instant += 1;
         assert!(self.steps_this_instant < STEPS_PER_INSTANT_MAX, "time stands still: endless steps at one instant");
         let now = Now { monotonic: self.now, wall_clock: Time(self.now.0.saturating_add_signed(node.skew)) };
-        let mut outbox = std::mem::take(&mut self.outbox);
+        let mut outbox = self.outbox.take().unwrap_or_default();
         process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox });
         let deadline = process.next_deadline().map_or(Time::NEVER, |(deadline, _)| deadline.max(self.now));
         let deadline = node.stretch(deadline, self.now);
@@ -441,23 +448,27 @@ impl<O: FnMut(&Event)> World<O> {
     /// Lets the outbox out in order. Storage operations take time, and what follows them waits.
     fn perform(&mut self, id: NodeId, mut outbox: Outbox) {
         let incarnation = self.nodes[id.0 as usize].incarnation;
-        let mut outputs = outbox.0.drain(..);
-        while let Some(output) = outputs.next() {
+        while let Some(output) = outbox.0.front() {
             let node = &mut self.nodes[id.0 as usize];
             if node.incarnation != incarnation || node.process.is_none() {
                 // The process died at one of its own notes: what came behind was never done.
+                outbox.0.clear();
                 break;
             }
-            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(&output, self.now).is_some() {
-                node.pending.push_back(output);
-                node.pending.extend(outputs.by_ref());
+            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(output, self.now).is_some() {
+                if node.pending.is_empty() {
+                    std::mem::swap(&mut node.pending, &mut outbox.0);
+                } else {
+                    node.pending.append(&mut outbox.0);
+                }
                 self.drain(id);
                 break;
             }
-            self.perform_one(id, output);
+            if let Some(output) = outbox.0.pop_front() {
+                self.perform_one(id, output);
+            }
         }
-        drop(outputs);
-        self.outbox = outbox;
+        self.outbox = Some(outbox);
     }
 
     /// Goes on with what waits for the disk.
@@ -494,11 +505,13 @@ impl<O: FnMut(&Event)> World<O> {
                     self.queue.push(deadline, 0, Scheduled::SetupTimeout { connection });
                 }
                 self.digest_offer(connection, &offered);
+                self.wire(End::Sent, id, to, message(connection, true, &offered), true);
                 self.offered(connection, true, offered);
             }
             Effect::Reply { to, response } => {
                 let offered = self.network.send_response(self.now, to, response);
                 self.digest_offer(to.connection, &offered);
+                self.wire(End::Sent, id, to.peer, message(to.connection, false, &offered), false);
                 self.offered(to.connection, false, offered);
             }
             Effect::HangUp { on } => {
@@ -540,20 +553,19 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        if !note.is_of_clients() && self.controllers.is_late(id, &note) {
+        if self.controllers.is_late(id, &note) {
             self.record(id, Happening::Note(note));
             return;
         }
-        let met = if !self.watching.is_empty() && Time::LOAD_START <= self.now && !self.load_ended {
-            self.watch(id, &note)
-        } else {
-            Vec::new()
-        };
+        if self.watching.is_empty() || self.now < Time::LOAD_START || self.load_ended {
+            self.roles.observe(id, &note);
+            self.record(id, Happening::Note(note));
+            return;
+        }
+        let met = self.watch(id, &note);
         self.roles.observe(id, &note);
         self.record(id, Happening::Note(note));
-        if !met.is_empty() {
-            self.trigger(met);
-        }
+        self.trigger(met);
     }
 
     /// The triggers that this note meets.
@@ -595,7 +607,6 @@ impl<O: FnMut(&Event)> World<O> {
     /// Ends a process at once. It stays down until [`World::keep_down`]'s time is over.
     pub(super) fn kill(&mut self, id: NodeId, why: StopReason) {
         let silent = why == StopReason::PowerLoss;
-        let now = self.now;
         let node = &mut self.nodes[id.0 as usize];
         node.silent |= silent;
         match node.process.take() {
@@ -618,10 +629,10 @@ impl<O: FnMut(&Event)> World<O> {
         }
         if silent {
             let incarnation = self.nodes[id.0 as usize].incarnation;
-            let lost = self.nodes[id.0 as usize].disk.lose_power(now, incarnation);
+            let lost = self.nodes[id.0 as usize].disk.lose_power(self.now, incarnation);
             self.record(id, Happening::PowerLost { lost });
         }
-        let resets = self.network.process_died(now, id, silent);
+        let resets = self.network.process_died(self.now, id, silent);
         self.offered_resets(resets);
     }
 

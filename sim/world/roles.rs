@@ -95,7 +95,24 @@ impl Roles {
         }
     }
 
+    #[inline]
     pub fn observe(&mut self, node: NodeId, note: &Note) {
+        match note {
+            // Said for each event or batch, and nobody's role.
+            Note::Attempted { .. }
+            | Note::StepReached { .. }
+            | Note::StepDone { .. }
+            | Note::StepExecuted { .. }
+            | Note::EffectApplied { .. }
+            | Note::BatchSent { .. }
+            | Note::BatchAppended { .. }
+            | Note::HighWatermark { as_leader: false, .. }
+            | Note::ProduceAnswered { .. } => {}
+            _ => self.take_in(node, note),
+        }
+    }
+
+    fn take_in(&mut self, node: NodeId, note: &Note) {
         let open = &mut self.open[node.0 as usize];
         match note {
             Note::BecameController { .. } => self.controller = Some(node),

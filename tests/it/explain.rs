@@ -1,14 +1,15 @@
 //! `hikyaku explain`: the story of an event, whose promise broke, and a change that is shown to keep it.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use hikyaku::checks::chronicle::Told;
 use hikyaku::checks::{EvidenceKind, WaitOptions};
-use hikyaku::explore::explain::{Trial, Verification, cures, findings, follow, verify};
+use hikyaku::explore::explain::{Cure, Trial, Verification, cures, findings, follow, verify};
 use hikyaku::explore::run_seed;
 use hikyaku::explore::shrink::pinned;
-use hikyaku::scenario::plan::Plan;
-use hikyaku::types::{EventId, Seed};
+use hikyaku::scenario::plan::{NodeKind, Plan, Trigger};
+use hikyaku::types::{Duration, EventId, Seed};
 
 use crate::common::{Scratch, hikyaku, load, run, stderr, stdout};
 
@@ -174,4 +175,97 @@ fn the_command_answers_the_questions_of_whoever_is_on_call_first() {
     assert!(stderr(&above).contains("holds no plan.toml"), "{}", stderr(&above));
     let code = hikyaku(&["explain", "S043"]);
     assert_eq!(code.status.code(), Some(0));
+}
+
+/// Changes that change nothing that matters: whatever they shift by a millisecond or by a name, they are no cure. Whoever brings
+/// the events keeps its name: with another one, other events arrive, and that is no placebo but another run.
+fn placebos(plan: &Plan) -> Vec<Cure> {
+    let mut lingering = plan.clone();
+    let producers = lingering.services.iter_mut().flat_map(|service| &mut service.producers);
+    producers.for_each(|producer| producer.linger += Duration::from_millis(1));
+    let mut renamed = plan.clone();
+    for service in renamed.services.iter_mut().filter(|service| !matches!(service.trigger, Trigger::Requests(_))) {
+        service.name.push_str("-renamed");
+    }
+    for node in &mut renamed.nodes {
+        if matches!(node.kind, NodeKind::Instance { .. } | NodeKind::Callers { .. }) {
+            node.name.push_str("-renamed");
+        }
+    }
+    let cure = |change: &str, plan: Plan| Cure { change: change.to_string(), plan };
+    vec![cure("linger + 1 ms", lingering), cure("other names", renamed)]
+}
+
+#[test]
+fn a_placebo_is_never_a_cure() {
+    for hazard in ["marker_first", "acks_1", "commit_before", "add_twice"] {
+        let plan = failing(
+            &format!("tests/data/hazards/{hazard}.toml"),
+            &["duration=30s"],
+            match hazard {
+                "add_twice" => EvidenceKind::RepeatedHarmful,
+                _ => EvidenceKind::Lost,
+            },
+        );
+        let (outcome, _) = run(&plan);
+        let finding = findings(&outcome)[0].clone();
+        let mut concrete = plan.clone();
+        concrete.faults = pinned(&plan, &outcome);
+        concrete.chaos = None;
+        for cure in cures(&concrete, &finding) {
+            assert!(!cure.change.contains("linger") && !cure.change.contains("name"), "{hazard}: {}", cure.change);
+        }
+        let harm = (finding.place, finding.kind);
+        let trial = Trial { plan: &concrete, harm, runs: 20, jobs: 2, stop: &|| false };
+        let mut placebos = placebos(&concrete);
+        if hazard == "acks_1" {
+            // A record is lost if the crash comes within a millisecond of it. Other work of a renamed consumer moves every rerun by
+            // as much, and so few reruns cannot tell that from a cure.
+            placebos.truncate(1);
+        }
+        let verification = verify(&trial, placebos, &mut |_| {});
+        assert!(verification.before.0 >= 5, "{hazard}: {:?}: nothing could be shown", verification.before);
+        for tried in &verification.tried {
+            assert!(!verification.is_verified(tried), "{hazard}: {} is offered as a cure", tried.cure.change);
+        }
+    }
+}
+
+/// "How far did order e12 get?", asked of a folder alone: nothing is run, and each place has an answer.
+#[test]
+fn how_far_an_event_has_come_is_read_off_the_saved_history() {
+    let scratch = Scratch::new("how-far");
+    let out = scratch.path("run");
+    let ran = hikyaku(&["run", MARKER, "--set", "duration=15s", "--seed", "0", "--out", &out]);
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{}", stderr(&ran));
+    let asked = |event: &str| hikyaku(&["explain", &out, "--event", event, "--runs", "0"]);
+    let told = asked("e3");
+    let text = stdout(&told);
+    assert_eq!(told.status.code(), Some(0), "{text}{}", stderr(&told));
+    for words in ["e3 has no bad fate", "how far?", "payments        there since", "ledger.balance  there since"] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    // A plan that would give another run, beside the history that was saved: the history is what is told.
+    let folder = walk(Path::new(&out), "history.jsonl").expect("a run directory");
+    let plan = fs::read_to_string(folder.join("plan.toml")).unwrap();
+    fs::write(folder.join("plan.toml"), plan.replacen("sequence = 0", "sequence = 7", 1)).unwrap();
+    assert_eq!(stdout(&asked("e3")), text, "nothing was run");
+    fs::write(folder.join("plan.toml"), &plan).unwrap();
+    // A history that breaks off in a line is said, and the run is run again.
+    let history = fs::read_to_string(folder.join("history.jsonl")).unwrap();
+    fs::write(folder.join("history.jsonl"), &history[..history.len() / 2]).unwrap();
+    let again = asked("e3");
+    assert!(stderr(&again).contains("cannot be read"), "{}", stderr(&again));
+    assert_eq!(stdout(&again), text);
+}
+
+/// The folder below this one that has the file.
+fn walk(folder: &Path, file: &str) -> Option<PathBuf> {
+    if folder.join(file).is_file() {
+        return Some(folder.to_path_buf());
+    }
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders.iter().find_map(|folder| walk(folder, file))
 }

@@ -1,8 +1,10 @@
 //! The one integration binary.
 
 mod ablations;
+mod attribution;
 mod bad_input;
 mod calls;
+mod causal_past;
 mod chaos;
 mod common;
 mod consumption;
@@ -14,12 +16,14 @@ mod follower_reads;
 mod full_disk;
 mod gallery;
 mod groups;
+mod histories;
 mod letters;
 mod library;
 mod limits;
 mod live;
 mod mutants;
 mod nondeterminism;
+mod order_flow;
 mod outbox;
 mod page;
 mod producers;
@@ -27,8 +31,11 @@ mod promises;
 mod queueing;
 mod reassignment;
 mod retention;
+mod review;
+mod rows;
 mod shards;
 mod shrink;
+mod size;
 mod sweep;
 mod tidy;
 mod transactions;

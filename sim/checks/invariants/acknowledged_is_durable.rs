@@ -30,21 +30,25 @@ use crate::types::*;
 #[derive(Clone, Debug)]
 pub struct AcknowledgedIsDurable {
     durability: Durability,
-    partitions: BTreeMap<TopicPartition, Promised>,
+    partitions: PartitionTable<Promised>,
     /// Of each leader, as it said last.
-    high_watermarks: BTreeMap<(TopicPartition, NodeId), Offset>,
+    high_watermarks: PartitionTable<BTreeMap<NodeId, Offset>>,
 }
 
 impl AcknowledgedIsDurable {
     pub fn new(durability: Durability) -> AcknowledgedIsDurable {
-        AcknowledgedIsDurable { durability, partitions: BTreeMap::new(), high_watermarks: BTreeMap::new() }
+        AcknowledgedIsDurable {
+            durability,
+            partitions: PartitionTable::default(),
+            high_watermarks: PartitionTable::default(),
+        }
     }
 
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
         match &event.what {
             Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark }) => {
-                self.high_watermarks.insert((*partition, event.node), *high_watermark);
-                let (Some(log), Some(acknowledged)) = (logs.of(*partition), self.partitions.get_mut(partition)) else {
+                self.high_watermarks.or_insert_with(*partition, BTreeMap::new).insert(event.node, *high_watermark);
+                let (Some(log), Some(acknowledged)) = (logs.of(*partition), self.partitions.get_mut(*partition)) else {
                     return;
                 };
                 let leader = NewLeader { node: event.node, epoch: *leader_epoch, log_end_offset: *log_end_offset };
@@ -60,10 +64,10 @@ impl AcknowledgedIsDurable {
                 found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             }
             Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
-                self.partitions.entry(*partition).or_default().change(state, *unclean);
+                self.partitions.or_insert_with(*partition, Promised::default).change(state, *unclean);
             }
             Happening::Note(Note::HighWatermark { partition, offset, as_leader: true, .. }) => {
-                self.high_watermarks.insert((*partition, event.node), *offset);
+                self.high_watermarks.or_insert_with(*partition, BTreeMap::new).insert(event.node, *offset);
             }
             _ => {}
         }
@@ -98,7 +102,7 @@ impl AcknowledgedIsDurable {
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             return;
         }
-        if let Some(high_watermark) = self.high_watermarks.get(&(*partition, event.node))
+        if let Some(high_watermark) = self.high_watermarks.get(*partition).and_then(|known| known.get(&event.node))
             && high_watermark < end_offset
         {
             let place =
@@ -106,6 +110,6 @@ impl AcknowledgedIsDurable {
             let message = format!("acknowledged up to {end_offset}, and the high watermark is {high_watermark}");
             found.report(Invariant::AcknowledgedIsDurable, event, place, message);
         }
-        self.partitions.entry(*partition).or_default().give(*end_offset, incidents.lossy.len());
+        self.partitions.or_insert_with(*partition, Promised::default).give(*end_offset, incidents.lossy.len());
     }
 }

@@ -67,11 +67,9 @@ impl FencedProducersAreSilent {
                 }
             }
             Note::BecameFollower { partition, .. } => {
-                if self
-                    .shards
-                    .get_mut(partition)
-                    .is_some_and(|leaders| leaders.remove(&event.node) && !leaders.is_empty())
-                {
+                let leaders = self.shards.get_mut(partition);
+                let is_news = leaders.is_some_and(|leaders| leaders.remove(&event.node) && !leaders.is_empty());
+                if is_news {
                     self.last_deposed = event.number;
                 }
             }

@@ -37,6 +37,7 @@ use super::logs::{Logs, Mismatch};
 use super::outcome::{Invariant, InvariantViolation, VIOLATIONS_KEPT};
 use crate::history::Event;
 use crate::scenario::plan::Plan;
+use crate::types::note::{AppendRole, Note};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -128,7 +129,7 @@ impl Invariants {
         }
     }
 
-    /// With the logs as they were before the event. No word of a client is of interest ([`Note::is_of_clients`]).
+    /// With the logs as they were before the event. Words of clients and of replication go their own ways below.
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         self.premise.observe(event);
         if self.premise.stands() {
@@ -139,9 +140,31 @@ impl Invariants {
     }
 
     /// With the logs as the event left them.
-    pub fn after(
+    pub fn after(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+        if !self.premise.stands() {
+            return;
+        }
+        self.of_transactions(event, logs, incidents);
+        self.offsets_ordered.after(event, logs, &mut self.found);
+        self.candidates_complete.after(event, logs, incidents, &mut self.found);
+        self.one_leader_per_epoch.after(event, &mut self.found);
+        self.fenced_is_out.after(event, &mut self.found);
+        let GroupInvariants { log, one_owner, commits_are_current, committed_offsets_survive } = &mut self.groups;
+        committed_offsets_survive.after(event, logs, &mut self.found);
+        commits_are_current.after(event, log, logs, &mut self.found);
+        log.after(event, logs);
+        one_owner.after(event, log, &mut self.found);
+        self.lossy_is_out.after(event, incidents, &mut self.found);
+        self.sends_are_told_truly.after(event, logs, &mut self.found);
+        self.epochs_have_reasons.after(event, &mut self.found);
+        self.quorum_remembers.after(event, self.premise.wiped_by(event), &mut self.found);
+    }
+
+    /// What replicas say all day: an append, a high watermark, an answer to a producer. With the logs as it left them.
+    pub fn of_replication(
         &mut self,
         event: &Event,
+        note: &Note,
         logs: &Logs,
         incidents: &Incidents,
         mismatch: Option<(TopicPartition, Mismatch)>,
@@ -150,42 +173,58 @@ impl Invariants {
             return;
         }
         self.of_transactions(event, logs, incidents);
-        self.offsets_ordered.after(event, logs, &mut self.found);
-        self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found);
-        self.candidates_complete.after(event, logs, incidents, &mut self.found);
-        logs_match::after(event, mismatch, &mut self.found);
-        self.one_leader_per_epoch.after(event, &mut self.found);
-        self.fenced_is_out.after(event, &mut self.found);
-        let GroupInvariants { log, one_owner, commits_are_current, committed_offsets_survive } = &mut self.groups;
-        committed_offsets_survive.after(event, logs, &mut self.found);
-        commits_are_current.after(event, log, logs, &mut self.found);
-        if log.after(event, logs) {
-            while let Some(record) = log.next_replicated() {
-                one_owner::judge_record(event, log, &record, &mut self.found);
+        let GroupInvariants { log, commits_are_current, committed_offsets_survive, .. } = &mut self.groups;
+        match note {
+            Note::BatchAppended { role, .. } => {
+                logs_match::after(event, mismatch, &mut self.found);
+                if *role == AppendRole::Leader {
+                    committed_offsets_survive.after(event, logs, &mut self.found);
+                    commits_are_current.after(event, log, logs, &mut self.found);
+                    log.after(event, logs);
+                    self.sends_land_once.after(event, logs, &mut self.found);
+                    self.sends_are_told_truly.after(event, logs, &mut self.found);
+                }
             }
+            Note::HighWatermark { as_leader, .. } => {
+                self.offsets_ordered.after(event, logs, &mut self.found);
+                if *as_leader {
+                    self.acknowledged_is_durable.before(event, logs, incidents, &mut self.found);
+                    self.candidates_complete.after(event, logs, incidents, &mut self.found);
+                    if log.after(event, logs) {
+                        while let Some(record) = log.next_replicated() {
+                            one_owner::judge_record(event, log, &record, &mut self.found);
+                        }
+                    }
+                }
+            }
+            _ => self.acknowledged_is_durable.after(event, logs, incidents, &mut self.found),
         }
-        one_owner.after(event, log, &mut self.found);
-        self.lossy_is_out.after(event, incidents, &mut self.found);
-        self.sends_land_once.after(event, logs, &mut self.found);
-        self.sends_are_told_truly.after(event, logs, &mut self.found);
-        self.epochs_have_reasons.after(event, &mut self.found);
-        self.quorum_remembers.after(event, self.premise.wiped_by(event), &mut self.found);
     }
 
-    /// A word of a client. With the logs as the event left them.
-    pub fn of_client(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
-        if self.premise.stands() {
-            self.reads_are_consistent.of_client(event, logs);
-            self.sends_are_told_truly.after(event, logs, &mut self.found);
-            self.epochs_have_reasons.after(event, &mut self.found);
-            self.of_transactions(event, logs, incidents);
+    /// A word of a client about the queue. With the logs as the event left them.
+    pub fn of_client(&mut self, event: &Event, note: &Note, logs: &Logs, incidents: &Incidents) {
+        if !self.premise.stands() {
+            return;
         }
+        match note {
+            Note::Polled { .. } => self.reads_are_consistent.of_client(event, logs),
+            Note::Sent { .. } | Note::SendSucceeded { .. } => {
+                self.sends_are_told_truly.after(event, logs, &mut self.found);
+            }
+            Note::SendFailed { .. } => {
+                self.sends_are_told_truly.after(event, logs, &mut self.found);
+                self.epochs_have_reasons.after(event, &mut self.found);
+            }
+            _ => {}
+        }
+        self.of_transactions(event, logs, incidents);
     }
 
     pub fn violations(&self) -> &[InvariantViolation] {
         &self.found.violations
     }
 
+    #[inline]
     fn of_transactions(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
         if let Some(transactions) = &mut self.transactions {
             transactions.reads_are_committed.after(event, logs, incidents, &mut self.found);

@@ -10,8 +10,6 @@
 //!
 //! Never unknown. Kafka: Partition.maybeIncrementLeaderHW, UnifiedLog.updateHighWatermark.
 
-use std::collections::BTreeMap;
-
 use super::{Found, Where};
 use crate::checks::logs::Logs;
 use crate::checks::outcome::Invariant;
@@ -21,7 +19,7 @@ use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
 pub struct OffsetsOrdered {
-    terms: BTreeMap<TopicPartition, (LeaderEpoch, NodeId, Offset)>,
+    terms: PartitionTable<(LeaderEpoch, NodeId, Offset)>,
 }
 
 impl OffsetsOrdered {
@@ -51,7 +49,7 @@ impl OffsetsOrdered {
             let message = format!("high watermark {offset} lies before the log, which starts at {start}");
             found.report(Invariant::OffsetsOrdered, event, place, message);
         }
-        let term = self.terms.entry(*partition).or_insert((*leader_epoch, event.node, *offset));
+        let term = self.terms.or_insert_with(*partition, || (*leader_epoch, event.node, *offset));
         if (term.0, term.1) == (*leader_epoch, event.node) {
             if *offset < term.2 {
                 let message = format!("the leader's high watermark went back from {} to {offset}", term.2);

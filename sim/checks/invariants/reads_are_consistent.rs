@@ -13,8 +13,6 @@
 //!
 //! Source: ConsistentRead of kafka_replication_kip_966; KIP-392.
 
-use std::collections::BTreeMap;
-
 use super::promised::{NewLeader, Promised};
 use super::{Durability, Found, Where};
 use crate::checks::incidents::Incidents;
@@ -27,18 +25,20 @@ use crate::types::*;
 #[derive(Clone, Debug)]
 pub struct ReadsAreConsistent {
     durability: Durability,
-    partitions: BTreeMap<TopicPartition, Promised>,
+    partitions: PartitionTable<Promised>,
 }
 
 impl ReadsAreConsistent {
     pub fn new(durability: Durability) -> ReadsAreConsistent {
-        ReadsAreConsistent { durability, partitions: BTreeMap::new() }
+        ReadsAreConsistent { durability, partitions: PartitionTable::default() }
     }
 
     pub fn before(&mut self, event: &Event, logs: &Logs, incidents: &Incidents, found: &mut Found) {
         match &event.what {
             Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) => {
-                let (Some(log), Some(read)) = (logs.of(*partition), self.partitions.get_mut(partition)) else { return };
+                let (Some(log), Some(read)) = (logs.of(*partition), self.partitions.get_mut(*partition)) else {
+                    return;
+                };
                 let leader = NewLeader { node: event.node, epoch: *leader_epoch, log_end_offset: *log_end_offset };
                 let Some(gone) = read.lead(leader, log, incidents, &self.durability, partition.topic) else { return };
                 let place = Where {
@@ -51,7 +51,7 @@ impl ReadsAreConsistent {
                 found.report(Invariant::ReadsAreConsistent, event, place, message);
             }
             Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
-                self.partitions.entry(*partition).or_default().change(state, *unclean);
+                self.partitions.or_insert_with(*partition, Promised::default).change(state, *unclean);
             }
             _ => {}
         }
@@ -62,7 +62,7 @@ impl ReadsAreConsistent {
         if let Happening::Note(Note::Polled { partition, to, .. }) = &event.what
             && let Some(log) = logs.of(*partition)
         {
-            let read = self.partitions.entry(*partition).or_default();
+            let read = self.partitions.or_insert_with(*partition, Promised::default);
             read.give((*to).min(log.counting.end()), 0);
         }
     }

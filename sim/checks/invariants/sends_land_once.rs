@@ -33,7 +33,7 @@ pub struct SendsLandOnce {
     judges: bool,
     /// A producer that was silent for longer may be forgotten.
     remembered: Duration,
-    partitions: BTreeMap<TopicPartition, BTreeMap<ProducerId, Landed>>,
+    partitions: PartitionTable<BTreeMap<ProducerId, Landed>>,
 }
 
 /// Of one producer in the log that counts.
@@ -55,7 +55,7 @@ impl SendsLandOnce {
         SendsLandOnce {
             judges: IN_FLIGHT_MAX <= settings.producer_batches_retained,
             remembered: Duration(settings.producer_id_expiration.0.saturating_sub(wrong)),
-            partitions: BTreeMap::new(),
+            partitions: PartitionTable::default(),
         }
     }
 
@@ -64,7 +64,7 @@ impl SendsLandOnce {
         let Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) = &event.what else {
             return;
         };
-        let (Some(producers), Some(log)) = (self.partitions.get_mut(partition), logs.of(*partition)) else { return };
+        let (Some(producers), Some(log)) = (self.partitions.get_mut(*partition), logs.of(*partition)) else { return };
         if log.leader.is_some_and(|(known, _)| *leader_epoch < known) {
             return;
         }
@@ -91,8 +91,7 @@ impl SendsLandOnce {
         }
         let landed = self
             .partitions
-            .entry(*partition)
-            .or_default()
+            .or_insert_with(*partition, BTreeMap::new)
             .entry(stamp.id)
             .or_insert_with(|| Landed { batches: VecDeque::new(), heard: event.time });
         let is_known = event.time.since(landed.heard) < self.remembered;

@@ -19,8 +19,11 @@ impl Trace {
                     row.poison = message.poison;
                 }
             }
-            Note::Attempted { event: about, .. } => {
+            Note::Attempted { event: about, instance, .. } => {
                 if let Some(row) = self.ledger.event_mut(*about) {
+                    if row.attempts == 0 {
+                        row.instance = *instance;
+                    }
                     row.attempts = row.attempts.saturating_add(1);
                     self.counters.retries += u64::from(row.attempts > 1);
                 }
@@ -117,6 +120,10 @@ impl Trace {
         (row.outcome, row.settled) = (Some(outcome), now);
         let latency = now.since(row.arrived);
         let callers = &mut self.callers[origin_of(about).0 as usize];
+        if outcome != CallerOutcome::Accepted {
+            let step = now.since(Time::LOAD_START).0 / self.answer_step.0;
+            callers.answers.fail(self.answer_step, step.min(ANSWER_STEPS - 1) as usize);
+        }
         match outcome {
             CallerOutcome::Accepted => {
                 self.counters.accepted += 1;
@@ -287,11 +294,11 @@ impl Trace {
         } else {
             match effect {
                 StoreEffect::Inserted | StoreEffect::Added | StoreEffect::Executed { .. } => {
-                    let boundary = match run_again {
-                        true => Boundary::Downstream,
+                    let why = match run_again {
+                        true => Again::at(Boundary::Downstream),
                         false => self.why_again(effect, message.event, &before, at.2, by.0),
                     };
-                    self.repeated(place, message.event, (&before, at), by, boundary);
+                    self.repeated(place, message.event, (&before, at), by, why);
                 }
                 StoreEffect::Unchanged | StoreEffect::Overwrote { .. } => slot.flags |= place_flag::HARMLESS,
             }
@@ -324,7 +331,7 @@ impl Trace {
         }
         let at = (at.0, at.1);
         let arrival = LatestArrival { arrived: row.arrived, event: message.event, at };
-        let latest = trace.latest_arrivals.entry(message.key).or_insert(arrival);
+        let latest = trace.latest_arrivals.or_insert_with(message.key, || arrival);
         if row.outcome == Some(CallerOutcome::Accepted) && row.settled < latest.arrived {
             trace.reordered += 1;
             if trace.reversals.len() < EVIDENCE_KEPT {
@@ -344,16 +351,14 @@ impl Trace {
         event: EventId,
         (before, again): (&PlaceSlot, (Time, NodeId, Source)),
         by: (ServiceId, u16),
-        boundary: Boundary,
+        why: Again,
     ) {
         let slot = self.ledger.place_mut(event, place).expect("a slot that was just found");
-        slot.flags |= place_flag::HARMFUL | flag_of(boundary);
-        let kept = &mut self.places[place.0 as usize].repetitions;
-        if kept.len() < EVIDENCE_KEPT {
-            let source = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
-            let first = (before.time, before.node, source);
-            kept.push(Repetition { event, first, again, by: Some(by), boundary });
-        }
+        slot.flags |= place_flag::HARMFUL | flag_of(why.boundary);
+        let source = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
+        let first = (before.time, before.node, source);
+        let Again { boundary, callee } = why;
+        self.keep_repetition(place, Repetition { event, first, again, by: Some(by), callee, boundary });
     }
 
     /// Whose promise broke is known now, from where both came. A call was executed twice because its step ran twice: its
@@ -365,37 +370,37 @@ impl Trace {
         before: &PlaceSlot,
         again: Source,
         by: ServiceId,
-    ) -> Boundary {
+    ) -> Again {
         let first = (before.flags & place_flag::SOURCE != 0).then_some((before.partition, before.offset));
         let is_call = matches!(effect, StoreEffect::Executed { .. });
         if !is_call && self.ledger.flow(event, by).flags & flow_flag::ANSWER_LOST != 0 {
-            return Boundary::Downstream;
+            return Again::at(Boundary::Downstream);
         }
-        if let Some(boundary) = self.why_called_again(event, by, before.time) {
-            return boundary;
+        if let Some(why) = self.why_called_again(event, by, before.time) {
+            return why;
         }
         match (first, again) {
-            (Some(first), Some(again)) if first != again => self.why_two_records(event, first, again),
-            (Some(_) | None, Some(_) | None) => Boundary::Consumer,
+            (Some(first), Some(again)) if first != again => Again::at(self.why_two_records(event, first, again)),
+            (Some(_) | None, Some(_) | None) => Again::at(Boundary::Consumer),
         }
     }
 
     /// Why a list ran twice that no record starts: its callers asked again, its own ladder did, or one call of it timed out,
     /// was executed, and was tried again. `None`: a consumer.
-    fn why_called_again(&self, event: EventId, by: ServiceId, first: Time) -> Option<Boundary> {
+    fn why_called_again(&self, event: EventId, by: ServiceId, first: Time) -> Option<Again> {
         if self.is_origin(by) {
             let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
-            return Some(if attempts > 1 { Boundary::Caller } else { Boundary::Consumer });
+            return Some(Again::at(if attempts > 1 { Boundary::Caller } else { Boundary::Consumer }));
         }
         let call = self.calls.get(&(event, by))?;
         if call.retried {
-            return Some(Boundary::Consumer);
+            return Some(Again::at(Boundary::Consumer));
         }
         // One attempt is one execution: the second came from an earlier run.
         if call.attempts > 1 && call.since <= first {
-            return Some(Boundary::Downstream);
+            return Some(Again { boundary: Boundary::Downstream, callee: Some(by) });
         }
-        Some(self.why_called_again(event, call.by, first).unwrap_or(Boundary::Consumer))
+        Some(self.why_called_again(event, call.by, first).unwrap_or(Again::at(Boundary::Consumer)))
     }
 
     /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is
@@ -419,10 +424,9 @@ impl Trace {
         let attempts = self.ledger.event(event).map_or(0, |row| row.attempts);
         let place = self.place_of(again.0.topic);
         let writer = place.and_then(|place| self.routes.path(origin, place).last().copied());
-        let is_letter = place.is_some_and(|place| !self.routes.dead_letters(place).is_empty());
         match writer {
-            // Given up twice.
-            None if is_letter => Boundary::Consumer,
+            // Given up twice, or sent round twice.
+            None if self.is_of_a_ladder(again.0.topic) => Boundary::Consumer,
             Some(hop) if hop.service != origin => {
                 let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
                 if answer_lost { Boundary::Producer } else { Boundary::Consumer }
@@ -430,6 +434,26 @@ impl Trace {
             Some(_) if attempts > 1 => Boundary::Caller,
             Some(_) | None => Boundary::Producer,
         }
+    }
+
+    /// A topic that ladders write to: dead letters, or retries.
+    fn is_of_a_ladder(&self, topic: TopicId) -> bool {
+        let letters = self.place_of(topic).is_some_and(|place| !self.routes.dead_letters(place).is_empty());
+        letters || self.services.iter().any(|service| service.retry_topics().any(|(retry, _)| retry == topic))
+    }
+}
+
+/// Why something was done a second time.
+#[derive(Clone, Copy)]
+pub(super) struct Again {
+    boundary: Boundary,
+    /// The service that was asked twice for one thing, where it is one.
+    callee: Option<ServiceId>,
+}
+
+impl Again {
+    fn at(boundary: Boundary) -> Again {
+        Again { boundary, callee: None }
     }
 }
 

@@ -33,7 +33,8 @@ pub fn follow(
         chronicler.observe(event);
         judge.observe(event);
     });
-    (judge.finish(), report, chronicler.finish(plan))
+    let (outcome, standings) = judge.finish_with_standings();
+    (outcome, report, Chronicle { standings, ..chronicler.finish(plan) })
 }
 
 /// Findings that are worth an explanation, the most telling first: those that break a promise, then those that a scenario

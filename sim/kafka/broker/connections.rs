@@ -33,7 +33,7 @@ pub enum Parked {
     /// acks=all: until `remaining` of its batches are replicated.
     Produce { from: ReplyTo, answers: Vec<ProducePartitionResponse>, remaining: u32 },
     /// Until there is enough to read.
-    Fetch { from: ReplyTo, request: Box<FetchRequest> },
+    Fetch { from: ReplyTo, request: FetchRequest },
     /// A coordinator answers when it can.
     Coordinator { from: ReplyTo },
 }

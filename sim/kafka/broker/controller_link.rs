@@ -133,6 +133,9 @@ impl ControllerLink {
     }
 
     pub fn next_deadline(&self, controller: Option<NodeId>) -> Option<Time> {
+        if self.in_flight.is_empty() && self.waiting.is_empty() && !self.ids.wanted && self.ids.in_flight.is_none() {
+            return None;
+        }
         let wants = !self.waiting.is_empty() || (self.ids.wanted && self.ids.in_flight.is_none());
         let send = (wants && controller.is_some()).then_some(self.not_before);
         self.asks().map(|ask| ask.deadline).chain(send).min()

@@ -31,7 +31,7 @@ impl Broker {
     }
 
     pub(super) fn release_answered(&mut self, said: usize, step: &Step) {
-        for output in &step.out.0[said..] {
+        for output in step.out.0.range(said..) {
             if let Output::Effect(Effect::Reply { to, .. }) = output
                 && let Some(Parked::Coordinator { from }) = self.connections.parked(to.connection)
                 && from.correlation == to.correlation

@@ -202,7 +202,9 @@ impl Broker {
         let controller = self.quorum.leader();
         let mut next = (self.quorum.next_deadline(), "metadata fetch");
         let mut consider = |time: Option<Time>, name: TimerName| {
-            if let Some(time) = time.filter(|time| *time < next.0) {
+            if let Some(time) = time
+                && time < next.0
+            {
                 next = (time, name);
             }
         };

@@ -48,7 +48,7 @@ impl Broker {
         }
         fetcher.in_flight = None;
         fetcher.not_before = step.time();
-        for fetched in &response.partitions {
+        for fetched in response.partitions {
             if let Some(place) = self.places.get(fetched.partition).copied() {
                 self.slots[place].partition.handle_fetched(from, fetched, step);
                 self.settle(place, step);

@@ -142,7 +142,7 @@ impl Broker {
             None => {
                 let deadline = step.time() + fetch.max_wait;
                 watch(&mut self.slots, &self.places, from.connection, &fetch);
-                let parked = Parked::Fetch { from, request: Box::new(fetch) };
+                let parked = Parked::Fetch { from, request: fetch };
                 self.connections.park(from.connection, parked, Some(deadline));
             }
         }

@@ -252,6 +252,7 @@ impl Broker {
     }
 
     pub(super) fn next_transaction_deadline(&self) -> Option<(Time, TimerName)> {
+        self.config.transactions_topic?;
         self.transactions.next_deadline(|partition| leader_of(&self.image, partition))
     }
 

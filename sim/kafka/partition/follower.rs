@@ -49,7 +49,7 @@ impl Follower {
         &mut self,
         replica: &mut Replica,
         from: NodeId,
-        fetched: &FetchedPartition,
+        fetched: FetchedPartition,
         step: &mut Step,
     ) -> Fetched {
         let current = self.leader == Some(from)
@@ -60,9 +60,9 @@ impl Follower {
         }
         self.awaited = None;
         match fetched.error {
-            ErrorCode::None if fetched.diverging.is_some() => self.truncate(replica, fetched, step),
+            ErrorCode::None if fetched.diverging.is_some() => self.truncate(replica, &fetched, step),
             ErrorCode::None => self.append(replica, fetched, step),
-            ErrorCode::OffsetOutOfRange => self.restart(replica, fetched, step),
+            ErrorCode::OffsetOutOfRange => self.restart(replica, &fetched, step),
             _ => self.delay(replica, step),
         }
     }
@@ -102,12 +102,12 @@ impl Follower {
         self.delayed_until
     }
 
-    fn append(&mut self, replica: &mut Replica, fetched: &FetchedPartition, step: &mut Step) -> Fetched {
-        for batch in &fetched.batches {
-            if replica.log.append_as_follower(batch).is_err() {
+    fn append(&mut self, replica: &mut Replica, fetched: FetchedPartition, step: &mut Step) -> Fetched {
+        for batch in fetched.batches {
+            if replica.log.append_as_follower(&batch).is_err() {
                 return self.delay(replica, step);
             }
-            replica.note_append(AppendRole::Follower, batch.clone(), step);
+            replica.note_append(AppendRole::Follower, batch, step);
         }
         let (start, end) = (replica.log.start_offset(), replica.log.end_offset());
         replica.set_high_watermark(fetched.high_watermark.clamp(start, end), self.leader_epoch, false, step);

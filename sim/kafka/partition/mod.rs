@@ -364,7 +364,7 @@ impl Partition {
     }
 
     /// An answer of the leader. Anything but the answer to the question last asked in this epoch is dropped.
-    pub fn handle_fetched(&mut self, from: NodeId, fetched: &FetchedPartition, step: &mut Step) -> Fetched {
+    pub fn handle_fetched(&mut self, from: NodeId, fetched: FetchedPartition, step: &mut Step) -> Fetched {
         match &mut self.role {
             Role::Follower(follower) => follower.handle_fetched(&mut self.replica, from, fetched, step),
             Role::Leader(_) | Role::Offline => Fetched::Ignored,

@@ -402,7 +402,7 @@ impl Cluster {
             writeln!(self.output, "{to} diverges after epoch={} end={}", diverging.epoch, diverging.end_offset)
                 .expect("a string");
         }
-        self.step(to, |partition, _, step| partition.handle_fetched(from, &fetched, step));
+        self.step(to, |partition, _, step| partition.handle_fetched(from, fetched, step));
     }
 
     /// The controller's checks as far as these transcripts need them.

@@ -245,10 +245,12 @@ impl Producer {
             Identity::Wanted(at) => Some(at),
             Identity::NotNeeded | Identity::Asked | Identity::Known(..) => None,
         };
-        let mut next: Option<(Time, TimerName)> = None;
+        let mut next = (Time::NEVER, "");
         let mut consider = |time: Option<Time>, name: TimerName| {
-            if let Some(time) = time.filter(|time| next.is_none_or(|(earliest, _)| *time < earliest)) {
-                next = Some((time, name));
+            if let Some(time) = time
+                && time < next.0
+            {
+                next = (time, name);
             }
         };
         consider(self.timed.first().map(|((at, _), _)| at), "producer linger or back-off");
@@ -264,7 +266,7 @@ impl Producer {
         consider(identity, "producer id");
         let transaction = self.transaction.as_ref().filter(|_| !self.waits_for_batches());
         consider(transaction.and_then(Transaction::next_deadline), "transaction");
-        next
+        (next.0 < Time::NEVER).then_some(next)
     }
 
     /// Cheap enough for every step.

@@ -7,6 +7,8 @@
 
 pub mod axis;
 pub mod backlog;
+pub mod blast;
+pub mod cascade;
 pub mod cumulative;
 pub mod fault_band;
 #[cfg(test)]

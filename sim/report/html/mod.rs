@@ -7,6 +7,7 @@
 //!
 //! Equal outcomes give equal bytes: there is no clock, no path and no host in it.
 
+pub mod review;
 pub mod stories;
 #[cfg(test)]
 mod tests;

@@ -72,7 +72,7 @@ pub fn story(story: &Story, anchor: &str, with_diagram: bool) -> Markup {
                     @if let Some(blame) = &found.blame {
                         dt { "Promise" } dd { (promise(blame.boundary)) }
                         dt { "Broken" } dd { (printable(&broken(plan, blame))) }
-                        dt { "Owner" } dd { (printable(&owner(plan, chronicle, found, blame.boundary))) }
+                        dt { "Owner" } dd { (printable(&owner(plan, blame))) }
                     }
                 }
             }

@@ -107,6 +107,39 @@ fn unit(metric: ServiceMetric) -> Unit {
     }
 }
 
+/// What to expect instead of a metric that a service with this trigger does not have.
+fn instead(metric: ServiceMetric, trigger: &Trigger) -> Option<&'static str> {
+    let of_callers = match metric {
+        ServiceMetric::Throughput => return None,
+        ServiceMetric::Availability
+        | ServiceMetric::LatencyMean
+        | ServiceMetric::LatencyP50
+        | ServiceMetric::LatencyP95
+        | ServiceMetric::LatencyP99
+        | ServiceMetric::LatencyMax => true,
+        ServiceMetric::WaitMean
+        | ServiceMetric::WaitP50
+        | ServiceMetric::WaitP95
+        | ServiceMetric::WaitP99
+        | ServiceMetric::WaitMax
+        | ServiceMetric::Recovery
+        | ServiceMetric::EffectiveHeadroom
+        | ServiceMetric::LagMax
+        | ServiceMetric::AgeMax
+        | ServiceMetric::Rebalances => false,
+    };
+    match trigger {
+        Trigger::Requests(_) | Trigger::Called(_) if !of_callers => {
+            Some("it consumes nothing; availability and latency-… are what its callers see")
+        }
+        Trigger::Consume(_) if of_callers => {
+            Some("nobody waits for its answer; wait-…, recovery and lag-max are about a backlog")
+        }
+        Trigger::Poll(_) => Some("of a relay, `throughput`, and the delay-… of the place that it publishes to"),
+        Trigger::Requests(_) | Trigger::Called(_) | Trigger::Consume(_) => None,
+    }
+}
+
 impl Unit {
     fn read(self, text: &str) -> Option<f64> {
         match self {
@@ -411,6 +444,14 @@ impl Builder<'_> {
                 );
                 continue;
             };
+            if let Some(instead) = instead(*metric, &self.plan.services[service.0 as usize].trigger) {
+                self.problems.add(
+                    Diagnostic::error("S087", item.key, format!("`{name}` has no `{key}`"))
+                        .label("nothing of the kind is measured here")
+                        .help(instead),
+                );
+                continue;
+            }
             if let Some(bounds) = self.read_bounds(key, unit(*metric), item) {
                 self.plan.expectations.push(Expectation::Service { service, metric: *metric, bounds });
             }

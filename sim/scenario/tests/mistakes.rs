@@ -440,6 +440,8 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (expect("stock.recovry = \"< 5s\""), "S082", "did you mean `recovery`?"),
         (expect("stock.recovery = \"< 5\""), "S083", "cannot be `< 5`"),
         (expect("stock.recovery = \"> 2x brokers=3\""), "S083", "no cell beside this one"),
+        (expect("shop.recovery = \"< 9s\""), "S087", "`shop` has no `recovery`"),
+        (expect("stock.availability = \">= 99%\""), "S087", "`stock` has no `availability`"),
         (format!("{SMALL}[floor]\ncrash = 1\n"), "S084", "did you mean `crashes`?"),
     ];
     assert!(cases.len() >= 60);

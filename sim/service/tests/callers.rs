@@ -32,7 +32,7 @@ fn at(callers: &mut Callers, milliseconds: u64, input: Input) -> Vec<Output> {
     let now = Now { monotonic: time, wall_clock: time };
     callers.handle(input, &mut Step { now, rng: &mut rng, out: &mut out });
     callers.check_invariants();
-    out.0
+    out.0.into()
 }
 
 fn attempts(outputs: &[Output]) -> Vec<(u16, NodeId)> {

@@ -14,7 +14,7 @@ fn step<M>(machine: &mut M, now: u64, act: impl FnOnce(&mut M, &mut Step)) -> Ve
     let (mut out, mut rng) = (Outbox::default(), Seed(1).stream("process"));
     let now = Now { monotonic: Time(now), wall_clock: Time(now) };
     act(machine, &mut Step { now, rng: &mut rng, out: &mut out });
-    out.0
+    out.0.into()
 }
 
 fn message(event: u64) -> Message {

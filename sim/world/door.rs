@@ -243,20 +243,24 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),
             FaultAction::Isolate(_) => self.cut(&nodes, &peers, true, None, turn),
+            FaultAction::Delay { link, .. } | FaultAction::Drop { link, .. } | FaultAction::Throttle { link, .. }
+                if turn == Turn::End =>
+            {
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.lift(from, to, fault));
+            }
             FaultAction::Delay { link, by } => {
-                let by = (turn == Turn::Begin).then_some(*by);
-                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.delay(from, to, fault, by));
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
+                    network.delay(from, to, fault, link.kind, *by)
+                });
             }
             FaultAction::Drop { link, rate } => {
-                let rate = (turn == Turn::Begin).then_some(*rate);
                 self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
-                    network.drop_share(from, to, fault, rate)
+                    network.drop_share(from, to, fault, link.kind, *rate)
                 });
             }
             FaultAction::Throttle { link, bytes_per_second } => {
-                let rate = (turn == Turn::Begin).then_some(*bytes_per_second);
                 self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
-                    network.throttle(from, to, fault, rate)
+                    network.throttle(from, to, fault, link.kind, *bytes_per_second)
                 });
             }
             FaultAction::Reset(link) if turn == Turn::Begin => self.reset(&nodes, &peers, link),

@@ -48,12 +48,27 @@ struct Link {
     cuts: u16,
     /// Requests (and their responses) of these kinds do not get through.
     cut_kinds: Vec<RequestKind>,
-    delays: Vec<(FaultId, Spread)>,
-    drops: Vec<(FaultId, Ratio)>,
-    throttles: Vec<(FaultId, ByteCount)>,
+    delays: Vec<Laid<Spread>>,
+    drops: Vec<Laid<Ratio>>,
+    throttles: Vec<Laid<Throttle>>,
     busy_until: Time,
     /// Messages sent so far of the kinds that have no identity of their own.
     sent: u64,
+}
+
+/// What a fault lays on a link: on every message, or on requests (and their responses) of one kind.
+#[derive(Debug)]
+struct Laid<T> {
+    fault: FaultId,
+    kind: Option<RequestKind>,
+    value: T,
+}
+
+#[derive(Debug)]
+struct Throttle {
+    bytes_per_second: ByteCount,
+    /// Messages of one kind queue for themselves; otherwise it is the wire that is busy.
+    busy_until: Time,
 }
 
 #[derive(Debug)]
@@ -444,19 +459,36 @@ impl Network {
         }
     }
 
-    pub fn delay(&mut self, from: NodeId, to: NodeId, fault: FaultId, by: Option<Spread>) {
+    pub fn delay(&mut self, from: NodeId, to: NodeId, fault: FaultId, kind: Option<RequestKind>, by: Spread) {
         let index = self.link_index(from, to);
-        replace(&mut self.links[index].delays, fault, by);
+        self.links[index].delays.push(Laid { fault, kind, value: by });
     }
 
-    pub fn drop_share(&mut self, from: NodeId, to: NodeId, fault: FaultId, rate: Option<Ratio>) {
+    pub fn drop_share(&mut self, from: NodeId, to: NodeId, fault: FaultId, kind: Option<RequestKind>, rate: Ratio) {
         let index = self.link_index(from, to);
-        replace(&mut self.links[index].drops, fault, rate);
+        self.links[index].drops.push(Laid { fault, kind, value: rate });
     }
 
-    pub fn throttle(&mut self, from: NodeId, to: NodeId, fault: FaultId, bytes_per_second: Option<ByteCount>) {
+    pub fn throttle(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        fault: FaultId,
+        kind: Option<RequestKind>,
+        to_rate: ByteCount,
+    ) {
         let index = self.link_index(from, to);
-        replace(&mut self.links[index].throttles, fault, bytes_per_second);
+        let value = Throttle { bytes_per_second: to_rate, busy_until: Time::ZERO };
+        self.links[index].throttles.push(Laid { fault, kind, value });
+    }
+
+    /// Takes off what a fault laid on a link.
+    pub fn lift(&mut self, from: NodeId, to: NodeId, fault: FaultId) {
+        let index = self.link_index(from, to);
+        let link = &mut self.links[index];
+        link.delays.retain(|laid| laid.fault != fault);
+        link.drops.retain(|laid| laid.fault != fault);
+        link.throttles.retain(|laid| laid.fault != fault);
     }
 
     // --- private ---
@@ -505,9 +537,9 @@ impl Network {
         let mut arrival = departure;
         if !link.instant {
             let mut draw = self.draws.at(combine(u64::from(transit.link), parcel.identity));
-            arrival += link.transmission(departure, parcel.size);
+            arrival += link.transmission(departure, transit.kind, parcel.size);
             arrival += draw.draw(&link.plan.latency);
-            arrival += link.disturbance(&mut draw);
+            arrival += link.disturbance(transit.kind, &mut draw);
         }
         arrival = arrival.max(direction.last_arrival);
         direction.last_arrival = arrival;
@@ -623,30 +655,33 @@ impl Link {
     }
 
     /// Waiting for the wire and time on it.
-    fn transmission(&mut self, departure: Time, size: u64) -> Duration {
-        let throttle = self.throttles.iter().map(|(_, rate)| rate.0).min();
-        let rate = match (self.plan.bandwidth, throttle) {
-            (None, None) => return Duration::ZERO,
-            (Some(wire), None) => wire.0,
-            (None, Some(throttle)) => throttle,
-            (Some(wire), Some(throttle)) => wire.0.min(throttle),
-        };
-        let start = self.busy_until.max(departure);
-        let time = Duration((u128::from(size) * 1_000_000_000 / u128::from(rate.max(1))) as u64);
-        self.busy_until = start + time;
-        self.busy_until.since(departure)
+    fn transmission(&mut self, departure: Time, kind: RequestKind, size: u64) -> Duration {
+        let throttles = self.throttles.iter().filter(|laid| laid.kind.is_none());
+        let widths = throttles.map(|laid| laid.value.bytes_per_second).chain(self.plan.bandwidth);
+        let mut sent = departure;
+        if let Some(width) = widths.min() {
+            self.busy_until = self.busy_until.max(departure) + time_on_wire(size, width);
+            sent = self.busy_until;
+        }
+        for laid in self.throttles.iter_mut().filter(|laid| laid.kind == Some(kind)) {
+            let throttle = &mut laid.value;
+            throttle.busy_until = throttle.busy_until.max(sent) + time_on_wire(size, throttle.bytes_per_second);
+            sent = throttle.busy_until;
+        }
+        sent.since(departure)
     }
 
     /// Retransmissions of lost packets and the delays that faults add.
-    fn disturbance(&self, draw: &mut random::Draw) -> Duration {
+    fn disturbance(&self, kind: RequestKind, draw: &mut random::Draw) -> Duration {
         let mut extra = Duration::ZERO;
         if self.plan.loss == Ratio::ZERO && self.delays.is_empty() && self.drops.is_empty() {
             return extra;
         }
-        for (_, by) in &self.delays {
-            extra += draw.draw(by);
+        for laid in self.delays.iter().filter(|laid| laid.strikes(kind)) {
+            extra += draw.draw(&laid.value);
         }
-        let shares = self.drops.iter().map(|(_, share)| *share).chain(std::iter::once(self.plan.loss));
+        let dropped = self.drops.iter().filter(|laid| laid.strikes(kind)).map(|laid| laid.value);
+        let shares = dropped.chain(std::iter::once(self.plan.loss));
         for share in shares.filter(|share| *share != Ratio::ZERO) {
             let mut wait = RETRANSMISSION_FIRST;
             while draw.chance(share) && extra < Duration::from_secs(120) {
@@ -684,9 +719,14 @@ impl Direction {
     }
 }
 
-fn replace<T>(list: &mut Vec<(FaultId, T)>, fault: FaultId, value: Option<T>) {
-    list.retain(|(other, _)| *other != fault);
-    list.extend(value.map(|value| (fault, value)));
+impl<T> Laid<T> {
+    fn strikes(&self, kind: RequestKind) -> bool {
+        self.kind.is_none_or(|only| only == kind)
+    }
+}
+
+fn time_on_wire(size: u64, bytes_per_second: ByteCount) -> Duration {
+    Duration((u128::from(size) * 1_000_000_000 / u128::from(bytes_per_second.0.max(1))) as u64)
 }
 
 #[cfg(test)]

@@ -136,6 +136,30 @@ fn one_direction_can_be_cut_alone_and_one_kind_of_request_too() {
     assert!(matches!(send(&mut network, Time(0), 3).1, Offered::Held(_)));
 }
 
+/// `kind` narrows a fault of a link: what is of another kind does not notice.
+#[test]
+fn what_is_laid_on_one_kind_of_request_strikes_no_other() {
+    let (slow, narrow) = ("4s".parse().expect("a delay"), ByteCount(1_000));
+    let lays: [&dyn Fn(&mut Network, RequestKind); 3] = [
+        &|network, kind| network.delay(CLIENT, SERVER, FaultId(0), Some(kind), slow),
+        &|network, kind| network.drop_share(CLIENT, SERVER, FaultId(0), Some(kind), "99%".parse().expect("a share")),
+        &|network, kind| network.throttle(CLIENT, SERVER, FaultId(0), Some(kind), narrow),
+    ];
+    for lay in lays {
+        let mut network = network(link("1ms"));
+        let (ready, _) = arrival(send(&mut network, Time(0), 0).1);
+        lay(&mut network, RequestKind::Fetch);
+        let (at, _) = arrival(send(&mut network, ready, 1).1);
+        assert_eq!(at, ready + Duration::from_millis(1), "a call is no fetch");
+        lay(&mut network, RequestKind::Call);
+        let (late, _) = arrival(send(&mut network, at, 2).1);
+        assert!(Duration::from_millis(200) < late.since(at), "{late:?}");
+        network.lift(CLIENT, SERVER, FaultId(0));
+        let (at, _) = arrival(send(&mut network, late, 3).1);
+        assert_eq!(at, late + Duration::from_millis(1), "lifted");
+    }
+}
+
 #[test]
 fn loss_is_delay() {
     let lossy = LinkPlan { loss: "50%".parse().expect("a share"), ..link("1ms") };

@@ -181,8 +181,9 @@ impl Log {
         self.end_offset
     }
 
-    /// Forgets everything below `to`, or all of it when the log ends before `to`. What is known of producers stays, as
-    /// in Kafka since KAFKA-7190.
+    /// Forgets everything below `to`. What is known of producers stays, as in Kafka since KAFKA-7190. A log that ends before `to`
+    /// begins anew there and knows nothing any more: what it knew may be behind what it has missed (Kafka:
+    /// UnifiedLog.truncateFullyAndStartAt).
     pub fn start_at(&mut self, to: Offset) {
         if to <= self.start_offset {
             return;
@@ -191,17 +192,18 @@ impl Log {
         for batch in self.batches.drain(..gone) {
             self.producers_below.remember(&batch, largest_timestamp(&batch));
         }
+        self.start_offset = to;
         if self.end_offset < to {
             self.end_offset = to;
             self.epochs.clear();
+            self.producers = self.no_producers();
+            self.producers_below = self.no_producers();
         } else {
             self.epochs.truncate_from_start(to);
-        }
-        self.start_offset = to;
-        if !self.settings.guards.stand(Guard::ProducerOutlivesRecords) {
-            self.producers.forget_below(to);
-            self.producers_below =
-                ProducerStates::from_snapshot(&[], self.settings.producer_batches_retained, self.settings.guards);
+            if !self.settings.guards.stand(Guard::ProducerOutlivesRecords) {
+                self.producers.forget_below(to);
+                self.producers_below = self.no_producers();
+            }
         }
         self.transactions.start_at(to, self.batches.is_empty());
         if self.batches.is_empty() {
@@ -210,6 +212,10 @@ impl Log {
             self.segments.start_at(to);
         }
         self.check_invariants();
+    }
+
+    fn no_producers(&self) -> ProducerStates {
+        ProducerStates::from_snapshot(&[], self.settings.producer_batches_retained, self.settings.guards)
     }
 
     /// A leadership begins here, so that followers can truncate to it even before its first record.

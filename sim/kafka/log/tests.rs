@@ -192,6 +192,18 @@ fn a_producer_outlives_its_records_and_its_broker() {
     assert!(forgetful.append_as_leader(&sent(2), LeaderEpoch(1), Time(0)).is_err(), "the log has sequence 3");
 }
 
+/// It has missed records, of this producer perhaps, so that its next sequence is nobody's to refuse.
+#[test]
+fn a_log_that_begins_anew_knows_no_producer() {
+    let mut log = Log::recover(LogImage::default(), settings());
+    let sent = |sequence| batch(10 + sequence, 1, Some((3, sequence)));
+    log.append_as_leader(&sent(0), LeaderEpoch(0), Time(0)).unwrap();
+    log.start_at(Offset(5));
+    assert!(log.producers_below().snapshot().is_empty());
+    assert!(matches!(log.append_as_leader(&sent(4), LeaderEpoch(1), Time(0)), Ok(LeaderAppend::New(_))));
+    assert_eq!(log.append_as_leader(&sent(6), LeaderEpoch(1), Time(0)), Err(ErrorCode::OutOfOrderSequenceNumber));
+}
+
 /// After a truncation the producers are those of a log that never had more.
 fn assert_producers_follow(log: &Log) {
     if log.start_offset() > Offset::ZERO {

@@ -171,6 +171,9 @@ guards! {
     /// What a new transaction coordinator found in its log binds nobody before it is replicated. Kafka has no such guard:
     /// TransactionStateManager.loadTransactionMetadata reads up to the log's end, and what it read is answered by at once.
     LoadedIsReplicated = "T22", "TransactionStateManager.loadTransactionMetadata";
+    /// While a transition is being written its producer is told to wait, before its epoch is looked at: the end of a transaction
+    /// that is tried again at a new coordinator has the epoch before.
+    WritingBeforeEpoch = "T23", "KAFKA-18464";
 }
 
 impl std::fmt::Display for Guard {

@@ -317,6 +317,10 @@ pub fn mutant(guard: Guard) -> Mutant {
                 "tests/it/transactions.rs::a_coordinator_that_answers_by_what_only_it_has_tears_a_transaction",
             ),
         ),
+        Guard::WritingBeforeEpoch => (
+            "a producer that ends its transaction again, while that is being completed, is fenced by itself",
+            killed(&[Invariant(FencedProducersHaveSuccessors)], Transactions, "elections"),
+        ),
         Guard::StagedOffsetsStay => (
             "an offset that an open transaction is about to change expires, and the group goes back",
             scripted(

@@ -157,7 +157,7 @@ impl TransactionCoordinator {
             Request::InitProducerId { transaction: Some(init) } => self.handle_init(from, init, fresh, step),
             Request::AddPartitionsToTxn(ref add) => {
                 let decision = match self.entries.get(&id) {
-                    Some(entry) => entry.decide_add(add, step.now.wall_clock),
+                    Some(entry) => entry.decide_add(add, step.now.wall_clock, self.rules()),
                     None => Decision::Answer(ErrorCode::InvalidProducerIdMapping),
                 };
                 self.carry_out(decision, Then::Added(from), |error| Response::AddPartitionsToTxn { error }, step);

@@ -118,9 +118,9 @@ impl Entry {
     }
 
     /// These partitions are about to be written for the producer: a broker says so, or with version 1 the producer.
-    pub fn decide_add(&self, add: &AddPartitionsToTxnRequest, now: Time) -> Decision {
+    pub fn decide_add(&self, add: &AddPartitionsToTxnRequest, now: Time, rules: Rules) -> Decision {
         let partitions = &add.partitions;
-        if let Err(error) = self.check(add.producer, add.epoch) {
+        if let Err(error) = self.check(add.producer, add.epoch, rules) {
             return Decision::Answer(error);
         }
         let (started, known) = match self.record.state {
@@ -166,7 +166,7 @@ impl Entry {
         // A mutant ends whatever transaction is open now, though it was asked to end an earlier one.
         let is_late = producer == self.record.producer && epoch < self.record.epoch;
         let epoch = if is_late && !rules.guards.stand(Guard::EndFencing) { self.record.epoch } else { epoch };
-        if let Err(error) = self.check(producer, epoch) {
+        if let Err(error) = self.check(producer, epoch, rules) {
             return Decision::Answer(error);
         }
         let is_last = raises && rules.epoch_last.0 <= self.record.epoch.0 + 1;
@@ -219,13 +219,17 @@ impl Entry {
         }
     }
 
-    fn check(&self, producer: ProducerId, epoch: ProducerEpoch) -> Result<(), ErrorCode> {
+    fn check(&self, producer: ProducerId, epoch: ProducerEpoch, rules: Rules) -> Result<(), ErrorCode> {
         // It was told its next id when the transaction was prepared; until that is complete it has to wait.
         if self.record.next_producer == Some(producer) {
             return Err(ErrorCode::ConcurrentTransactions);
         }
         if producer != self.record.producer {
             return Err(ErrorCode::InvalidProducerIdMapping);
+        }
+        // Whose epoch is right is known when what is being written is written.
+        if self.is_writing && rules.guards.stand(Guard::WritingBeforeEpoch) {
+            return Err(ErrorCode::ConcurrentTransactions);
         }
         if epoch != self.record.epoch {
             return Err(ErrorCode::ProducerFenced);

@@ -18,6 +18,8 @@ pub enum System {
     Groups,
     /// Orders become invoices within transactions.
     Transactions,
+    /// The same by the older protocol, with producers that give a batch up soon.
+    LateTransactions,
     /// Idempotent producers that give up soon, one of which hardly ever sends.
     Producers,
     /// Batches that are too large for their topic, sent without waiting.
@@ -45,11 +47,12 @@ pub enum Source {
 }
 
 impl System {
-    pub const ALL: [System; 11] = [
+    pub const ALL: [System; 12] = [
         System::Replication,
         System::Disks,
         System::Groups,
         System::Transactions,
+        System::LateTransactions,
         System::Producers,
         System::Splits,
         System::Eligible,
@@ -65,6 +68,7 @@ impl System {
             System::Disks => "disks",
             System::Groups => "groups",
             System::Transactions => "transactions",
+            System::LateTransactions => "late-transactions",
             System::Producers => "producers",
             System::Splits => "splits",
             System::Eligible => "eligible",
@@ -86,6 +90,7 @@ impl System {
             System::Disks => include_str!("../../../tests/data/mutants/disks.toml"),
             System::Groups => include_str!("../../../tests/data/mutants/groups.toml"),
             System::Transactions => include_str!("../../../tests/data/mutants/transactions.toml"),
+            System::LateTransactions => include_str!("../../../tests/data/mutants/late-transactions.toml"),
             System::Producers => include_str!("../../../tests/data/mutants/producers.toml"),
             System::Splits => include_str!("../../../tests/data/mutants/splits.toml"),
             System::Eligible => include_str!("../../../tests/data/mutants/eligible.toml"),

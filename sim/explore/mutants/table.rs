@@ -127,7 +127,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         // --- transactions ---
         Guard::TransactionVerification => (
             "a late batch of an ended transaction opens one that nobody will end",
-            killed(&[Invariant(TransactionsAreAtomic), Promise(Pending)], Transactions, "late-requests"),
+            killed(&[Invariant(TransactionsAreAtomic), Promise(Pending)], LateTransactions, "late-requests"),
         ),
         Guard::TransactionEpoch => (
             "a late batch of an ended transaction falls into the next one",

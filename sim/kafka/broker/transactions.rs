@@ -175,13 +175,15 @@ impl Broker {
 
     // --- verification ---
 
-    /// What has to be asked before these batches may be appended.
+    /// What has to be asked before these batches may be appended. With version 2 the question adds the partitions, too.
     pub(super) fn begin_verification<'a>(
         &mut self,
         batches: impl IntoIterator<Item = (TopicPartition, &'a RecordBatch)>,
     ) -> Verified {
         let mut tokens = Verified::new();
-        for (partition, batch) in batches {
+        let asks = self.config.settings.transaction_version == TransactionVersion::Two
+            || self.config.guards.stand(Guard::TransactionVerification);
+        for (partition, batch) in batches.into_iter().filter(|_| asks) {
             if let Some(place) = self.places.get(partition).copied()
                 && let Some(token) = self.slots[place].partition.begin_verification(batch)
             {

@@ -68,6 +68,15 @@ impl Plan {
         &self.topics[..own]
     }
 
+    /// Partitions that a topic of the plan may have in the course of a run: it begins with those of its settings.
+    pub fn partitions_ever(&self, topic: TopicId) -> u16 {
+        let added = self.faults.iter().filter_map(|fault| match fault.action {
+            FaultAction::Set(LiveValue::TopicPartitions { topic: of, count }) if of == topic => Some(count),
+            _ => None,
+        });
+        added.fold(self.topics[usize::from(topic.0)].settings.partitions, u16::max)
+    }
+
     /// Services that poll a table.
     pub fn pollers(&self, table: PlaceId) -> impl Iterator<Item = (&ServicePlan, &PollPlan)> {
         self.services.iter().filter_map(move |service| match &service.trigger {

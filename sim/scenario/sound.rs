@@ -339,6 +339,11 @@ fn live_value(value: &LiveValue, plan: &Plan) -> Result<(), String> {
         LiveValue::TopicRetention { topic: id, .. } | LiveValue::TopicRetentionBytes { topic: id, .. } => {
             topic(id, plan)
         }
+        LiveValue::TopicPartitions { topic: id, count } => {
+            topic(id, plan)?;
+            let begins_with = plan.topics[usize::from(id.0)].settings.partitions;
+            need((begins_with + 1..=MOST_PARTITIONS).contains(&count), || format!("it sets {count} partitions"))
+        }
     }
 }
 

@@ -190,6 +190,9 @@ fn write_live(value: &LiveValue, plan: &Plan) -> String {
         LiveValue::TopicRetentionBytes { topic, size } => {
             format!("set topic.{}.retention-bytes to {size}", topic_name(topic, plan))
         }
+        LiveValue::TopicPartitions { topic, count } => {
+            format!("set topic.{}.partitions to {count}", topic_name(topic, plan))
+        }
     }
 }
 

@@ -315,6 +315,19 @@ pub struct RequestsPlan {
     pub caller_timeout: Duration,
     pub caller_attempts: u16,
     pub caller_backoff: Duration,
+    #[serde(default)]
+    pub caller_id: CallerId,
+}
+
+/// Who gives an event the id that programs see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallerId {
+    /// It is there before the first attempt, and every attempt has it.
+    #[default]
+    Fixed,
+    /// Each attempt gets one of its own: another try looks like another event.
+    PerAttempt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -243,7 +243,23 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S059",
             "`group-remote-assignor` is a setting of the consumer group protocol",
         ),
-        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\""), "S009", "`library`"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\""), "S009", "`library = kafkajs`"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"rdkafka\""), "S033", "did you mean"),
+        (
+            with("rate = \"10/s\"", "rate = \"10/s\"\nlibrary = \"librdkafka\"")
+                .replace("publish orders", "insert db.marks"),
+            "S050",
+            "`library` chooses a client of the queue",
+        ),
+        (
+            with(
+                "rate = \"10/s\"",
+                "rate = \"10/s\"\nlibrary = \"librdkafka\"\nenable-idempotence = true\n\
+                 max-in-flight-requests-per-connection = 9",
+            ),
+            "S059",
+            "at most 5 requests in flight",
+        ),
         (ladder("[\"retry-topic orders attempts 3 delay 5s\", \"skip\"]"), "S054", "reads this topic already"),
         (ladder("[\"retry-topic dead attempts 3 delay 5s\"]"), "S053", "ends in no final rung"),
         (ladder("[\"retry-topic dead delay 5s\", \"skip\"]"), "S042", "`retry-topic` needs `attempts`"),

@@ -1,9 +1,10 @@
 //! Partitions that are added while a topic is written: who learns of them when, and what is between.
 
-use hikyaku::checks::{Boundary, RunOutcome, Verdict};
+use hikyaku::checks::{RunOutcome, Verdict};
 use hikyaku::explore::SeedRun;
 use hikyaku::history::Happening;
 use hikyaku::scenario::Family;
+use hikyaku::scenario::plan::Boundary;
 use hikyaku::types::note::Note;
 use hikyaku::types::{Seed, Time};
 

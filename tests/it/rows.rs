@@ -101,7 +101,7 @@ fn one_setting_decides_what_becomes_of_the_effects() {
         (
             partitions,
             &["partitions=added", "auto-offset-reset=latest"],
-            "client.metadata-max-age=60s",
+            "client.metadata-max-age=10m",
             "db.bookings loss: not seen",
         ),
     ];

@@ -1,6 +1,6 @@
 //! What became of the effects: one row per configuration, one column per place where an effect lands. Each cell says in a glyph, a word,
-//! a count and a colour whether it was exact, repeated, out of order, lost or several. Nothing lost in n is not zero: the upper end of the 95 % Wilson
-//! interval stands beside it. A configuration that was not run is hatched, never green.
+//! a count and a colour whether it was exact, repeated, out of order, lost or several of these. Nothing lost in n is not zero: the upper
+//! end of the 95 % Wilson interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
 use super::frame::sentence;

@@ -358,7 +358,8 @@ fn state(state: &FaultState, plan: &Plan) -> Result<(), String> {
                     let ladder = plan.services[usize::from(service.0)].ladder.len();
                     known(ladder, usize::from(*rung), "rung")
                 }
-                StepSelector::Any | StepSelector::Commit | StepSelector::Poll | StepSelector::Effect => Ok(()),
+                StepSelector::Any | StepSelector::Commit | StepSelector::Effect => Ok(()),
+                StepSelector::Poll | StepSelector::MidBatch => Ok(()),
             }
         }
         FaultState::Rebalance(id) | FaultState::Lag { group: id, .. } => group(*id, plan),

@@ -279,7 +279,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("at 5s fill-disk broker(1)"), "S009", "`fill-disk` is not built yet"),
         (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
-        (fault("when mid-batch(stock) crash self"), "S009", "`mid-batch` is not built yet"),
+        (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
         (expect("broker-bytes = \"<= 10\""), "S009", "`broker-bytes` is not built yet"),
         (expect("connections = \"<= 10ms\""), "S083", "`connections` cannot be"),

@@ -215,6 +215,10 @@ fn any_state(faults: u64, plan: &Plan, rng: &mut Rng) -> FaultState {
         _ => {
             let service = rng.below(plan.services.len() as u64) as usize;
             let is_consumer = matches!(plan.services[service].trigger, Trigger::Consume(_));
+            if is_consumer && rng.below(6) == 0 {
+                let (service, step) = (plan.services[service].id, StepSelector::MidBatch);
+                return FaultState::Step { side: Side::After, service, step };
+            }
             let step = match rng.below(if is_consumer { 5 } else { 3 }) {
                 0 => StepSelector::Any,
                 1 => StepSelector::Effect,

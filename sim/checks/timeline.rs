@@ -112,7 +112,7 @@ impl TimelineKeeper {
     /// `service`: the consuming service whose partitions, stages and times are kept.
     pub fn new(plan: &Plan, service: Option<ServiceId>) -> TimelineKeeper {
         let partitions = |topic: TopicId| {
-            let count = plan.topics[usize::from(topic.0)].settings.partitions;
+            let count = plan.partitions_ever(topic);
             (0..count).map(move |partition| TopicPartition { topic, partition })
         };
         let consume = service.and_then(|service| match &plan.services[usize::from(service.0)].trigger {

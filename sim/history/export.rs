@@ -328,7 +328,8 @@ impl<'a> Row<'a> {
     fn message(self, message: &Message) -> Row<'a> {
         let row = self.event(message.event).number("key", message.key.0).number("version", message.version);
         let row = if message.poison { row.flag("poison", true) } else { row };
-        if message.attempt > 0 { row.number("retries", message.attempt) } else { row }
+        let row = if message.attempt > 0 { row.number("retries", message.attempt) } else { row };
+        if message.caller_attempt > 0 { row.number("caller-attempt", message.caller_attempt) } else { row }
     }
 
     /// What a batch holds: messages as events and the sends that they are, or the end of a transaction. Records of the queue's

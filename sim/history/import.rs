@@ -318,13 +318,15 @@ impl Reader {
             size: fields.optional("size")?.unwrap_or(known.size),
             poison: fields.optional_flag("poison")?.unwrap_or(known.poison),
             attempt: fields.optional("retries")?.unwrap_or(0),
+            caller_attempt: fields.optional("caller-attempt")?.unwrap_or(0),
             ..known
         })
     }
 
     fn known(&self, event: EventId) -> Message {
         let origin = ServiceId((event.0 >> 48) as u16);
-        let unknown = Message { event, origin, key: Key(0), version: 0, size: 0, poison: false, attempt: 0 };
+        let unknown =
+            Message { event, origin, key: Key(0), version: 0, size: 0, poison: false, attempt: 0, caller_attempt: 0 };
         self.arrived.get(&event).copied().unwrap_or(unknown)
     }
 

@@ -5,7 +5,7 @@ use crate::checks::{
     Subject,
 };
 use crate::scenario::plan::{
-    Expectation, FaultAction, FaultFamily, NodeKind, Plan, ServiceMetric, ServicePlan, Target,
+    Expectation, FaultAction, FaultFamily, NodeKind, OrderExpectation, Plan, ServiceMetric, ServicePlan, Target,
 };
 use crate::types::*;
 
@@ -181,11 +181,13 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
     }
     let rows = cells.iter().map(|cell| {
         let counted = places.iter().map(|place| {
+            let ordered = asks_for_order(cell, *place);
             let fates = || cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == *place));
             OutcomeCell::Counted {
                 of: fates().map(|fates| fates.expected).sum(),
                 lost: fates().map(|fates| fates.lost).sum(),
                 repeated: fates().map(|fates| fates.repeated_harmful).sum(),
+                reordered: fates().filter(|_| ordered).map(|fates| fates.reordered).sum(),
             }
         });
         OutcomeRow { label: label(cell), cells: counted.collect() }
@@ -200,6 +202,13 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
         columns: places.iter().map(|place| first.plan.places[place.0 as usize].name.clone()).collect(),
         rows: rows.collect(),
         footer: footer.to_string(),
+    })
+}
+
+/// Whether an effect that comes before an earlier one of its key is worth a word here.
+fn asks_for_order(cell: &CellReport, place: PlaceId) -> bool {
+    cell.plan.expectations.iter().any(|expectation| {
+        matches!(expectation, Expectation::Place(expected) if expected.place == place && expected.order != OrderExpectation::Any)
     })
 }
 
@@ -228,7 +237,9 @@ pub fn guarantees_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesCh
     };
     let bad = |place: PlaceId| {
         let all = |count: fn(&PlaceFates) -> u64| cells.iter().map(|cell| sum(cell, place, count)).sum::<u64>();
-        (all(|fates| fates.lost), all(|fates| fates.repeated_harmful))
+        let asking = cells.iter().filter(|cell| asks_for_order(cell, place));
+        let reordered: u64 = asking.map(|cell| sum(cell, place, |fates| fates.reordered)).sum();
+        (all(|fates| fates.lost), all(|fates| fates.repeated_harmful), reordered)
     };
     let places = first.runs.first()?.places.iter().map(|fates| fates.place);
     let place = places.reduce(|worst, next| if bad(worst) < bad(next) { next } else { worst })?;
@@ -238,6 +249,7 @@ pub fn guarantees_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesCh
             of: sum(cell, place, |fates| fates.expected),
             lost: sum(cell, place, |fates| fates.lost),
             repeated: sum(cell, place, |fates| fates.repeated_harmful),
+            reordered: if asks_for_order(cell, place) { sum(cell, place, |fates| fates.reordered) } else { 0 },
         })
     };
     let row = |row: &&str| OutcomeRow {
@@ -304,8 +316,7 @@ pub fn measured(value: &Measured) -> String {
 
 pub fn subject(plan: &Plan, service: &ServicePlan) -> String {
     let crate::scenario::plan::Trigger::Consume(consume) = &service.trigger else { return service.name.clone() };
-    let partitions =
-        consume.topics.iter().map(|topic| u64::from(plan.topics[topic.0 as usize].settings.partitions)).sum();
+    let partitions = consume.topics.iter().map(|topic| u64::from(plan.partitions_ever(*topic))).sum();
     let instances = numbers::counted(service.instances.len() as u64, "consumer");
     format!("{}, {}, {instances}", service.name, numbers::counted(partitions, "partition"))
 }

@@ -109,7 +109,7 @@ settings!(PRODUCER_SETTINGS: ProducerSettings {
     "acks" acks acks Kind::Words(&["0", "1", "all"]), "When a send is acknowledged: at once, by the leader, by all in-sync replicas.";
     "enable-idempotence" enable_idempotence boolean Kind::Boolean, "The queue recognises repeated batches.";
     "retries" retries u32 Kind::Integer(0, i32::MAX as u64), "Attempts after the first, within delivery-timeout.";
-    "max-in-flight-requests-per-connection" max_in_flight_requests_per_connection u16 Kind::Integer(1, 100), "Requests under way to one broker.";
+    "max-in-flight-requests-per-connection" max_in_flight_requests_per_connection u32 Kind::Integer(1, 1_000_000), "Requests under way to one broker.";
     "delivery-timeout" delivery_timeout duration Kind::Duration, "A record must be acknowledged within this, or fails.";
     "request-timeout" request_timeout duration Kind::Duration, "How long a client waits for an answer.";
     "linger" linger duration Kind::Duration, "How long a batch waits for more records.";
@@ -295,6 +295,12 @@ pub const ENDPOINT: &[Key] = &[
     key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
 ];
 
+pub const LIBRARY: Key = key(
+    "library",
+    Kind::Words(&["java", "librdkafka", "kafkajs"]),
+    "Whose client it is: its defaults, and when it commits by itself.",
+);
+
 pub const SERVICE: &[Key] = &[
     key(
         "on",
@@ -308,6 +314,7 @@ pub const SERVICE: &[Key] = &[
     key("headroom", Kind::Factor, "Capacity of all instances over the peak arrival rate."),
     key("on-failure", Kind::Own("a ladder of rungs"), "What happens when a step fails."),
     key("restart", Kind::Duration, "Time that an instance is down after a crash without `for`."),
+    LIBRARY,
     key("owner", Kind::Text, "The team that deals with it."),
     key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
 ];
@@ -337,7 +344,6 @@ pub const CONSUME: &[Key] = &[
     key("commit-of", Kind::Words(&["contiguous", "highest"]), "What a commit covers when workers finish out of order."),
     key("on-revoke", Kind::Words(&["commit", "abandon"]), "What happens before partitions are given back."),
     key("static-membership", Kind::Boolean, "Members keep their identity over restarts (KIP-345)."),
-    later("library", Kind::Words(&["java", "librdkafka", "kafkajs"]), "Whose defaults and auto-commit rules."),
 ];
 
 /// Of a service that polls a table.

@@ -68,6 +68,15 @@ impl Plan {
         &self.topics[..own]
     }
 
+    /// Partitions that a topic of the plan may have in the course of a run: it begins with those of its settings.
+    pub fn partitions_ever(&self, topic: TopicId) -> u16 {
+        let added = self.faults.iter().filter_map(|fault| match fault.action {
+            FaultAction::Set(LiveValue::TopicPartitions { topic: of, count }) if of == topic => Some(count),
+            _ => None,
+        });
+        added.fold(self.topics[usize::from(topic.0)].settings.partitions, u16::max)
+    }
+
     /// Services that poll a table.
     pub fn pollers(&self, table: PlaceId) -> impl Iterator<Item = (&ServicePlan, &PollPlan)> {
         self.services.iter().filter_map(move |service| match &service.trigger {
@@ -306,6 +315,19 @@ pub struct RequestsPlan {
     pub caller_timeout: Duration,
     pub caller_attempts: u16,
     pub caller_backoff: Duration,
+    #[serde(default)]
+    pub caller_id: CallerId,
+}
+
+/// Who gives an event the id that programs see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallerId {
+    /// It is there before the first attempt, and every attempt has it.
+    #[default]
+    Fixed,
+    /// Each attempt gets one of its own: another try looks like another event.
+    PerAttempt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,7 +39,7 @@ pub fn schema() -> Value {
         json!({ "type": "object", "additionalProperties": closed(properties(DISK_ON.iter().copied())) }),
     );
     top.insert("disk".into(), closed(disk));
-    top.insert("client".into(), closed(properties(client_keys().chain([CLIENT_RACK]))));
+    top.insert("client".into(), closed(properties(client_keys().chain([CLIENT_RACK, LIBRARY]))));
     top.insert("topic".into(), named(topic()));
     top.insert("store".into(), named(store()));
     top.insert("endpoint".into(), named(endpoint()));

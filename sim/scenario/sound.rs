@@ -339,6 +339,11 @@ fn live_value(value: &LiveValue, plan: &Plan) -> Result<(), String> {
         LiveValue::TopicRetention { topic: id, .. } | LiveValue::TopicRetentionBytes { topic: id, .. } => {
             topic(id, plan)
         }
+        LiveValue::TopicPartitions { topic: id, count } => {
+            topic(id, plan)?;
+            let begins_with = plan.topics[usize::from(id.0)].settings.partitions;
+            need((begins_with + 1..=MOST_PARTITIONS).contains(&count), || format!("it sets {count} partitions"))
+        }
     }
 }
 
@@ -353,7 +358,8 @@ fn state(state: &FaultState, plan: &Plan) -> Result<(), String> {
                     let ladder = plan.services[usize::from(service.0)].ladder.len();
                     known(ladder, usize::from(*rung), "rung")
                 }
-                StepSelector::Any | StepSelector::Commit | StepSelector::Poll | StepSelector::Effect => Ok(()),
+                StepSelector::Any | StepSelector::Commit | StepSelector::Effect => Ok(()),
+                StepSelector::Poll | StepSelector::MidBatch => Ok(()),
             }
         }
         FaultState::Rebalance(id) | FaultState::Lag { group: id, .. } => group(*id, plan),

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::arrivals::{ArrivalTimes, KeyChoice};
-use crate::scenario::plan::{Keys, Plan, RequestsPlan, ServicePlan, Trigger};
+use crate::scenario::plan::{CallerId, Keys, Plan, RequestsPlan, ServicePlan, Trigger};
 use crate::types::note::{CallerOutcome, Note};
 use crate::types::request::{CallResponse, Request, Response};
 use crate::types::*;
@@ -141,7 +141,7 @@ impl Callers {
         let size = requests.size.0.min(u64::from(u32::MAX)) as u32;
         let poison = 0 < self.poisoned;
         self.poisoned -= u64::from(poison);
-        let message = Message { event, origin: service.id, key, version, size, poison, attempt: 0 };
+        let message = Message { event, origin: service.id, key, version, size, poison, attempt: 0, caller_attempt: 0 };
         step.note(Note::Arrived { service: service.id, message });
         let call = Call { message, attempt: 0, instance: None, refused: true, timer: step.time() };
         self.calls.insert(number, call);
@@ -150,12 +150,15 @@ impl Callers {
 
     fn attempt(&mut self, number: u64, step: &mut Step) {
         let service = &self.plan.services[self.service];
-        let patience = requests(service).caller_timeout;
+        let RequestsPlan { caller_timeout: patience, caller_id, .. } = *requests(service);
         let call = self.calls.get_mut(&number).expect("an unsettled event");
         let turn = number + u64::from(call.attempt);
         let instance = service.instances[(turn % service.instances.len() as u64) as usize];
         call.attempt += 1;
         call.instance = Some(instance);
+        if caller_id == CallerId::PerAttempt {
+            call.message.caller_attempt = call.attempt;
+        }
         let correlation = Correlation(number << 16 | u64::from(call.attempt));
         step.note(Note::Attempted { event: call.message.event, attempt: call.attempt, instance });
         step.send(CHANNEL, instance, correlation, Request::Call(call.message));

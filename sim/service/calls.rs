@@ -68,7 +68,7 @@ impl Interpreter {
         let of_step = combine(u64::from(service.0) << 16 | u64::from(number), u64::from(flow.attempt));
         let identity = combine(message.event.0, combine(combine(of_step, process), u64::from(attempt)));
         let key = call.idempotency_key.map(|key| match key {
-            CallKey::Id => IdempotencyKey(message.event.0),
+            CallKey::Id => IdempotencyKey(message.id().0),
             CallKey::Attempt => IdempotencyKey(combine(run.0, u64::from(attempt))),
         });
         let (to, request) = match call.to {

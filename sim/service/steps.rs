@@ -277,7 +277,7 @@ impl Interpreter {
         self.sends.insert(send, id);
         let key = match key {
             PublishKey::Key => Some(message.key),
-            PublishKey::Id => Some(Key(message.event.0)),
+            PublishKey::Id => Some(Key(message.id().0)),
             PublishKey::None => None,
         };
         let record = Record { send, message, timestamp: step.now.wall_clock };
@@ -401,7 +401,7 @@ pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
 fn store_operation(step: StoreStep, message: &Message, source: Option<Source>) -> StoreOperation {
     let named = |row: RowBy| match (row, source) {
         (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
-        (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.event),
+        (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.id()),
     };
     match step {
         StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },

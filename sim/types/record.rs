@@ -21,7 +21,19 @@ pub struct Message {
     pub poison: bool,
     /// How often a retry topic has taken it, from 0.
     pub attempt: u16,
+    /// Which attempt of its caller gave it the id that programs see; 0 when all attempts share one.
+    pub caller_attempt: u16,
 }
+
+impl Message {
+    /// The id that programs see: of rows, of idempotency keys. Checks go by the event itself.
+    pub fn id(&self) -> EventId {
+        EventId(self.event.0 | u64::from(self.caller_attempt) << CALLER_ATTEMPT_BITS)
+    }
+}
+
+/// Above the number of an event and below its origin. Callers try at most 1000 times.
+const CALLER_ATTEMPT_BITS: u32 = 38;
 
 /// Few words: digests of histories hash little else.
 impl Hash for Message {
@@ -30,8 +42,8 @@ impl Hash for Message {
         state.write_u64(self.event.0);
         state.write_u64(self.key.0);
         state.write_u64(u64::from(self.version) << 32 | u64::from(self.size));
-        let rest = u64::from(self.attempt) << 32 | u64::from(self.poison) << 16;
-        state.write_u64(rest | u64::from(self.origin.0));
+        let attempts = u64::from(self.caller_attempt) << 48 | u64::from(self.attempt) << 32;
+        state.write_u64(attempts | u64::from(self.poison) << 16 | u64::from(self.origin.0));
     }
 }
 

@@ -19,6 +19,28 @@ pub enum Acks {
     All,
 }
 
+/// Whose client a service uses: what it does where nobody says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientLibrary {
+    /// Kafka's own, from 3.0 on.
+    #[default]
+    Java,
+    /// librdkafka 2.x and what is built on it. Source: its CONFIGURATION.md.
+    Librdkafka,
+}
+
+/// When offsets are committed by the client itself. What is committed is always what was handed out so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AutoCommit {
+    /// In a poll, when the interval has passed: whoever polls again is done with what it had.
+    /// Kafka: ConsumerCoordinator.maybeAutoCommitOffsetsAsync.
+    #[default]
+    InPoll,
+    /// By the clock, whatever the application has in hand. librdkafka: enable.auto.offset.store.
+    ByClock,
+}
+
 /// From which replica a consumer is told to read. Kafka: `replica.selector.class`, KIP-392.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReplicaSelector {
@@ -189,7 +211,7 @@ pub struct ProducerSettings {
     pub acks: Acks,
     pub enable_idempotence: bool,
     pub retries: u32,
-    pub max_in_flight_requests_per_connection: u16,
+    pub max_in_flight_requests_per_connection: u32,
     pub delivery_timeout: Duration,
     pub request_timeout: Duration,
     pub linger: Duration,
@@ -226,6 +248,28 @@ impl Default for ProducerSettings {
             metadata_max_age: Duration::from_secs(300),
             max_request_size: ByteCount(1 << 20),
             transaction_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ProducerSettings {
+    /// Defaults of a library.
+    pub fn of(library: ClientLibrary) -> ProducerSettings {
+        let java = ProducerSettings::default();
+        match library {
+            ClientLibrary::Java => java,
+            // As many in flight as there are, and nothing that would tell a copy or keep them in order.
+            ClientLibrary::Librdkafka => ProducerSettings {
+                enable_idempotence: false,
+                max_in_flight_requests_per_connection: 1_000_000,
+                delivery_timeout: Duration::from_secs(300),
+                batch_size: ByteCount(1_000_000),
+                buffer_memory: ByteCount(1 << 30),
+                max_request_size: ByteCount(1_000_000),
+                reconnect_backoff: Duration::from_millis(100),
+                reconnect_backoff_max: Duration::from_secs(10),
+                ..java
+            },
         }
     }
 }
@@ -290,6 +334,9 @@ pub struct ConsumerSettings {
     pub auto_offset_reset: OffsetReset,
     pub enable_auto_commit: bool,
     pub auto_commit_interval: Duration,
+    /// No setting of Kafka: it is the library that differs.
+    #[serde(default)]
+    pub auto_commit: AutoCommit,
     pub max_poll_records: u32,
     pub max_poll_interval: Duration,
     pub session_timeout: Duration,
@@ -321,6 +368,7 @@ impl Default for ConsumerSettings {
             auto_offset_reset: OffsetReset::Latest,
             enable_auto_commit: true,
             auto_commit_interval: Duration::from_secs(5),
+            auto_commit: AutoCommit::InPoll,
             max_poll_records: 500,
             max_poll_interval: Duration::from_secs(300),
             session_timeout: Duration::from_secs(45),
@@ -342,6 +390,25 @@ impl Default for ConsumerSettings {
             group_instance_id: None,
             isolation_level: IsolationLevel::ReadUncommitted,
             client_rack: None,
+        }
+    }
+}
+
+impl ConsumerSettings {
+    /// Defaults of a library.
+    pub fn of(library: ClientLibrary) -> ConsumerSettings {
+        let java = ConsumerSettings::default();
+        match library {
+            ClientLibrary::Java => java,
+            // Its poll hands out one message.
+            ClientLibrary::Librdkafka => ConsumerSettings {
+                auto_commit: AutoCommit::ByClock,
+                isolation_level: IsolationLevel::ReadCommitted,
+                max_poll_records: 1,
+                reconnect_backoff: Duration::from_millis(100),
+                reconnect_backoff_max: Duration::from_secs(10),
+                ..java
+            },
         }
     }
 }

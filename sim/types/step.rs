@@ -128,6 +128,8 @@ pub enum Command {
     ElectPreferred { topic: TopicId, partition: Option<u16> },
     /// Move the replicas of a partition to these brokers, the preferred leader first.
     Reassign { partition: TopicPartition, to: Vec<NodeId> },
+    /// Add partitions to a topic until it has so many. Kafka: CreatePartitions.
+    CreatePartitions { topic: TopicId, count: u16 },
     /// Take the message that was taken last once more, as from a queue that repeats.
     Redeliver,
     /// The next so many events that arrive are poison: they fail in every `work`.

@@ -253,6 +253,7 @@ mod tests {
             size: 10,
             poison: false,
             attempt: 0,
+            caller_attempt: 0,
         };
         let record = Record { send: SendId(offset), message, timestamp: now };
         let batch = RecordBatch {

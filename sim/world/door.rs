@@ -160,7 +160,9 @@ impl<O: FnMut(&Event)> World<O> {
                 }
                 (from, to)
             }
-            FaultAction::ElectPreferred { .. } | FaultAction::Reassign { .. } => {
+            FaultAction::ElectPreferred { .. }
+            | FaultAction::Reassign { .. }
+            | FaultAction::Set(LiveValue::TopicPartitions { .. }) => {
                 (self.roles.controller.into_iter().collect(), Vec::new())
             }
             FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
@@ -299,10 +301,18 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::Repair(_) if turn == Turn::Begin => self.command(&nodes, Command::Repair),
             FaultAction::Set(value) => {
                 self.lay_plan();
-                if let (LiveValue::Instances { .. }, Turn::Begin) = (value, turn) {
-                    let left = (Time::LOAD_START + self.plan.duration).since(self.now);
-                    let stay_down = plan.duration.unwrap_or(left);
-                    nodes.iter().for_each(|node| self.schedule(self.now, Scheduled::Stop { node: *node, stay_down }));
+                match (value, turn) {
+                    (LiveValue::Instances { .. }, Turn::Begin) => {
+                        let left = (Time::LOAD_START + self.plan.duration).since(self.now);
+                        let stay_down = plan.duration.unwrap_or(left);
+                        for node in nodes {
+                            self.schedule(self.now, Scheduled::Stop { node, stay_down });
+                        }
+                    }
+                    (LiveValue::TopicPartitions { topic, count }, Turn::Begin) => {
+                        self.command(&nodes, Command::CreatePartitions { topic: *topic, count: *count });
+                    }
+                    _ => {}
                 }
             }
             FaultAction::Fail { .. } => self.lay_plan(),

@@ -47,6 +47,7 @@ impl Echo {
             size: 100,
             poison: false,
             attempt: 0,
+            caller_attempt: 0,
         };
         step.send(CHANNEL, peer, Correlation(self.sent), Request::Call(message));
         self.sent += 1;

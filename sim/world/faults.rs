@@ -62,6 +62,10 @@ impl Armed {
     pub fn observe(&mut self, node: NodeId, note: &Note, plan: &Plan, roles: &Roles) -> Option<Met> {
         let FaultTrigger::When { state, ordinal, delay } = &self.plan.trigger else { return None };
         let oneself = match state {
+            FaultState::Step { service, step: StepSelector::MidBatch, .. } => match note {
+                Note::FlowDone { service: other, .. } if other == service && 1 < roles.unfinished(node) => Some(node),
+                _ => return None,
+            },
             FaultState::Step { side, service, step } => Some(at_step(*side, *service, *step, node, note, plan)?),
             FaultState::Rebalance(group) => match note {
                 Note::GroupChanged {
@@ -179,7 +183,7 @@ fn at_step(
         StepSelector::Commit => {
             matches!(steps[step as usize].action, Action::Commit { .. } | Action::SendOffsets { .. })
         }
-        StepSelector::Poll | StepSelector::Rung(_) => false,
+        StepSelector::Poll | StepSelector::MidBatch | StepSelector::Rung(_) => false,
         StepSelector::Effect => has_judged_effect(&steps[step as usize].action, plan),
     };
     let by_consumer =

@@ -177,7 +177,9 @@ fn handle_kafka(
         }
         Input::Request { request, .. } => is_for_controller(request.kind()),
         Input::Response { channel, .. } | Input::Disconnected { channel, .. } => FIRST_CONTROLLER_CHANNEL <= channel.0,
-        Input::Command(Command::ElectPreferred { .. } | Command::Reassign { .. }) => true,
+        Input::Command(
+            Command::ElectPreferred { .. } | Command::Reassign { .. } | Command::CreatePartitions { .. },
+        ) => true,
         Input::Command(Command::ShutDown) => {
             if broker.is_none() {
                 step.effect(Effect::Exit { clean: true });

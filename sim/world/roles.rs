@@ -197,6 +197,11 @@ impl Roles {
             && self.relays.iter().all(|relay| relay.open.is_empty())
     }
 
+    /// Records polled and calls begun at a node whose flows are not through.
+    pub fn unfinished(&self, node: NodeId) -> i64 {
+        self.open[usize::from(node.0)].flows
+    }
+
     /// Records of all topics that a group has not been handed yet.
     pub fn lag(&self, group: GroupId) -> u64 {
         let partitions = self.group_partitions().filter(|(other, _)| *other == group);

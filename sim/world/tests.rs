@@ -104,6 +104,7 @@ pub fn shop() -> Plan {
                     caller_timeout: Duration::from_secs(30),
                     caller_attempts: 1,
                     caller_backoff: Duration::from_secs(1),
+                    caller_id: CallerId::Fixed,
                 }),
                 steps: vec![
                     step(

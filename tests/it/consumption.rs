@@ -1,10 +1,10 @@
 //! What consumers cost and are owed: for each shipped scenario about them the one setting that decides, flipped.
 
-use hikyaku::checks::{EvidenceKind, RunOutcome};
+use hikyaku::checks::{EvidenceKind, RunOutcome, Verdict};
 use hikyaku::scenario::plan::{Boundary, Plan};
 use hikyaku::types::Seed;
 
-use crate::common::{load, run};
+use crate::common::{load, parse, run};
 
 fn plan(scenario: &str, sets: &[&str]) -> Plan {
     load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
@@ -56,4 +56,43 @@ fn a_static_member_that_comes_back_moves_nothing() {
     let zombie = outcome(scenario, &["what=zombie"]);
     assert!(0 < repeated(&zombie));
     assert_eq!(repeated(&outcome(scenario, &["what=short-pause"])), 0);
+}
+
+/// Between two records of a batch: what commits by the batch does again what it had done of it, what commits each record nothing.
+#[test]
+fn a_crash_in_the_middle_of_a_batch_repeats_what_was_done_of_it() {
+    let repeated_with = |commit: &str| {
+        let text = format!(
+            r#"
+format   = 1
+about    = "A consumer dies in the middle of a batch: is anything done again?"
+duration = "30s"
+[cluster]
+brokers = 1
+[topic.orders]
+partitions = 1
+[store.db]
+tables = ["bookings"]
+[service.shop]
+on      = "requests"
+rate    = "80/s"
+workers = 16
+steps   = ["publish orders", "respond ok"]
+[service.booking]
+on                = "consume orders"
+auto-offset-reset = "earliest"
+session-timeout   = "6s"
+steps             = ["add db.bookings", "{commit}"]
+[fault]
+crash = "when any 3 mid-batch(booking) for 1s crash self"
+[expect]
+db.bookings = "may-repeat"
+"#
+        );
+        let outcome = run(&parse("mid_batch", &text).cells[0].plan(Seed(1))).0;
+        assert_eq!((outcome.counters.crashes, outcome.verdict), (3, Verdict::Holds), "{:?}", outcome.reasons);
+        repeated(&outcome)
+    };
+    assert!(3 <= repeated_with("commit every batch"));
+    assert_eq!(repeated_with("commit"), 0);
 }

@@ -141,6 +141,15 @@ fn auto_commit_by_the_clock_loses_what_is_in_hand() {
     harm("auto_commit", AUTO_COMMIT, Guard::AutoCommitInPoll, lost);
 }
 
+/// The clock commits what the application still has in hand because the library does so, not because a guard is off.
+#[test]
+fn librdkafka_loses_what_is_in_hand_by_default() {
+    let java = run_all(&parse("in_poll", AUTO_COMMIT), 0..4);
+    assert_eq!(sum(&java, lost), 0);
+    let text = AUTO_COMMIT.replace("auto-offset-reset ", "library = \"librdkafka\"\nauto-offset-reset ");
+    assert!(sum(&run_all(&parse("by_clock", &text), 0..4), lost) > 0);
+}
+
 const RETENTION: &str = r#"
 format   = 1
 about    = "A quiet topic and offsets that are kept for five seconds: is a record skipped?"

@@ -26,6 +26,7 @@ mod nondeterminism;
 mod order_flow;
 mod outbox;
 mod page;
+mod partitions;
 mod producers;
 mod promises;
 mod queueing;

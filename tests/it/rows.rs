@@ -13,6 +13,10 @@ struct Shown {
 }
 
 fn shown(scratch: &Scratch, scenario: &str, sets: &[&str]) -> Shown {
+    shown_in("backlog", scratch, scenario, sets)
+}
+
+fn shown_in(chart: &str, scratch: &Scratch, scenario: &str, sets: &[&str]) -> Shown {
     let out = scratch.path("run");
     let _ = fs::remove_dir_all(&out);
     let path = format!("scenarios/{scenario}.toml");
@@ -24,7 +28,7 @@ fn shown(scratch: &Scratch, scenario: &str, sets: &[&str]) -> Shown {
     let mut lines = text.lines();
     let verdict = lines.next().and_then(|line| line.split(' ').next()).expect("a verdict").to_string();
     let sentence: Vec<&str> = lines.skip(1).take_while(|line| !line.trim().is_empty()).collect();
-    let numbers = fs::read_to_string(format!("{out}/backlog.csv")).expect("the numbers of the chart");
+    let numbers = fs::read_to_string(format!("{out}/{chart}.csv")).expect("the numbers of the chart");
     Shown { verdict, sentence: sentence.join("\n"), numbers }
 }
 
@@ -56,6 +60,56 @@ fn one_setting_decides_what_a_row_shows() {
     for (scenario, cell, setting, reason) in DECISIVE {
         let scratch = Scratch::new("rows");
         let (as_is, flipped) = (shown(&scratch, scenario, &[cell]), shown(&scratch, scenario, &[cell, setting]));
+        assert_eq!(as_is.verdict, "HOLDS", "{scenario}: {}", as_is.sentence);
+        assert_ne!(flipped.verdict, "HOLDS", "{scenario} with {setting}");
+        assert!(flipped.sentence.contains(reason), "{scenario} with {setting}: {}", flipped.sentence);
+        assert!(!as_is.sentence.contains(reason), "{scenario}: {}", as_is.sentence);
+        assert_ne!(as_is.numbers, flipped.numbers, "{scenario} with {setting}: the same numbers");
+    }
+}
+
+/// The same for rows about what is lost, repeated or put out of order, which another chart shows.
+#[test]
+fn one_setting_decides_what_becomes_of_the_effects() {
+    let retries = "retries_are_safe_in_the_java_client_and_not_in_librdkafka";
+    let partitions = "adding_partitions_under_load_breaks_the_order";
+    let cases: [(&str, &[&str], &str, &str); 5] = [
+        (
+            retries,
+            &["producer=librdkafka-idempotent", "strike=lost-answers"],
+            "variant.librdkafka-idempotent.service.shop.enable-idempotence=false",
+            "orders duplicates",
+        ),
+        (
+            retries,
+            &["producer=java", "strike=new-id"],
+            "variant.new-id.service.shop.caller-id=fixed",
+            "db.bookings duplicates: not seen",
+        ),
+        (
+            retries,
+            &["producer=librdkafka", "strike=leader-moves"],
+            "service.shop.max-in-flight-requests-per-connection=1",
+            "orders order",
+        ),
+        (
+            partitions,
+            &["partitions=added-when-empty", "auto-offset-reset=earliest"],
+            "variant.added-when-empty.fault.add=at 15s set topic.orders.partitions to 6",
+            "db.bookings order",
+        ),
+        (
+            partitions,
+            &["partitions=added", "auto-offset-reset=latest"],
+            "client.metadata-max-age=10m",
+            "db.bookings loss: not seen",
+        ),
+    ];
+    for (scenario, cell, setting, reason) in cases {
+        let scratch = Scratch::new("effects");
+        let with: Vec<&str> = cell.iter().copied().chain([setting]).collect();
+        let as_is = shown_in("outcomes", &scratch, scenario, cell);
+        let flipped = shown_in("outcomes", &scratch, scenario, &with);
         assert_eq!(as_is.verdict, "HOLDS", "{scenario}: {}", as_is.sentence);
         assert_ne!(flipped.verdict, "HOLDS", "{scenario} with {setting}");
         assert!(flipped.sentence.contains(reason), "{scenario} with {setting}: {}", flipped.sentence);

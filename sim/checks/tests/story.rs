@@ -134,6 +134,7 @@ fn shop() -> ServicePlan {
             caller_timeout: Duration::from_secs(30),
             caller_attempts: 1,
             caller_backoff: Duration::from_secs(1),
+            caller_id: CallerId::Fixed,
         }),
         steps: vec![
             step(
@@ -235,7 +236,16 @@ pub fn event_id(number: u64) -> EventId {
 
 /// Events of one key are numbered in the order of their versions.
 pub fn message(number: u64, key: u64, version: u32) -> Message {
-    Message { event: event_id(number), origin: SHOP, key: Key(key), version, size: 100, poison: false, attempt: 0 }
+    Message {
+        event: event_id(number),
+        origin: SHOP,
+        key: Key(key),
+        version,
+        size: 100,
+        poison: false,
+        attempt: 0,
+        caller_attempt: 0,
+    }
 }
 
 pub fn at(milliseconds: u64) -> Time {

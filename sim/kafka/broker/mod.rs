@@ -322,6 +322,7 @@ impl Broker {
             // For the controller, for services and for callers.
             Command::ElectPreferred { .. }
             | Command::Reassign { .. }
+            | Command::CreatePartitions { .. }
             | Command::Redeliver
             | Command::Redrive(_)
             | Command::Poison(_)

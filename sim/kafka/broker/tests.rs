@@ -185,6 +185,7 @@ fn produce(send: u64, stamp: Option<ProducerStamp>) -> Request {
         size: 100,
         poison: false,
         attempt: 0,
+        caller_attempt: 0,
     };
     let record = Record { send: SendId(send), message, timestamp: Time(0) };
     let batch = RecordBatch {

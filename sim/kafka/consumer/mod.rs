@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::kafka::client::ClientMetadata;
 use crate::types::note::{Note, PositionReason};
 use crate::types::request::*;
-use crate::types::settings::ConsumerSettings;
+use crate::types::settings::{AutoCommit, ConsumerSettings};
 use crate::types::*;
 
 use commits::Commits;
@@ -306,8 +306,9 @@ impl Consumer {
             Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
             Closing::Closed => return,
         }
-        if !self.guards.stand(Guard::AutoCommitInPoll) {
-            // A mutant commits by the clock, whatever the application has in hand.
+        let by_clock = self.settings.auto_commit == AutoCommit::ByClock;
+        if by_clock || !self.guards.stand(Guard::AutoCommitInPoll) {
+            // Another library, and a mutant of this one, commit by the clock, whatever the application has in hand.
             self.commit_automatically_when_due(step);
         }
         if self.is_polling && self.may_hand_out() {

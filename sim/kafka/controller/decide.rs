@@ -161,21 +161,47 @@ pub(super) fn decide_topics(image: &ClusterImage, brokers: &[NodeId]) -> Vec<Met
     for (topic, settings) in &image.topics {
         for number in 0..settings.partitions {
             let replicas = place_replicas(*topic, number, settings.replication, brokers);
-            let state = PartitionState {
-                leader: replicas.first().copied(),
-                in_sync_replicas: replicas.clone(),
-                replicas,
-                eligible_leader_replicas: Vec::new(),
-                reassignment: None,
-                last_known_leader: None,
-                leader_epoch: LeaderEpoch(0),
-                partition_epoch: PartitionEpoch(0),
-                recovering: false,
-            };
-            records.push(MetadataRecord::Partition { partition: TopicPartition::new(*topic, number), state });
+            records.push(new_partition(TopicPartition::new(*topic, number), replicas.clone(), replicas));
         }
     }
     records
+}
+
+/// What a topic lacks of so many partitions. Those that it has stay as they are, with the records in them: a key may
+/// belong to another partition from now on. Nothing when one of the new ones would have no live replica.
+/// Kafka: ReplicationControlManager.createPartitions, with the placement of [`decide_topics`].
+pub(super) fn decide_partitions(
+    image: &ClusterImage,
+    brokers: &[NodeId],
+    topic: TopicId,
+    count: u16,
+) -> Vec<MetadataRecord> {
+    let Some(settings) = image.topics.get(&topic) else { return Vec::new() };
+    let has = image.partitions.keys().filter(|partition| partition.topic == topic).count() as u16;
+    // Before the topic is there it is not changed.
+    let missing = if has == 0 { 0..0 } else { has..count };
+    let create = |number| {
+        let replicas = place_replicas(topic, number, settings.replication, brokers);
+        let in_sync: Vec<NodeId> = replicas.iter().copied().filter(|replica| image.is_active(*replica)).collect();
+        (!in_sync.is_empty()).then(|| new_partition(TopicPartition::new(topic, number), replicas, in_sync))
+    };
+    missing.map(create).collect::<Option<Vec<MetadataRecord>>>().unwrap_or_default()
+}
+
+/// Empty everywhere: every live replica is in sync, and the first of them leads.
+fn new_partition(partition: TopicPartition, replicas: Vec<NodeId>, in_sync_replicas: Vec<NodeId>) -> MetadataRecord {
+    let state = PartitionState {
+        leader: in_sync_replicas.first().copied(),
+        in_sync_replicas,
+        replicas,
+        eligible_leader_replicas: Vec::new(),
+        reassignment: None,
+        last_known_leader: None,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+        recovering: false,
+    };
+    MetadataRecord::Partition { partition, state }
 }
 
 /// Neighbours in the row of brokers, beginning at (topic + partition).

@@ -19,7 +19,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use decide::{Decision, decide_fencing, decide_heartbeat, decide_producer_ids, decide_registration, decide_topics};
+use decide::{
+    Decision, decide_fencing, decide_heartbeat, decide_partitions, decide_producer_ids, decide_registration,
+    decide_topics,
+};
 use decide_partition::{
     Rules, alter_partition_response, decide_alter_partition, decide_preferred, decide_reassignment,
 };
@@ -243,6 +246,10 @@ impl Controller {
             }
             Command::Reassign { partition, to } => {
                 self.propose(step, |image, rules| decide_reassignment(image, rules, partition, &to));
+            }
+            Command::CreatePartitions { topic, count } => {
+                let brokers = self.config.brokers.clone();
+                self.propose(step, |image, _| decide_partitions(image, &brokers, topic, count));
             }
             Command::ShutDown => {
                 // In one process with a broker it is the broker that ends it, when the controller has let it go.

@@ -242,6 +242,7 @@ impl Coordinator {
             | Command::EnforceRetention(_)
             | Command::ElectPreferred { .. }
             | Command::Reassign { .. }
+            | Command::CreatePartitions { .. }
             | Command::Redeliver
             | Command::Redrive(_)
             | Command::Poison(_)

@@ -306,6 +306,7 @@ impl Harness {
                 size: 100,
                 poison: false,
                 attempt: 0,
+                caller_attempt: 0,
             };
             Record { send: SendId(base.0 + index), message, timestamp: self.now }
         };

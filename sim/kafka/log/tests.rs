@@ -62,6 +62,7 @@ fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
             size: 100,
             poison: false,
             attempt: 0,
+            caller_attempt: 0,
         },
         timestamp: Time(send),
     };

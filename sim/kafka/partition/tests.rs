@@ -308,6 +308,7 @@ impl Cluster {
                 size: 100,
                 poison: false,
                 attempt: 0,
+                caller_attempt: 0,
             },
             timestamp: self.now,
         };

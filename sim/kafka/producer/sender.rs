@@ -30,7 +30,7 @@ impl Producer {
 
     /// Sends what is ready, as far as the connections allow.
     pub(super) fn drain(&mut self, step: &mut Step) {
-        let max_in_flight = usize::from(self.settings.max_in_flight_requests_per_connection);
+        let max_in_flight = self.settings.max_in_flight_requests_per_connection as usize;
         for index in 0..self.connections.len() {
             while !self.connections[index].ready.is_empty() {
                 let node = self.connections[index].node;

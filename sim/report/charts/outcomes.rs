@@ -1,6 +1,6 @@
 //! What became of the effects: one row per configuration, one column per place where an effect lands. Each cell says in a glyph, a word,
-//! a count and a colour whether it was exact, repeated, lost or both. Nothing lost in n is not zero: the upper end of the 95 % Wilson
-//! interval stands beside it. A configuration that was not run is hatched, never green.
+//! a count and a colour whether it was exact, repeated, out of order, lost or several of these. Nothing lost in n is not zero: the upper
+//! end of the 95 % Wilson interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
 use super::frame::sentence;
@@ -39,7 +39,13 @@ pub struct OutcomeRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeCell {
     NotRun,
-    Counted { of: u64, lost: u64, repeated: u64 },
+    /// `reordered`: 0 where the scenario asks for no order.
+    Counted {
+        of: u64,
+        lost: u64,
+        repeated: u64,
+        reordered: u64,
+    },
 }
 
 impl OutcomeCell {
@@ -57,6 +63,13 @@ impl OutcomeCell {
         }
     }
 
+    fn reordered(self) -> u64 {
+        match self {
+            OutcomeCell::NotRun => 0,
+            OutcomeCell::Counted { reordered, .. } => reordered,
+        }
+    }
+
     fn of(self) -> u64 {
         match self {
             OutcomeCell::NotRun => 0,
@@ -69,15 +82,20 @@ impl OutcomeCell {
     }
 
     fn exact(self) -> bool {
-        self.was_run() && self.lost() == 0 && self.repeated() == 0
+        self.was_run() && self.lost() == 0 && self.repeated() == 0 && self.reordered() == 0
     }
 
     /// Glyph with word; details, which share lines where they fit; colours of cell and text.
     fn face(self) -> (String, Vec<String>, Option<(Token, Token)>) {
         let of = count(self.of());
         let bound = percent(wilson_upper(0, self.of()));
-        match (self.lost(), self.repeated()) {
+        let reordered = format!("● {} out of order", count(self.reordered()));
+        let (word, mut details, colours) = match (self.lost(), self.repeated()) {
             _ if !self.was_run() => ("– not run".to_string(), vec![], None),
+            (0, 0) if 0 < self.reordered() => {
+                let details = vec![format!("of {of}"), format!("lost ≤ {bound}")];
+                return (reordered, details, Some((Token::CellRepeated, Token::OnPaleCell)));
+            }
             (0, 0) => (
                 "✓ exact".to_string(),
                 vec![format!("0 of {of}"), format!("≤ {bound}")],
@@ -98,7 +116,11 @@ impl OutcomeCell {
                 vec![format!("● {} repeated", count(repeated)), format!("of {of}")],
                 Some((Token::CellBoth, Token::OnDarkCell)),
             ),
+        };
+        if 0 < self.reordered() {
+            details.insert(0, reordered);
         }
+        (word, details, colours)
     }
 }
 
@@ -246,12 +268,13 @@ fn message(chart: &OutcomesChart) -> String {
         return "Nothing was run".to_string();
     }
     // The first of the worst: `max_by` would take the last.
-    let worst = |key: fn(OutcomeCell) -> u64| {
+    let worst_of = |key: fn(OutcomeCell) -> u64, among: &dyn Fn(usize, usize) -> bool| {
         let share = |cell: OutcomeCell| key(cell) as f64 / cell.of() as f64;
         cells()
-            .filter(|(.., cell)| key(*cell) > 0)
+            .filter(|(row, column, cell)| key(*cell) > 0 && among(*row, *column))
             .reduce(|best, next| if share(next.2) > share(best.2) { next } else { best })
     };
+    let worst = |key| worst_of(key, &|_, _| true);
     // Of several axes, the values say it alone.
     let said =
         |label: &str| chart.rows_are.is_empty() || chart.rows_are.contains(", ") || label.contains(&chart.rows_are);
@@ -259,20 +282,40 @@ fn message(chart: &OutcomesChart) -> String {
         true => chart.rows[row].label.clone(),
         false => format!("{} = {}", chart.rows_are, chart.rows[row].label),
     };
-    let exact = (0..chart.rows.len()).find(|row| {
-        let cells = &chart.rows[*row].cells;
-        !cells.is_empty() && cells.iter().all(|cell| cell.exact())
-    });
+    let exact_in = |row: usize| {
+        let cells = chart.rows[row].cells.iter().enumerate();
+        cells.filter(|(_, cell)| cell.exact()).map(|(column, _)| column).collect::<Vec<usize>>()
+    };
+    let exact =
+        (0..chart.rows.len()).find(|row| !chart.columns.is_empty() && exact_in(*row).len() == chart.columns.len());
     let kept = (0..chart.rows.len()).find(|row| {
         let cells = &chart.rows[*row].cells;
         !cells.is_empty() && cells.iter().all(|cell| cell.was_run() && cell.lost() == 0)
     });
     let at =
         |column: usize| if chart.columns.len() > 1 { format!(" at {}", chart.columns[column]) } else { String::new() };
-    let amount =
-        |count_of: u64, cell: OutcomeCell| format!("{} of {} {}", count(count_of), count(cell.of()), chart.unit);
     let rows = chart.rows.iter().filter(|row| row.cells.iter().any(|cell| cell.was_run())).count();
+    // With what the same row puts out of order.
+    let harm = |verb: &str, key: fn(OutcomeCell) -> u64, (row, column, cell): (usize, usize, OutcomeCell)| {
+        let and = |reordered: OutcomeCell| format!(" and reorders {}", count(reordered.reordered()));
+        let (here, elsewhere) = match worst_of(OutcomeCell::reordered, &|of, _| of == row) {
+            Some((_, other, found)) if other == column => (and(found), String::new()),
+            Some((_, other, found)) => (String::new(), and(found) + &at(other)),
+            None => (String::new(), String::new()),
+        };
+        let (harmed, of) = (count(key(cell)), count(cell.of()));
+        format!("{} {verb} {harmed}{here} of {of} {}{}{elsewhere}", naming(row), chart.unit, at(column))
+    };
     match (worst(OutcomeCell::lost), worst(OutcomeCell::repeated)) {
+        (None, None) if 0 < cells().map(|(.., cell)| cell.reordered()).sum::<u64>() => {
+            let (row, column, cell) = worst(OutcomeCell::reordered).expect("some cell has some");
+            let reordered = format!("{} of {} {}", count(cell.reordered()), count(cell.of()), chart.unit);
+            let reorders = format!("{} reorders {reordered}{}", naming(row), at(column));
+            match exact {
+                Some(exact) => format!("{} is exact everywhere; {reorders}", naming(exact)),
+                None => format!("Nothing is lost and nothing repeated; {reorders}"),
+            }
+        }
         (None, None) if run == 1 => format!(
             "Nothing is lost and nothing repeated in {} {}",
             count(cells().map(|(.., cell)| cell.of()).sum()),
@@ -286,11 +329,22 @@ fn message(chart: &OutcomesChart) -> String {
             };
             format!("Nothing is lost and nothing repeated in any of {rows} cells{places}")
         }
-        (None, Some((row, column, cell))) => {
-            format!("Nothing is lost; {} repeats {}{}", naming(row), amount(cell.repeated(), cell), at(column))
+        (None, Some(most)) => {
+            // Where every row repeats somewhere, what tells them apart is where the best one does not.
+            let best = (0..chart.rows.len()).rev().max_by_key(|row| exact_in(*row).len()).expect("a row that was run");
+            let fine = exact_in(best);
+            let apart = worst_of(OutcomeCell::repeated, &|_, column| fine.contains(&column));
+            match apart.filter(|_| exact.is_none()) {
+                Some(other) => {
+                    let fine: Vec<&str> = fine.iter().map(|column| chart.columns[*column].as_str()).collect();
+                    let repeats = harm("repeats", OutcomeCell::repeated, other);
+                    format!("{} is exact at {}; {repeats}", naming(best), fine.join(" and "))
+                }
+                None => format!("Nothing is lost; {}", harm("repeats", OutcomeCell::repeated, most)),
+            }
         }
-        (Some((row, column, cell)), _) => {
-            let loses = format!("{} loses {}{}", naming(row), amount(cell.lost(), cell), at(column));
+        (Some(most), _) => {
+            let loses = harm("loses", OutcomeCell::lost, most);
             match (exact, kept) {
                 (Some(exact), _) => format!("{} is exact everywhere; {loses}", naming(exact)),
                 (None, Some(kept)) => format!("{} loses nothing but repeats; {loses}", naming(kept)),
@@ -306,7 +360,13 @@ pub fn description(chart: &OutcomesChart) -> String {
     for row in chart.drawn() {
         for (place, cell) in chart.columns.iter().zip(&row.cells) {
             let fate = match cell.was_run() {
-                true => format!("{} lost and {} repeated of {}", cell.lost(), cell.repeated(), cell.of()),
+                true => {
+                    let reordered = match cell.reordered() {
+                        0 => String::new(),
+                        reordered => format!(", {reordered} out of order"),
+                    };
+                    format!("{} lost and {} repeated of {}{reordered}", cell.lost(), cell.repeated(), cell.of())
+                }
                 false => "not run".to_string(),
             };
             sentences.push(format!("{} at {place}: {fate}.", row.label));
@@ -316,11 +376,16 @@ pub fn description(chart: &OutcomesChart) -> String {
 }
 
 fn table(chart: &OutcomesChart) -> String {
+    let is_ordered = chart.rows.iter().flat_map(|row| &row.cells).all(|cell| cell.reordered() == 0);
     let rows = chart.rows.iter().flat_map(|row| {
         chart.columns.iter().zip(&row.cells).map(|(place, cell)| {
             let number = |value: u64| if cell.was_run() { value.to_string() } else { String::new() };
-            vec![row.label.clone(), place.clone(), cell.of().to_string(), number(cell.lost()), number(cell.repeated())]
+            let reordered = (!is_ordered).then(|| number(cell.reordered()));
+            let fates =
+                [row.label.clone(), place.clone(), cell.of().to_string(), number(cell.lost()), number(cell.repeated())];
+            fates.into_iter().chain(reordered).collect()
         })
     });
-    super::csv(&["row", "place", "of", "lost", "repeated"], rows)
+    let headings = ["row", "place", "of", "lost", "repeated", "out_of_order"];
+    super::csv(&headings[..if is_ordered { 5 } else { 6 }], rows)
 }

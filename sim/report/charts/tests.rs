@@ -74,7 +74,7 @@ fn backlog(headrooms: &[f64], rate: f64, horizon: f64) -> BacklogChart {
 }
 
 fn counted(of: u64, lost: u64, repeated: u64) -> OutcomeCell {
-    OutcomeCell::Counted { of, lost, repeated }
+    OutcomeCell::Counted { of, lost, repeated, reordered: 0 }
 }
 
 fn outcomes(columns: &[&str], rows: &[(&str, &[OutcomeCell])]) -> OutcomesChart {
@@ -254,6 +254,9 @@ fn tables_are_tidy() {
     );
     let matrix = outcomes(&["stock", "mail"], &[("0", &[counted(500, 7, 1), OutcomeCell::NotRun])]);
     assert_eq!(matrix.draw().csv, "row,place,of,lost,repeated\n0,stock,500,7,1\n0,mail,0,,\n");
+    let shuffled = OutcomeCell::Counted { of: 500, lost: 0, repeated: 1, reordered: 3 };
+    let matrix = outcomes(&["stock", "mail"], &[("0", &[shuffled, OutcomeCell::NotRun])]);
+    assert_eq!(matrix.draw().csv, "row,place,of,lost,repeated,out_of_order\n0,stock,500,0,1,3\n0,mail,0,,,\n");
 }
 
 #[test]
@@ -335,6 +338,25 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
         "Nothing is lost and nothing repeated in any of 2 cells at any of 3 places"
     );
     assert_eq!(title(&["stock"], &[("all", &[OutcomeCell::NotRun])]), "Nothing was run");
+    let shuffled = |lost, repeated| OutcomeCell::Counted { of: 500, lost, repeated, reordered: 3 };
+    assert_eq!(
+        title(&["stock"], &[("0", &[shuffled(0, 0)]), ("all", &[fine])]),
+        "acks = all is exact everywhere; acks = 0 reorders 3 of 500 orders"
+    );
+    assert_eq!(
+        title(&["stock"], &[("0", &[shuffled(0, 9)]), ("all", &[fine])]),
+        "Nothing is lost; acks = 0 repeats 9 and reorders 3 of 500 orders"
+    );
+    assert_eq!(
+        title(&["a", "b"], &[("all", &[fine, fine]), ("0", &[lossy, shuffled(0, 0)])]),
+        "acks = all is exact everywhere; acks = 0 loses 7 of 500 orders at a and reorders 3 at b"
+    );
+    // What everybody repeats tells nobody apart.
+    let often = counted(500, 0, 99);
+    assert_eq!(
+        title(&["a", "b"], &[("0", &[repeating, often]), ("all", &[fine, often])]),
+        "acks = all is exact at a; acks = 0 repeats 9 of 500 orders at a"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
 use super::super::plan::*;
-use super::super::sentence::{Phrase, report_not_built, split};
+use super::super::sentence::{Phrase, split};
 use super::super::steps::{StepName, names_of, steps_called, unmistakable_name};
 use super::super::tree::{Item, Text, Value};
 use super::super::values::{Scalar, is_name};
@@ -304,8 +304,15 @@ impl Builder<'_> {
             "transaction-open" => FaultState::TransactionOpen(self.read_transactional(*argument)?),
             "transaction-prepared" => FaultState::TransactionPrepared(self.read_transactional(*argument)?),
             "mid-batch" => {
-                report_not_built(name.text, name.place, self.problems);
-                return None;
+                let service = self.read_service(*argument)?;
+                if !matches!(self.plan.services[usize::from(service.0)].trigger, Trigger::Consume(_)) {
+                    let title = format!("`{}` polls no batches of records", argument.text);
+                    self.report_fault("S074", argument.place, title, "never happens", "name a service that consumes");
+                    return None;
+                }
+                // How many batches have more than one record cannot be told before the run.
+                let state = FaultState::Step { side: Side::After, service, step: StepSelector::MidBatch };
+                return Some((state, self.expected(service, self.batches() / 2.0)));
             }
             other => {
                 let title = format!("`{}` is not a point or a state", printable(other));

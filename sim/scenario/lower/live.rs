@@ -18,7 +18,7 @@ const LIVE: [(&str, &[&str]); 5] = [
     ("service", &["rate", "instances", "work"]),
     ("store", &["latency", "timeout", "errors", "lost-requests", "lost-answers"]),
     ("network", &["latency", "loss", "bandwidth"]),
-    ("topic", &["retention", "retention-bytes"]),
+    ("topic", &["partitions", "retention", "retention-bytes"]),
     ("endpoint", &["latency", "errors", "lost-requests", "lost-answers"]),
 ];
 
@@ -31,7 +31,7 @@ impl Builder<'_> {
                 "service" => self.read_service_value(name, key, path, to),
                 "store" => self.read_store_value(name, key, path, to),
                 "endpoint" => self.read_endpoint_value(name, key, path, to),
-                "topic" => self.read_topic_value(name, key, path, to),
+                "topic" => self.read_topic_value(name, key, path, phrase, to),
                 _ => self.not_live(path),
             },
             [kind, key] if kind.text == "network" => self.read_network_value(key, path, to),
@@ -123,9 +123,10 @@ impl Builder<'_> {
         })
     }
 
-    fn read_topic_value(&self, name: Text, key: Text, path: Text, to: &Given) -> Option<LiveValue> {
+    fn read_topic_value(&self, name: Text, key: Text, path: Text, phrase: &Phrase, to: &Given) -> Option<LiveValue> {
         let topic: TopicId = self.read_topic_name(name)?;
         Some(match key.text {
+            "partitions" => LiveValue::TopicPartitions { topic, count: self.read_more_partitions(topic, phrase, to)? },
             "retention" => {
                 let kind = keys::TOPIC_SETTINGS.iter().find(|setting| setting.key.name == key.text)?.key.kind;
                 let retention = self.scalar_of(kind, key.text, to)?.duration_or_endless();
@@ -137,6 +138,29 @@ impl Builder<'_> {
             }
             _ => return self.not_live(path),
         })
+    }
+
+    /// Partitions are added and never taken away, for they hold records.
+    fn read_more_partitions(&self, topic: TopicId, phrase: &Phrase, to: &Given) -> Option<u16> {
+        let kind = keys::TOPIC_SETTINGS.iter().find(|setting| setting.key.name == "partitions")?.key.kind;
+        let count = self.scalar_of(kind, "partitions", to)?.u16();
+        let planned = &self.plan.topics[usize::from(topic.0)];
+        let (name, has) = (&planned.name, planned.settings.partitions);
+        if let Some(length) = phrase.get("for") {
+            let title = format!("the partitions of `{name}` would be taken away again");
+            self.report_fault("S077", length.place, title, "a partition stays, with its records", "remove `for`");
+            return None;
+        }
+        if count <= has {
+            let title = format!("`topic.{name}.partitions` is {has} from the start");
+            let help = format!(
+                "partitions can only be added: write {} or more, or begin with fewer in [topic.{name}]",
+                has + 1
+            );
+            self.report_fault("S077", to.place, title, "none would be added", &help);
+            return None;
+        }
+        Some(count)
     }
 
     /// A value of a key of this table.

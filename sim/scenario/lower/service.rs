@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::types::request::Cursor;
-use crate::types::settings::{Acks, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector};
+use crate::types::settings::{
+    Acks, ClientLibrary, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector,
+};
 use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
@@ -22,6 +24,8 @@ use super::{Builder, Thing};
 pub struct GivenProducer {
     pub settings: ProducerSettings,
     pub given: BTreeSet<&'static str>,
+    /// Where defaults that depend on each other come from.
+    pub library: ClientLibrary,
 }
 
 /// What the trigger of a service says.
@@ -217,12 +221,13 @@ impl Builder<'_> {
         };
         let settings = PRODUCER_SETTINGS.iter().map(|setting| setting.key);
         let consumer = CONSUMER_SETTINGS.iter().map(|setting| setting.key);
-        let later = CONSUME.iter().copied().filter(|key| !key.built);
-        let keys = settings.chain(consumer).chain([CLIENT_RACK]).chain(later);
+        let keys = settings.chain(consumer).chain([CLIENT_RACK, LIBRARY]);
         let client = Fields::new(client, "[client]".into(), place, keys, self.problems);
         for (number, service) in services.iter().enumerate() {
             let fields = service_fields(service, self.problems);
-            let mut producer = GivenProducer::default();
+            let library = self.read_library(&client, &fields);
+            let settings = ProducerSettings::of(library);
+            let mut producer = GivenProducer { settings, given: BTreeSet::new(), library };
             producer.given.extend(client.settings(PRODUCER_SETTINGS, &mut producer.settings));
             producer.given.extend(fields.settings(PRODUCER_SETTINGS, &mut producer.settings));
             match self.plan.services[number].trigger.clone() {
@@ -246,7 +251,7 @@ impl Builder<'_> {
                     self.refuse_keys(&fields, &names(CALLED), "called");
                 }
                 Trigger::Consume(consume) => {
-                    let consume = self.read_consume(&client, &fields, consume);
+                    let consume = self.read_consume(&client, &fields, library, consume);
                     self.refuse_mixed_protocols(number, &consume, &fields);
                     self.plan.services[number].trigger = Trigger::Consume(consume);
                     self.refuse_keys(&fields, &names(REQUESTS), "requests");
@@ -258,6 +263,7 @@ impl Builder<'_> {
             self.read_ladder(number, &fields, &producer);
             if self.plan.services[number].producers.is_empty() {
                 self.refuse_producer_settings(&fields);
+                self.refuse_library(number, &fields);
             }
         }
     }
@@ -289,15 +295,34 @@ impl Builder<'_> {
         }
     }
 
+    /// The service's own word counts before the one for all clients.
+    fn read_library(&self, client: &Fields, fields: &Fields) -> ClientLibrary {
+        let own = fields.text("library").map(|word| (word, fields));
+        match own.or_else(|| client.text("library").map(|word| (word, client))) {
+            Some((word, of)) if word == "kafkajs" => {
+                let place = of.item("library").map_or(of.place, |item| item.place);
+                report_not_built("library = kafkajs", place, self.problems);
+                ClientLibrary::Java
+            }
+            Some((word, _)) if word == "librdkafka" => ClientLibrary::Librdkafka,
+            Some(_) | None => ClientLibrary::Java,
+        }
+    }
+
+    /// A service that neither publishes nor consumes has no client that could be another one.
+    fn refuse_library(&self, number: usize, fields: &Fields) {
+        let consumes = matches!(self.plan.services[number].trigger, Trigger::Consume(_));
+        if let Some(item) = fields.item("library").filter(|_| !consumes && self.problems.errors() == 0) {
+            let title = format!("`library` chooses a client of the queue, and {} has none", fields.header);
+            self.problems
+                .add(Diagnostic::error("S050", item.key, title).label("has no meaning here").help("remove it"));
+        }
+    }
+
     fn read_requests(&self, fields: &Fields, requests: RequestsPlan) -> RequestsPlan {
         // Only a service that really has this trigger needs a rate.
         let broken = fields.item("on").and_then(|item| item.text()).is_none_or(|text| text.text.trim() != "requests");
         let rate = if broken { fields.scalar("rate") } else { fields.require("rate", "\"100/s\"") };
-        if let Some("per-attempt") = fields.text("caller-id").as_deref()
-            && let Some(item) = fields.item("caller-id")
-        {
-            report_not_built("caller-id = per-attempt", item.place, self.problems);
-        }
         RequestsPlan {
             interval: rate.map_or(requests.interval, |rate| rate.interval()),
             arrivals: self.read_arrivals(fields),
@@ -307,6 +332,10 @@ impl Builder<'_> {
             caller_timeout: fields.duration("caller-timeout", Duration::from_secs(30)),
             caller_attempts: fields.integer("caller-attempts", 1) as u16,
             caller_backoff: fields.duration("caller-backoff", Duration::from_secs(1)),
+            caller_id: match fields.text("caller-id").as_deref() {
+                Some("per-attempt") => CallerId::PerAttempt,
+                _ => CallerId::Fixed,
+            },
             ..requests
         }
     }
@@ -372,8 +401,14 @@ impl Builder<'_> {
         default
     }
 
-    fn read_consume(&self, client: &Fields, fields: &Fields, consume: ConsumePlan) -> ConsumePlan {
-        let mut consumer = consume.consumer.clone();
+    fn read_consume(
+        &self,
+        client: &Fields,
+        fields: &Fields,
+        library: ClientLibrary,
+        consume: ConsumePlan,
+    ) -> ConsumePlan {
+        let mut consumer = ConsumerSettings { enable_auto_commit: false, ..ConsumerSettings::of(library) };
         let mut given = BTreeSet::new();
         for source in [client, fields] {
             given.extend(source.settings(CONSUMER_SETTINGS, &mut consumer));
@@ -493,6 +528,11 @@ impl Builder<'_> {
     pub(super) fn settle_producer(&self, producer: &GivenProducer, place: Place) -> ProducerSettings {
         let mut settings = producer.settings.clone();
         let stated = |key: &str| producer.given.contains(key);
+        let in_flight = "max-in-flight-requests-per-connection";
+        if producer.library == ClientLibrary::Librdkafka && settings.enable_idempotence && !stated(in_flight) {
+            // librdkafka: rd_kafka_conf_finalize adjusts what was not set by hand.
+            settings.max_in_flight_requests_per_connection = 5;
+        }
         let impossible =
             settings.acks != Acks::All || settings.retries == 0 || settings.max_in_flight_requests_per_connection > 5;
         if settings.enable_idempotence && impossible {
@@ -555,5 +595,6 @@ fn empty_requests(callers: NodeId) -> RequestsPlan {
         caller_timeout: Duration::from_secs(30),
         caller_attempts: 1,
         caller_backoff: Duration::from_secs(1),
+        caller_id: CallerId::Fixed,
     }
 }

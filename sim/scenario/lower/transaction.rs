@@ -125,7 +125,12 @@ impl Builder<'_> {
         if let Some(known) = self.plan.services[service].transactional {
             return Some(known);
         }
-        let settings = self.settle_producer(producer, place);
+        let mut producer = producer.clone();
+        if !producer.given.contains("enable-idempotence") {
+            // Also where it is off by default: whoever has transactions has it.
+            producer.settings.enable_idempotence = true;
+        }
+        let settings = self.settle_producer(&producer, place);
         if settings.acks != Acks::All || !settings.enable_idempotence {
             let diagnostic = Diagnostic::error("S059", place, "a transaction needs acks=all and idempotence")
                 .label("this producer has other settings")

@@ -85,6 +85,8 @@ pub enum StepSelector {
     Commit,
     /// poll() returned records.
     Poll,
+    /// An event of a batch is through, and others of what the instance has polled are not.
+    MidBatch,
     /// Any step with an effect on a judged place.
     Effect,
     /// A rung of the ladder.

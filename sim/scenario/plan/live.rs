@@ -78,6 +78,11 @@ pub enum LiveValue {
         topic: TopicId,
         size: ByteCount,
     },
+    /// The controller adds what is missing, and nothing takes a partition away again. Kafka: CreatePartitions.
+    TopicPartitions {
+        topic: TopicId,
+        count: u16,
+    },
 }
 
 impl LiveValue {
@@ -97,11 +102,14 @@ impl LiveValue {
             LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => {
                 FaultFamily::Network
             }
-            LiveValue::TopicRetention { .. } | LiveValue::TopicRetentionBytes { .. } => FaultFamily::Cluster,
+            LiveValue::TopicRetention { .. }
+            | LiveValue::TopicRetentionBytes { .. }
+            | LiveValue::TopicPartitions { .. } => FaultFamily::Cluster,
         }
     }
 
-    /// The processes that go by the key; of a key of links, none in particular.
+    /// The processes that go by the key; of a key of links, none in particular. Partitions are asked of whoever is the
+    /// controller, which no plan knows.
     pub fn nodes(&self, plan: &Plan) -> Vec<NodeId> {
         let of_service = |service: ServiceId| plan.services.get(usize::from(service.0));
         match *self {
@@ -126,7 +134,10 @@ impl LiveValue {
             | LiveValue::EndpointLostAnswers { endpoint, .. } => {
                 plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node).into_iter().collect()
             }
-            LiveValue::NetworkLatency(_) | LiveValue::NetworkLoss(_) | LiveValue::NetworkBandwidth(_) => Vec::new(),
+            LiveValue::NetworkLatency(_)
+            | LiveValue::NetworkLoss(_)
+            | LiveValue::NetworkBandwidth(_)
+            | LiveValue::TopicPartitions { .. } => Vec::new(),
             LiveValue::TopicRetention { .. } | LiveValue::TopicRetentionBytes { .. } => {
                 (1..=plan.cluster.brokers).map(NodeId).collect()
             }
@@ -182,6 +193,9 @@ impl LiveValue {
             }
             LiveValue::TopicRetentionBytes { topic, size } => {
                 with_topic(plan, topic, |settings| settings.retention_bytes = Some(size));
+            }
+            LiveValue::TopicPartitions { topic, count } => {
+                with_topic(plan, topic, |settings| settings.partitions = settings.partitions.max(count));
             }
         }
     }

@@ -61,6 +61,9 @@ pub fn write_state(state: &FaultState, plan: &Plan) -> String {
         FaultState::Step { side: Side::After, service, step: StepSelector::Any } => {
             format!("step({})", service_name(*service, plan))
         }
+        FaultState::Step { service, step: StepSelector::MidBatch, .. } => {
+            format!("mid-batch({})", service_name(*service, plan))
+        }
         FaultState::Step { side, service, step } => {
             let side = match side {
                 Side::Before => "before",
@@ -86,7 +89,7 @@ fn write_step(service: ServiceId, step: StepSelector, plan: &Plan) -> String {
     match step {
         StepSelector::Any => "any".into(),
         StepSelector::Commit => "commit".into(),
-        StepSelector::Poll => "poll".into(),
+        StepSelector::Poll | StepSelector::MidBatch => "poll".into(),
         StepSelector::Effect => "effect".into(),
         StepSelector::Rung(rung) => {
             let ladder = plan.services.get(usize::from(service.0)).map_or(&[][..], |service| &service.ladder);
@@ -189,6 +192,9 @@ fn write_live(value: &LiveValue, plan: &Plan) -> String {
         }
         LiveValue::TopicRetentionBytes { topic, size } => {
             format!("set topic.{}.retention-bytes to {size}", topic_name(topic, plan))
+        }
+        LiveValue::TopicPartitions { topic, count } => {
+            format!("set topic.{}.partitions to {count}", topic_name(topic, plan))
         }
     }
 }

@@ -164,7 +164,8 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Repair(_) => (false, true),
     };
     let every = (instant && rng.below(2) == 0).then(|| any_length(rng));
-    let lasts = must || every.is_some() || (!instant && rng.below(2) == 0);
+    let stays = matches!(action, FaultAction::Set(LiveValue::TopicPartitions { .. }));
+    let lasts = must || every.is_some() || (!instant && !stays && rng.below(2) == 0);
     let is_when = matches!(trigger, FaultTrigger::When { .. });
     let counts_events = matches!(action, FaultAction::Poison { .. });
     let times = (!counts_events && (every.is_some() || is_when) && rng.below(3) == 0).then(|| rng.below(9) as u32 + 1);
@@ -214,6 +215,10 @@ fn any_state(faults: u64, plan: &Plan, rng: &mut Rng) -> FaultState {
         _ => {
             let service = rng.below(plan.services.len() as u64) as usize;
             let is_consumer = matches!(plan.services[service].trigger, Trigger::Consume(_));
+            if is_consumer && rng.below(6) == 0 {
+                let (service, step) = (plan.services[service].id, StepSelector::MidBatch);
+                return FaultState::Step { side: Side::After, service, step };
+            }
             let step = match rng.below(if is_consumer { 5 } else { 3 }) {
                 0 => StepSelector::Any,
                 1 => StepSelector::Effect,
@@ -346,7 +351,7 @@ fn any_live_value(plan: &Plan, rng: &mut Rng) -> LiveValue {
     let (store, topic) = (0, any_topic(plan, rng));
     let rate = Ratio(rng.below(1_000_000_001) as u32);
     let size = ByteCount(rng.below(1 << 30) + 1);
-    match rng.below(12) {
+    match rng.below(13) {
         0 => LiveValue::Rate { service: ServiceId(rng.below(2) as u16), interval: any_interval(rng) },
         1 => LiveValue::Instances { service: ServiceId(2), count: rng.below(3) as u16 + 1 },
         2 => LiveValue::Work { service: ServiceId(0), step: [0, 2][rng.below(2) as usize], time: any_spread(rng) },
@@ -358,6 +363,7 @@ fn any_live_value(plan: &Plan, rng: &mut Rng) -> LiveValue {
         8 => LiveValue::NetworkLatency(any_spread(rng)),
         9 => LiveValue::NetworkLoss(rate),
         10 => LiveValue::NetworkBandwidth(size),
+        11 => LiveValue::TopicPartitions { topic, count: plan.partitions_ever(topic) + rng.below(9) as u16 + 1 },
         _ if rng.below(2) == 0 => LiveValue::TopicRetentionBytes { topic, size },
         _ => LiveValue::TopicRetention { topic, retention: (rng.below(2) == 0).then(|| any_length(rng)) },
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::system::{self, INSTANCES, SERVICE};
-use crate::scenario::plan::{Arrivals, Keys, RequestsPlan, Rung, Trigger};
+use crate::scenario::plan::{Arrivals, CallerId, Keys, RequestsPlan, Rung, Trigger};
 use crate::service::Callers;
 use crate::service::arrivals::{ArrivalTimes, KeyChoice};
 use crate::types::note::{CallerOutcome, Note};
-use crate::types::request::{CallResponse, Response};
+use crate::types::request::{CallResponse, Request, Response};
 use crate::types::*;
 
 const START: u64 = Time::LOAD_START.0;
@@ -83,6 +83,29 @@ fn refused_only_if_every_attempt_was() {
     at(&mut second, 10, Input::Disconnected { channel: Channel(0), peer: INSTANCES[0] });
     at(&mut second, 510, Input::Timeout);
     assert_eq!(settled(&at(&mut second, 520, answer(2, refused()))), Some(CallerOutcome::Unknown));
+}
+
+#[test]
+fn an_id_for_each_attempt_makes_another_event_of_each() {
+    let ids = |caller_id| {
+        let mut callers = callers(requests(|requests| {
+            (requests.caller_attempts, requests.caller_id) = (3, caller_id);
+        }));
+        let mut seen = Vec::new();
+        for milliseconds in [0, 1000, 1500, 2500, 3000] {
+            for output in at(&mut callers, milliseconds, Input::Timeout) {
+                if let Output::Effect(Effect::Send { request: Request::Call(message), .. }) = output {
+                    assert_eq!(message.event, EventId(1 << 48), "for whoever judges it is one event");
+                    seen.push(message.id());
+                }
+            }
+        }
+        assert_eq!(seen.len(), 3);
+        seen
+    };
+    assert_eq!(ids(CallerId::Fixed), [EventId(1 << 48); 3]);
+    let [first, second, third] = ids(CallerId::PerAttempt)[..] else { panic!("three attempts") };
+    assert!(first != second && second != third && first != third);
 }
 
 #[test]

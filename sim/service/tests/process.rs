@@ -18,7 +18,16 @@ fn step<M>(machine: &mut M, now: u64, act: impl FnOnce(&mut M, &mut Step)) -> Ve
 }
 
 fn message(event: u64) -> Message {
-    Message { event: EventId(event), origin: SERVICE, key: Key(1), version: 1, size: 1, poison: false, attempt: 0 }
+    Message {
+        event: EventId(event),
+        origin: SERVICE,
+        key: Key(1),
+        version: 1,
+        size: 1,
+        poison: false,
+        attempt: 0,
+        caller_attempt: 0,
+    }
 }
 
 fn caller() -> ReplyTo {

@@ -381,6 +381,7 @@ fn message(text: &str) -> Message {
         size: 100,
         poison: false,
         attempt: 0,
+        caller_attempt: 0,
     };
     for part in parts {
         match &part[..1] {

@@ -109,6 +109,7 @@ pub fn requests(interval: Duration, arrivals: Arrivals, keys: Keys) -> RequestsP
         caller_timeout: Duration::from_secs(1),
         caller_attempts: 1,
         caller_backoff: Duration::from_millis(500),
+        caller_id: CallerId::Fixed,
     }
 }
 

@@ -239,7 +239,7 @@ impl Consumer {
 impl Event {
     /// Unique over hops and retries: what a row or an idempotency key should be named after.
     pub fn id(&self) -> u64 {
-        self.subject.message.event.0
+        self.subject.message.id().0
     }
 
     /// The entity that the event is about: partition, order and overwriting hang on it.

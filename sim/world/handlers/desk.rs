@@ -284,6 +284,7 @@ mod tests {
                     size: 1,
                     poison: false,
                     attempt: 0,
+                    caller_attempt: 0,
                 },
                 timestamp: Time::ZERO,
             },

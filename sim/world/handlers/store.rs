@@ -134,7 +134,7 @@ impl Transaction {
     }
 
     fn row(&self) -> Row {
-        Row::Event(self.event.message.event)
+        Row::Event(self.event.message.id())
     }
 
     #[track_caller]

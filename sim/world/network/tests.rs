@@ -25,6 +25,7 @@ fn call(number: u64) -> Request {
         size: 900,
         poison: false,
         attempt: 0,
+        caller_attempt: 0,
     })
 }
 

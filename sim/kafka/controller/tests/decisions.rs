@@ -369,6 +369,27 @@ fn topics_wait_for_all_brokers_and_are_spread_over_them() {
 }
 
 #[test]
+fn partitions_are_added_on_live_replicas_and_never_taken_away() {
+    let mut cluster = Cluster::new(&[1, 2, 3]);
+    let (topic, brokers) = (PARTITION.topic, nodes(&[1, 2, 3]));
+    let before = cluster.state().clone();
+    for count in [0, 1] {
+        assert!(decide_partitions(&cluster.image, &brokers, topic, count).is_empty(), "{count} are there");
+    }
+    assert!(decide_partitions(&cluster.image, &brokers, TopicId(7), 3).is_empty(), "there is no such topic");
+    cluster.fence(2);
+    let records = decide_partitions(&cluster.image, &brokers, topic, 3);
+    cluster.apply(records);
+    let state = |partition| &cluster.image.partitions[&TopicPartition::new(topic, partition)];
+    assert_eq!((&state(0).replicas, state(0).leader_epoch), (&before.replicas, before.leader_epoch), "it stays");
+    assert_eq!((&state(1).replicas, &state(1).in_sync_replicas), (&nodes(&[2, 3, 1]), &nodes(&[3, 1])));
+    assert_eq!((state(1).leader, state(2).leader), (Some(NodeId(3)), Some(NodeId(3))));
+    assert_eq!(cluster.image.partitions.len(), 3);
+    [1, 3].into_iter().for_each(|broker| cluster.fence(broker));
+    assert!(decide_partitions(&cluster.image, &brokers, topic, 4).is_empty(), "nobody could lead a new one");
+}
+
+#[test]
 fn a_preferred_replica_leads_again_only_when_it_is_in_sync() {
     let mut cluster = Cluster::new(&[2, 3]);
     assert!(decide_preferred(&cluster.image, cluster.rules(), |_| true).is_empty());

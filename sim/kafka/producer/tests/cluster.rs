@@ -232,6 +232,7 @@ impl Cluster {
             size,
             poison: false,
             attempt: 0,
+            caller_attempt: 0,
         };
         let record = Record { send, message, timestamp: self.now };
         let mut taken = Ok(Taken::Buffered);

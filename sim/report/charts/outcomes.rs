@@ -284,7 +284,7 @@ fn message(chart: &OutcomesChart) -> String {
                 1 => String::new(),
                 places => format!(" at any of {places} places"),
             };
-            format!("Nothing is lost and nothing repeated in any of {rows} cells{places}")
+            format!("Nothing is lost and nothing repeated in any of {} cells{places}", count(rows as u64))
         }
         (None, Some((row, column, cell))) => {
             format!("Nothing is lost; {} repeats {}{}", naming(row), amount(cell.repeated(), cell), at(column))

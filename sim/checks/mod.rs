@@ -10,6 +10,7 @@
 //! them `chronicle`, which follows one event,
 //! and `timeline`, which keeps one run for pictures.
 
+pub mod baseline;
 pub mod chronicle;
 pub mod outcome;
 pub mod standing;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::study::Study;
+use crate::checks::baseline::{ChartMessage, Comparison, compare};
 use crate::checks::chronicle::{Chronicle, Chronicler};
 use crate::checks::timeline::{Timeline, TimelineKeeper};
 use crate::checks::{CellVerdict, RunOutcome, Verdict};
@@ -39,6 +40,8 @@ pub struct Verdicts<'a> {
     pub verdict: Verdict,
     pub seeds: std::ops::Range<u64>,
     pub cells: &'a [CellVerdict],
+    /// What each chart says, the front page first.
+    pub charts: Vec<ChartMessage>,
     pub runs: Vec<RunLine<'a>>,
 }
 
@@ -63,6 +66,8 @@ pub struct Written {
     pub paths: Vec<PathBuf>,
     /// Histories that were too much to write: how many, of how many events.
     pub left: (u64, u64),
+    /// With the baseline, if there is one.
+    pub comparison: Option<Comparison>,
     /// A recorded rerun gave another digest: cell, seed, and where two more runs part, if they do.
     pub nondeterministic: Option<(String, Seed, Option<Difference>)>,
 }
@@ -146,6 +151,7 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         verdict: study.verdict,
         seeds: study.seeds.clone(),
         cells: verdicts,
+        charts: messages(&made.figures),
         runs: lines.collect(),
     };
     let text = serde_json::to_string_pretty(&all).context("failed to write the verdict")?;
@@ -155,6 +161,7 @@ pub fn write_all(study: &Study, out: &Path, most: u64, jobs: usize) -> anyhow::R
         left: (left.len() as u64, left.sum()),
         paths: histories.written.iter().map(|run| folder_of(*run)).collect(),
         figures: made.figures,
+        comparison: made.comparison,
         nondeterministic: made.nondeterministic,
     })
 }
@@ -173,6 +180,7 @@ pub struct Made {
     pub page: String,
     pub markdown: String,
     pub stories: Vec<Story>,
+    comparison: Option<Comparison>,
     nondeterministic: Option<(String, Seed, Option<Difference>)>,
 }
 
@@ -231,6 +239,10 @@ pub fn make(
         let stems: Vec<&str> = figures.iter().map(|figure| figure.stem).collect();
         warnings.push(format!("the chart `{wanted}` was not drawn; there are {}", stems.join(", ")));
     }
+    let comparison = study.baseline.as_ref().map(|earlier| {
+        let digests = runs.iter().map(|run| (family.cells[run.cell].id.as_str(), run.seed, run.report.digest));
+        compare(earlier, study.verdict, &study.verdicts, digests, &messages(&figures))
+    });
     let report = Report {
         scenario: &family.name,
         about: &family.about,
@@ -245,10 +257,15 @@ pub fn make(
         faults: &study.faults(),
         commands: &page_commands(study, study.most_telling().or(runs.first())),
         digest: runs.first().map_or(0, |run| run.report.digest),
+        baseline: comparison.as_ref(),
         warnings: &warnings,
     };
     let (page, markdown) = (html::render(&report), markdown::render(&report));
-    Ok(Made { page, markdown, figures, stories, nondeterministic })
+    Ok(Made { page, markdown, figures, stories, comparison, nondeterministic })
+}
+
+fn messages(figures: &[Figure]) -> Vec<ChartMessage> {
+    figures.iter().map(|figure| ChartMessage { chart: figure.stem.into(), message: figure.title.clone() }).collect()
 }
 
 /// The commands of the page, with what each is for: everything again, then the run that is worth a second look.
@@ -389,5 +406,88 @@ mod tests {
     fn one_history_is_written_whatever_its_size() {
         let chosen = choose(&runs(&[".", "."]), 0);
         assert_eq!((chosen.written, chosen.left), (vec![0], vec![1]));
+    }
+
+    /// What people would get to see of a scenario.
+    fn made(text: &str, seeds: std::ops::Range<u64>) -> Made {
+        let family = crate::scenario::parse_text("stress", text, &[]);
+        let family = family.unwrap_or_else(|problems| panic!("{}", problems.short()));
+        let runs = crate::explore::run_family(
+            &family,
+            seeds.clone(),
+            2,
+            crate::checks::WaitOptions::default(),
+            &std::sync::atomic::AtomicBool::new(false),
+            |_| {},
+        );
+        let coverage = crate::checks::Coverage::SomeSeeds;
+        let study = Study::new(&family, "hikyaku run stress.toml".into(), seeds, runs, coverage);
+        make(&study, &[], &|_| PathBuf::new(), 1).expect("nothing is written")
+    }
+
+    fn drawn(text: &str, seeds: std::ops::Range<u64>) -> Vec<Figure> {
+        made(text, seeds).figures
+    }
+
+    #[test]
+    fn a_matrix_of_a_thousand_cells_is_a_page_that_can_be_sent() {
+        let values = (1..=10).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "format = 1\nabout = \"A thousand cells\"\nduration = \"1s\"\n[cluster]\nbrokers = 1\n[topic.orders]\npartitions = 1\n\
+             [store.db]\ntables = [\"bookings\"]\n[service.shop]\non = \"requests\"\nrate = \"5/s\"\nsteps = [\"publish orders\", \"respond ok\"]\n\
+             [service.booking]\non = \"consume orders\"\nauto-offset-reset = \"earliest\"\nmax-poll-records = 500\nworkers = 1\n\
+             steps = [\"insert-if-absent db.bookings\", \"commit\"]\n[expect]\ndb.bookings = \"exactly-once\"\n[matrix]\n\
+             service.shop.workers = [{values}]\nservice.booking.workers = [{values}]\nservice.booking.max-poll-records = [{values}]\n"
+        );
+        let made = made(&text, 0..1);
+        assert!(made.page.contains("1,000 cells") && made.page.matches("<tr>").count() > 2_000);
+        assert!(made.page.len() < 5_000_000, "{} bytes", made.page.len());
+        // Without it, a browser lays out every row of every table before it shows the page.
+        assert!(made.page.contains("content-visibility:auto"));
+    }
+
+    fn assert_clean(what: &str, figures: &[Figure], least: usize) {
+        assert!(
+            least <= figures.len(),
+            "{what}: only {:?}",
+            figures.iter().map(|figure| figure.stem).collect::<Vec<_>>()
+        );
+        let blemishes =
+            figures.iter().flat_map(|figure| figure.blemishes.iter().map(|found| format!("{}: {found}", figure.stem)));
+        assert_eq!(blemishes.collect::<Vec<_>>(), Vec::<String>::new(), "{what}");
+    }
+
+    /// Sixty characters.
+    const LONG: &str = "a-thing-whose-name-nobody-wanted-to-shorten-in-sixty-letters";
+
+    fn stressed(partitions: u32, rate: &str, work: &str, rest: &str) -> String {
+        format!(
+            "format = 1\nabout = \"{LONG}, and what becomes of it: {LONG}\"\nduration = \"10s\"\ndrain = \"5s\"\n\
+             [cluster]\nbrokers = 1\n[topic.{LONG}]\npartitions = {partitions}\n[store.{LONG}-s]\ntables = [\"{LONG}\"]\n\
+             [service.{LONG}-a]\non = \"requests\"\nrate = \"{rate}\"\nworkers = 64\nsteps = [\"publish {LONG} async\", \"respond ok\"]\n\
+             [service.{LONG}-b]\non = \"consume {LONG}\"\nauto-offset-reset = \"earliest\"\n\
+             steps = [\"work {work}\", \"add {LONG}-s.{LONG}\", \"commit every batch\"]\n{rest}"
+        )
+    }
+
+    #[test]
+    fn no_label_of_a_real_run_touches_another_or_leaves_the_paper() {
+        let place = format!("\"{LONG}-s.{LONG}\" = \"at-least-once\"");
+        let lag = format!("\"{LONG}-b.lag-max\" = \"any\"");
+        let fault = |from: &str| format!("[fault]\n{LONG} = \"at {from} for 2s pause {LONG}-s\"\n");
+        let judged = format!("[expect]\n{place}\n{lag}\n");
+        // Six digits of records, two hundred partitions, one seed, no fault.
+        let many = stressed(200, "11000/s", "1us", &judged);
+        assert_clean("many partitions, six digits, one seed, no fault", &drawn(&many, 0..1), 3);
+        // One partition, and a backlog of which nothing is recovered while requests arrive.
+        let never = stressed(1, "100/s", "20ms", &format!("{}{judged}", fault("3s")));
+        assert_clean("one partition, one seed, nothing recovered", &drawn(&never, 0..1), 4);
+        // Two hundred partitions under a fault, in cells with names as long as names may be.
+        let names = format!(
+            "[matrix]\n{LONG}-x = [\"{LONG}-1\", \"{LONG}-2\"]\n[variant.{LONG}-1]\n[variant.{LONG}-2]\n\
+             service.{LONG}-b.steps = [\"work 1ms\", \"add {LONG}-s.{LONG}\", \"commit-async every 10\"]\n"
+        );
+        let cells = stressed(200, "200/s", "1ms", &format!("{}{names}{judged}", fault("3s")));
+        assert_clean("many partitions, long names, two cells", &drawn(&cells, 0..2), 5);
     }
 }

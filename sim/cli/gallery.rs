@@ -48,7 +48,7 @@ struct Exhibit {
     story: bool,
 }
 
-const EXHIBITS: [Exhibit; 5] = [
+const EXHIBITS: [Exhibit; 6] = [
     Exhibit {
         scenario: "backlog_recovery_versus_headroom",
         sets: &["service.shop.rate=20/s"],
@@ -84,6 +84,14 @@ const EXHIBITS: [Exhibit; 5] = [
         sets: &[],
         seeds: 0..8,
         charts: &["outcomes", "loss-dup-timeline", "in-sync-replicas"],
+        page: None,
+        story: false,
+    },
+    Exhibit {
+        scenario: "acks_and_commits_have_a_price",
+        sets: &[],
+        seeds: 0..3,
+        charts: &["cost"],
         page: None,
         story: false,
     },

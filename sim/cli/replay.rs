@@ -279,6 +279,7 @@ fn write_verdict(plan: &Plan, outcome: &RunOutcome, report: &RunReport, out: &Pa
         verdict: outcome.verdict,
         seeds: plan.seed.0..plan.seed.0.saturating_add(1),
         cells: &cells,
+        charts: Vec::new(),
         runs: vec![RunLine {
             cell: &plan.cell,
             seed: plan.seed,

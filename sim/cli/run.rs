@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::checks::baseline::Earlier;
 use crate::checks::{Coverage, Verdict, WaitOptions};
 use crate::explore::run_family;
 use crate::report::progress::Progress;
@@ -34,6 +35,9 @@ pub struct RunArguments {
     /// Where to write [default: reports/<scenario>].
     #[arg(long, value_name = "DIR", env = "HIKYAKU_OUT")]
     out: Option<PathBuf>,
+    /// Say what differs from an earlier result: the folder of another `run`, or its `verdict.json`.
+    #[arg(long, value_name = "DIR")]
+    baseline: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Runs at once [default: one for each core].
@@ -71,6 +75,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
         (None, Some(seed)) => seed..seed + 1,
         (None, None) => own_seeds.clone(),
     };
+    // Before anything is run: the folder may be the one that is written to.
+    let baseline = arguments.baseline.as_deref().map(earlier).transpose()?;
     let stop = stop_on_interrupt()?;
     let total = family.cells.len() as u64 * (seeds.end - seeds.start);
     let mut progress = Progress::new(total, "run");
@@ -94,7 +100,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     }
     let coverage = if seeds == own_seeds && !interrupted { Coverage::AllSeeds } else { Coverage::SomeSeeds };
     let panicked = runs.iter().any(|run| run.report.panic.is_some());
-    let study = Study::new(&family, command_line(arguments), seeds, runs, coverage);
+    let mut study = Study::new(&family, command_line(arguments), seeds, runs, coverage);
+    study.baseline = baseline;
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(&family.name));
     let most = if arguments.all_histories { u64::MAX } else { EVENTS_RECORDED };
     let written = write_all(&study, &out, most, jobs)?;
@@ -113,6 +120,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
         exit = exit.max(Exit::Nondeterministic);
     }
     Ok(if interrupted { Exit::Interrupted } else { exit })
+}
+
+fn earlier(path: &Path) -> anyhow::Result<Earlier> {
+    let file = if path.is_dir() { path.join("verdict.json") } else { path.to_path_buf() };
+    let shown = scenario::printable(&file.display().to_string());
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("failed to read the baseline {shown}; `hikyaku run SCENARIO --out DIR` writes one"))?;
+    serde_json::from_str(&text).with_context(|| format!("{shown} is no result of `hikyaku run`"))
 }
 
 /// Raised by Ctrl-C and SIGTERM; the second one ends the process at once.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::checks::baseline::Earlier;
 use crate::checks::chronicle::Chronicle;
 use crate::checks::{CellVerdict, Coverage, Evidence, FaultSpan, Verdict};
 use crate::explore::explain::{findings, is_bad};
@@ -35,6 +36,8 @@ pub struct Study<'a> {
     pub verdict: Verdict,
     /// Of each cell, for the first seed.
     pub plans: Vec<Plan>,
+    /// An earlier result, to compare with.
+    pub baseline: Option<Earlier>,
 }
 
 impl Study<'_> {
@@ -49,7 +52,7 @@ impl Study<'_> {
         let verdicts = judge_runs(family, runs.iter(), coverage);
         let verdict = verdicts.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Vacuous);
         let plans = family.cells.iter().map(|cell| cell.plan(Seed(seeds.start))).collect();
-        Study { family, arguments, seeds, runs, verdicts, verdict, plans }
+        Study { family, arguments, seeds, runs, verdicts, verdict, plans, baseline: None }
     }
 
     /// The cells that were run. After an interrupt there may be others, and those have no verdict.

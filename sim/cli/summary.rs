@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use crate::checks::baseline::Comparison;
 use crate::checks::{Verdict, word as word_of};
-use crate::report::numbers;
 use crate::report::results;
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
+use crate::report::{baseline, numbers};
 
 use super::artefacts::{Written, nondeterminism};
 use super::study::Study;
@@ -44,6 +45,9 @@ fn render(study: &Study, written: &Written, out: &Path) -> String {
     }
     text += "\n";
     text += &results::table(&study.cells()).render(2);
+    if let Some(comparison) = &written.comparison {
+        text += &against(comparison);
+    }
     text += &footer(study, written, out);
     text
 }
@@ -59,6 +63,26 @@ pub fn word(verdict: Verdict) -> String {
 
 fn paragraph(sentence: &str) -> String {
     wrapped(&escaped(sentence), WIDTH).iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Rows of a comparison; the page has all of them.
+const CHANGES: usize = 12;
+
+fn against(comparison: &Comparison) -> String {
+    let mut text = format!("\n  {}\n", paint(Tone::Strong, "against the baseline"));
+    text += &paragraph(&baseline::sentence(comparison));
+    let table = baseline::table(comparison);
+    let more = table.rows().len().saturating_sub(CHANGES);
+    if !table.rows().is_empty() {
+        text += &table.first(CHANGES).render(2);
+    }
+    if 0 < more {
+        text += &paragraph(&format!("… and {} more in index.html", numbers::count(more as u64)));
+    }
+    for remark in baseline::remarks(comparison, 1) {
+        text += &paragraph(&remark);
+    }
+    text
 }
 
 /// The most telling reasons, with their cell when there are several.

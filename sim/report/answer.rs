@@ -7,6 +7,7 @@ use super::charts::Figure;
 use super::figures::CellReport;
 use super::html::stories::Story;
 use super::{numbers, results};
+use crate::checks::baseline::Comparison;
 use crate::checks::{Counters, Verdict};
 use crate::theory::statistics::{Z95, wilson_interval};
 
@@ -31,6 +32,8 @@ pub struct Report<'a> {
     pub commands: &'a [(&'static str, String)],
     /// Of the first run.
     pub digest: u128,
+    /// What differs from an earlier result, if one was named.
+    pub baseline: Option<&'a Comparison>,
     /// Whatever else must not be overlooked, such as a run that differs when it is repeated.
     pub warnings: &'a [String],
 }

@@ -2,11 +2,66 @@
 
 use super::charts::blast::{BlastCell, BlastChart, BlastRow};
 use super::charts::cascade::{CascadeChart, Failing, Waiting};
+use super::charts::cost::{CostChart, CostRow};
 use super::figures::{CellReport, fault_bands, fault_kind};
 use crate::checks::{ConsumingMetrics, PlaceFates, RunOutcome, ServiceMetrics};
 use crate::report::charts::palette::FaultKind;
-use crate::scenario::plan::{PlaceKind, Plan, ServicePlan};
+use crate::scenario::plan::{Action, PlaceKind, Plan, ServicePlan};
 use crate::types::*;
+
+/// Cells that differ in how a send is acknowledged or how it is committed, and in what that costs.
+pub fn cost_chart(cells: &[CellReport], footer: &str) -> Option<CostChart> {
+    const ROWS: usize = 24;
+    let first = cells.first()?;
+    let is_asked = first.plan.chart.as_deref() == Some("cost");
+    if cells.len() < 2 || !is_asked && cells.iter().all(|cell| choices(cell.plan) == choices(first.plan)) {
+        return None;
+    }
+    let mean = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+    let of_cell = |cell: &CellReport| {
+        let services = || cell.runs.iter().flat_map(|run| &run.services);
+        let answered = services().map(|metrics| &metrics.callers.latency).filter(|latency| 0 < latency.count);
+        let consuming = services().filter(|metrics| metrics.consuming.is_some());
+        let fates = || cell.runs.iter().flat_map(|run| &run.places);
+        CostRow {
+            choice: choice(cell.axes),
+            answer: mean(answered.map(|latency| latency.mean_seconds).collect()),
+            throughput: mean(consuming.map(|metrics| metrics.throughput_per_second).collect()),
+            of: fates().map(|fates| fates.expected).sum(),
+            lost: fates().map(|fates| fates.lost).sum(),
+            repeated: fates().map(|fates| fates.repeated_harmful).sum(),
+        }
+    };
+    Some(CostChart {
+        subject: first.plan.about.clone(),
+        rows: cells.iter().take(ROWS).map(of_cell).collect(),
+        left_out: cells.len().saturating_sub(ROWS) as u64,
+        footer: footer.to_string(),
+    })
+}
+
+/// `acks-all, commit each`: the axis is said where its value does not say it.
+fn choice(axes: &[(String, String)]) -> String {
+    let said = axes.iter().map(|(axis, value)| match value.starts_with(axis.as_str()) {
+        true => value.clone(),
+        false => format!("{axis} {value}"),
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// How each service acknowledges and commits: what a choice is between.
+fn choices(plan: &Plan) -> Vec<String> {
+    let of_service = |service: &ServicePlan| {
+        let acks =
+            service.producers.iter().map(|producer| format!("{:?} {}", producer.acks, producer.enable_idempotence));
+        let commits = service.steps.iter().filter_map(|step| match step.action {
+            Action::Commit { every, wait } => Some(format!("{every:?} {wait}")),
+            _ => None,
+        });
+        acks.chain(commits).collect::<Vec<_>>().join(" ")
+    };
+    plan.services.iter().map(of_service).collect()
+}
 
 /// Two cells that differ in one axis only, under the same outage: in one requests fail, in the other messages wait.
 pub fn cascade_chart(cells: &[CellReport], footer: &str) -> Option<CascadeChart> {

@@ -15,7 +15,7 @@ use super::charts::fault_band::FaultBand;
 use super::charts::outcomes::{OutcomeCell, OutcomeRow, OutcomesChart};
 use super::charts::palette::FaultKind;
 use super::charts::recovery::{RecoveryChart, RecoveryPoint};
-use super::designs::{blast_chart, cascade_chart};
+use super::designs::{blast_chart, cascade_chart, cost_chart};
 use super::numbers;
 use super::run_figures::*;
 
@@ -85,6 +85,7 @@ pub fn figures(study: &Study) -> Vec<Figure> {
     figures.extend(featured.and_then(|of| latency_chart(of, footer)).map(|chart| chart.draw()));
     figures.extend(featured.and_then(|of| partition_lag_chart(of, footer)).map(|chart| chart.draw()));
     figures.extend(featured.and_then(|of| cumulative_chart(of, footer)).map(|chart| chart.draw()));
+    figures.extend(cost_chart(cells, footer).map(|chart| chart.draw()));
     let wanted = cells.first().and_then(|cell| cell.plan.chart.as_deref());
     if let Some(front) = figures.iter().position(|figure| Some(figure.stem) == wanted) {
         figures[..=front].rotate_right(1);

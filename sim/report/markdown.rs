@@ -2,8 +2,8 @@
 
 use super::answer::{Report, answer, evidence, not_covered, reasons, results};
 use super::blame::promise;
-use super::numbers;
-use super::table::Align;
+use super::table::{Align, Table};
+use super::{baseline, numbers};
 use crate::checks::word;
 
 /// Rows of a table; the page has all of them. GitHub folds long comments and cuts them at 65,536 characters.
@@ -24,22 +24,15 @@ pub fn render(report: &Report) -> String {
     if SENTENCES < others.len() {
         text += &format!("- and {} more in `index.html`\n", others.len() - SENTENCES);
     }
+    if let Some(comparison) = report.baseline {
+        text += &format!("\n### Against the baseline\n\n**{}.**\n\n", in_text(&baseline::sentence(comparison)));
+        text += &rows(&baseline::table(comparison));
+        for remark in baseline::remarks(comparison, SENTENCES) {
+            text += &format!("- {}\n", in_text(&remark));
+        }
+    }
     text += "\n### Results\n\n";
-    let table = results(report);
-    let shown: Vec<usize> = (0..table.columns().count())
-        .filter(|column| table.rows().iter().any(|row| !row[*column].text().is_empty()))
-        .collect();
-    let columns: Vec<(&str, Align)> = table.columns().collect();
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    text += &line(shown.iter().map(|column| columns[*column].0.to_string()).collect());
-    let rule = |align: Align| if align == Align::Right { "---:" } else { "---" };
-    text += &line(shown.iter().map(|column| rule(columns[*column].1).to_string()).collect());
-    for row in table.rows().iter().take(ROWS) {
-        text += &line(shown.iter().map(|column| in_table(row[*column].text())).collect());
-    }
-    if ROWS < table.rows().len() {
-        text += &format!("\nand {} more rows in `index.html`.\n", numbers::count((table.rows().len() - ROWS) as u64));
-    }
+    text += &rows(&results(report));
     if !report.stories.is_empty() {
         text += "\n### Whose promise broke\n\n";
     }
@@ -58,6 +51,29 @@ pub fn render(report: &Report) -> String {
     }
     text += "```\n";
     text += &format!("\nhikyaku {}, digest {:032x} (first run)\n", env!("CARGO_PKG_VERSION"), report.digest);
+    text
+}
+
+/// As many rows as a comment holds; columns in which nothing stands are left out.
+fn rows(table: &Table) -> String {
+    let mut text = String::new();
+    if table.rows().is_empty() {
+        return text;
+    }
+    let shown: Vec<usize> = (0..table.columns().count())
+        .filter(|column| table.rows().iter().any(|row| !row[*column].text().is_empty()))
+        .collect();
+    let columns: Vec<(&str, Align)> = table.columns().collect();
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    text += &line(shown.iter().map(|column| columns[*column].0.to_string()).collect());
+    let rule = |align: Align| if align == Align::Right { "---:" } else { "---" };
+    text += &line(shown.iter().map(|column| rule(columns[*column].1).to_string()).collect());
+    for row in table.rows().iter().take(ROWS) {
+        text += &line(shown.iter().map(|column| in_table(row[*column].text())).collect());
+    }
+    if ROWS < table.rows().len() {
+        text += &format!("\nand {} more rows in `index.html`.\n", numbers::count((table.rows().len() - ROWS) as u64));
+    }
     text
 }
 

@@ -1,6 +1,7 @@
 //! What a person gets to see: charts, tables, words on a terminal. It decides nothing: it is handed verdicts and numbers.
 
 pub mod answer;
+pub mod baseline;
 pub mod blame;
 pub mod charts;
 pub mod chronicle;
@@ -17,3 +18,4 @@ pub mod standing;
 pub mod sweep;
 pub mod table;
 pub mod terminal;
+pub mod validation;

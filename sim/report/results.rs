@@ -99,7 +99,7 @@ fn expectations(cells: &[CellReport]) -> Table {
 }
 
 /// A metric with its unit.
-fn amount(subject: Subject, value: f64) -> String {
+pub fn amount(subject: Subject, value: f64) -> String {
     match subject {
         Subject::Service { metric, .. } => match metric.unit() {
             Unit::Share => format!("{:.2} %", 100.0 * value),

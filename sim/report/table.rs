@@ -69,6 +69,11 @@ impl Table {
         &self.rows
     }
 
+    /// The same with the first rows alone.
+    pub fn first(&self, rows: usize) -> Table {
+        Table { rows: self.rows.iter().take(rows).cloned().collect(), ..self.clone() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -3,6 +3,7 @@
 mod ablations;
 mod attribution;
 mod bad_input;
+mod baseline;
 mod calls;
 mod causal_past;
 mod chaos;

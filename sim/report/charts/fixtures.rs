@@ -324,7 +324,7 @@ fn the_title_of_freshness_compares_with_the_objective() {
 fn the_title_of_latencies_compares_with_before() {
     assert_eq!(
         latency::title(&latency(900.0, pause())),
-        "99 % of the events take up to 20 ms before the fault, then up to 18 s, and stays high until 9.5 s after the last fault"
+        "99 % of the events take up to 20 ms before the fault, then up to 18 s, and that stays high until 9.5 s after the last fault"
     );
     // What arrives before a fault and is done after it is not what was usual before.
     let mut at_once = latency(900.0, vec![band("crash", FaultKind::Crash, 0.2, 0.4)]);

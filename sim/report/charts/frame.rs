@@ -116,7 +116,7 @@ impl Lanes {
         page.footer(around.footer);
         let lanes = Lanes { page, x, left, top, right, row, labels: widest };
         for (number, label) in labels.iter().enumerate() {
-            let text = Lettering::LABEL.fitted(label, lanes.labels);
+            let text = Lettering::LABEL.fitted_partition(label, lanes.labels);
             lanes.page.text((MARGIN, lanes.middle(number)), &text, Lettering::LABEL);
         }
         lanes

@@ -93,9 +93,9 @@ pub fn title(chart: &LatencyChart) -> String {
             let after = chart.points.iter().filter(|point| end < point.at && before * RAISED < point.p99);
             let stays = match after.map(|point| point.at).reduce(f64::max) {
                 Some(last) if chart.points.last().is_some_and(|point| point.at <= last) => {
-                    "and stays high to the end".to_string()
+                    "and that stays high to the end".to_string()
                 }
-                Some(last) => format!("and stays high until {} after the last fault", seconds(last - end)),
+                Some(last) => format!("and that stays high until {} after the last fault", seconds(last - end)),
                 None => "and is back when the faults are over".to_string(),
             };
             format!(

@@ -9,6 +9,7 @@ pub mod axis;
 pub mod backlog;
 pub mod blast;
 pub mod cascade;
+pub mod cost;
 pub mod cumulative;
 pub mod fault_band;
 #[cfg(test)]

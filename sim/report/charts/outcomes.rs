@@ -327,7 +327,7 @@ fn message(chart: &OutcomesChart) -> String {
                 1 => String::new(),
                 places => format!(" at any of {places} places"),
             };
-            format!("Nothing is lost and nothing repeated in any of {rows} cells{places}")
+            format!("Nothing is lost and nothing repeated in any of {} cells{places}", count(rows as u64))
         }
         (None, Some(most)) => {
             // Where every row repeats somewhere, what tells them apart is where the best one does not.

@@ -76,6 +76,16 @@ impl Lettering {
         font::fitted(text, self.size, self.weight, limit / 1.06)
     }
 
+    /// As [`Self::fitted`], but what stands behind the last slash stays: it tells the partitions of a topic apart.
+    pub fn fitted_partition(&self, text: &str, limit: f64) -> String {
+        match text.rfind('/').map(|slash| text.split_at(slash)) {
+            Some((topic, number)) if limit < self.width(text) * 1.06 => {
+                self.fitted(topic, limit - self.width(number) * 1.06) + number
+            }
+            Some(_) | None => self.fitted(text, limit),
+        }
+    }
+
     /// As large as fits, down to ten pixels.
     pub fn shrunk(self, text: &str, limit: f64) -> Lettering {
         let share = (limit / 1.06 / self.width(text)).min(1.0);

@@ -170,7 +170,7 @@ impl Sheet {
         })
     }
 
-    /// What a reader would call ugly, one sentence each: texts that overlap, and texts that leave the paper.
+    /// What a reader would call ugly, one sentence each: texts that overlap, and texts and other marks that leave the paper.
     pub fn blemishes(&self) -> Vec<String> {
         let texts: Vec<(&Text, Bounds)> = self.texts().map(|text| (text, text.bounds())).collect();
         let paper = self.bounds();
@@ -185,7 +185,45 @@ impl Sheet {
                 }
             }
         }
+        let strayed = self.marks.iter().filter_map(|mark| mark.around().map(|around| (mark, around)));
+        for (mark, around) in strayed.filter(|(_, around)| !around.inside(&paper)) {
+            blemishes.push(format!("{} leaves the paper: {around:?}", mark.noun()));
+        }
         blemishes
+    }
+}
+
+impl Mark {
+    /// Everything that is not text.
+    fn around(&self) -> Option<Bounds> {
+        let at = |(x, y): Place| (f64::from(x) / UNITS, f64::from(y) / UNITS);
+        let circle = |centre: Place, radius: i32| {
+            let ((x, y), radius) = (at(centre), f64::from(radius) / UNITS);
+            vec![(x - radius, y - radius), (x + radius, y + radius)]
+        };
+        let places: Vec<(f64, f64)> = match self {
+            Mark::Lines { strokes, .. } => strokes.iter().flatten().map(|place| at(*place)).collect(),
+            Mark::Area { corners, .. } => corners.iter().map(|place| at(*place)).collect(),
+            Mark::Disc { centre, radius, .. } | Mark::Ring { centre, radius, .. } => circle(*centre, *radius),
+            Mark::Text(_) => return None,
+        };
+        let (x, y) = *places.first()?;
+        let start = Bounds { left: x, right: x, top: y, bottom: y };
+        Some(places.iter().fold(start, |around, (x, y)| Bounds {
+            left: around.left.min(*x),
+            right: around.right.max(*x),
+            top: around.top.min(*y),
+            bottom: around.bottom.max(*y),
+        }))
+    }
+
+    fn noun(&self) -> &'static str {
+        match self {
+            Mark::Lines { .. } => "a line",
+            Mark::Area { .. } => "an area",
+            Mark::Disc { .. } | Mark::Ring { .. } => "a point",
+            Mark::Text(_) => "a text",
+        }
     }
 }
 

@@ -11,12 +11,14 @@ pub mod review;
 pub mod stories;
 #[cfg(test)]
 mod tests;
+pub mod validation;
 
 use std::fmt::Write;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::answer::{self, Report};
+use super::baseline;
 use super::charts::Figure;
 use super::charts::font::{self, Weight};
 use super::charts::palette::{FaultKind, Token};
@@ -25,6 +27,7 @@ use super::numbers::{count, counted};
 use super::results;
 use super::table::{Align, Cell, Table};
 use super::terminal::Tone;
+use crate::checks::baseline::Comparison;
 use crate::checks::word;
 use crate::scenario::plan::Plan;
 use crate::scenario::printable;
@@ -97,11 +100,12 @@ fn body(report: &Report) -> Markup {
                 nav aria-label="on this page" {
                     ul {
                         @for (id, name) in SECTIONS {
-                            @if id != "stories" || !report.stories.is_empty() { li { a href={ "#" (id) } { (name) } } }
+                            @if is_there(id, report) { li { a href={ "#" (id) } { (name) } } }
                         }
                     }
                 }
             }
+            @if let Some(comparison) = report.baseline { (difference(comparison)) }
             section #charts {
                 h2 { "Charts" }
                 @for figure in report.figures { (chart(figure)) }
@@ -153,7 +157,17 @@ fn body(report: &Report) -> Markup {
     }
 }
 
-const SECTIONS: [(&str, &str); 8] = [
+/// Sections that not every report has.
+fn is_there(section: &str, report: &Report) -> bool {
+    match section {
+        "stories" => !report.stories.is_empty(),
+        "baseline" => report.baseline.is_some(),
+        _ => true,
+    }
+}
+
+const SECTIONS: [(&str, &str); 9] = [
+    ("baseline", "Against the baseline"),
     ("charts", "Charts"),
     ("results", "Results"),
     ("fates", "Fates"),
@@ -163,6 +177,19 @@ const SECTIONS: [(&str, &str); 8] = [
     ("assumed", "Assumed"),
     ("again", "Again"),
 ];
+
+/// What differs from an earlier result.
+fn difference(comparison: &Comparison) -> Markup {
+    let changes = baseline::table(comparison);
+    html! {
+        section #baseline {
+            h2 { "Against the baseline" }
+            p { strong { (baseline::sentence(comparison)) "." } }
+            @if !changes.rows().is_empty() { (table("baseline", &changes)) }
+            ul { @for remark in baseline::remarks(comparison, usize::MAX) { li { (printable(&remark)) } } }
+        }
+    }
+}
 
 /// The picture, with its numbers as sentences below it.
 pub fn chart(figure: &Figure) -> Markup {

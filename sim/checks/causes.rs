@@ -8,9 +8,9 @@
 //! What it deliberately does not do: guess. Where nothing struck, there is no cause: a setting alone can break a promise.
 
 use super::ledger::origin_of;
-use super::outcome::{Incident, IncidentKind};
+use super::outcome::{Incident, IncidentKind, Party};
 use super::progress::PassedWhy;
-use super::responsibility::{Gap, GapWhy};
+use super::responsibility::{Gap, GapWhy, asked_party, ending_row};
 use super::trace::{Applied, Repetition, Trace};
 use crate::scenario::plan::*;
 use crate::types::*;
@@ -69,9 +69,12 @@ impl Trace {
                 let nodes: Vec<NodeId> = asked.into_iter().chain([flow.node]).collect();
                 self.silence(&nodes, arrived, flow.time)
             }
+            // Whoever wrote the row was struck behind it, and before the row was found.
             GapWhy::SkippedByRow => {
-                let service = plan.services.get(gap.hop.service.0 as usize)?;
-                self.incidents.last_of(&service.instances, arrived, flow?.time)
+                let (service, flow) = gap.flow?;
+                let (_, place) = ending_row(plan, service, gap.hop.step)?;
+                let row = self.ledger.place(gap.event, place);
+                self.incidents.first_of(&[row.node], row.time).filter(|incident| incident.time <= flow.time)
             }
             // A crash follows the last step.
             GapWhy::NeverSent | GapWhy::MarkedUnprocessed | GapWhy::NotThrough | GapWhy::ThroughWithout => {
@@ -219,22 +222,12 @@ impl Trace {
         leaders
     }
 
-    /// Whom a step asked to do something.
+    /// Where a step asked for something to be done.
     fn asked_by(&self, plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<NodeId> {
-        let (service, step) = by?;
-        match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
-            Action::Store { store, .. } => plan.stores.get(usize::from(*store)).map(|store| store.node),
-            Action::Call(call) => match call.to {
-                Callee::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
-                Callee::Service(_) => None,
-            },
-            Action::Work { .. }
-            | Action::Publish { .. }
-            | Action::Commit { .. }
-            | Action::Respond
-            | Action::BeginTransaction
-            | Action::SendOffsets { .. }
-            | Action::EndTransaction => None,
+        match asked_party(plan, by)? {
+            Party::Store(store) => plan.stores.get(usize::from(store)).map(|store| store.node),
+            Party::Endpoint(endpoint) => plan.endpoints.get(usize::from(endpoint)).map(|endpoint| endpoint.node),
+            Party::Service(_) | Party::Topic(_) => None,
         }
     }
 

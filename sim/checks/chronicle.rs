@@ -172,7 +172,7 @@ pub enum Told {
         partition: TopicPartition,
         offset: Offset,
     },
-    /// The group goes on behind it, and it was never delivered.
+    /// The group goes on behind it, and it was never delivered, or whoever was given it is not through with it.
     PassedOver {
         group: GroupId,
         partition: TopicPartition,
@@ -364,6 +364,8 @@ pub struct Chronicler {
     owners: BTreeMap<(GroupId, TopicPartition), NodeId>,
     committed: BTreeMap<(GroupId, TopicPartition), Offset>,
     delivered: BTreeSet<(GroupId, TopicPartition, Offset)>,
+    /// Of those, what the consumer that was given it last is not through with.
+    in_hand: BTreeMap<(GroupId, TopicPartition, Offset), NodeId>,
     down: BTreeSet<NodeId>,
     /// Its rows in polled tables: by number and by rank.
     rows: Vec<(PlaceId, RowNumber, RowNumber)>,
@@ -390,6 +392,7 @@ impl Chronicler {
             owners: BTreeMap::new(),
             committed: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            in_hand: BTreeMap::new(),
             down: BTreeSet::new(),
             rows: Vec::new(),
             cursors: BTreeMap::new(),
@@ -629,6 +632,7 @@ impl Chronicler {
                 for copy in self.readable(*partition) {
                     if *from <= copy && copy < *to {
                         self.delivered.insert((*group, *partition, copy));
+                        self.in_hand.insert((*group, *partition, copy), node);
                         self.tell(time, node, Told::Delivered { group: *group, partition: *partition, offset: copy });
                     }
                 }
@@ -637,7 +641,8 @@ impl Chronicler {
                 let (group, partition, position, why) = (*group, *partition, *offset, *why);
                 for copy in self.readable(partition) {
                     let delivered = self.delivered.contains(&(group, partition, copy));
-                    if copy < position && !delivered {
+                    let in_hand = self.in_hand.contains_key(&(group, partition, copy));
+                    if copy < position && (!delivered || in_hand) {
                         self.tell(time, node, Told::PassedOver { group, partition, position, why });
                     } else if position <= copy && delivered {
                         self.tell(time, node, Told::SetBack { group, partition, position, why });
@@ -674,6 +679,7 @@ impl Chronicler {
                 Told::StepDone { service: *service, step: *step, outcome: *outcome }
             }
             Note::FlowDone { service, event, skipped } if own(event) => {
+                self.in_hand.retain(|_, holder| *holder != node);
                 Told::FlowDone { service: *service, skipped: *skipped }
             }
             Note::RungReached { service, rung, event } if own(event) => {

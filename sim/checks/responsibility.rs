@@ -220,12 +220,13 @@ impl Trace {
     /// The gap as a blame, with what struck and between which steps.
     pub fn blame_of_gap(&self, plan: &Plan, gap: &Gap) -> Blame {
         let cause = self.cause_of_gap(plan, gap);
-        let between = gap.flow.filter(|_| breaks_between_steps(gap.why)).map(|(service, flow)| Between {
+        let began = gap.flow.filter(|(_, flow)| breaks_between_steps(gap.why) && flow.starts > 0);
+        let between = began.map(|(service, flow)| Between {
             service,
             node: flow.node,
             done: match gap.why {
                 // What was done last belongs to the attempt that found the row.
-                GapWhy::SkippedByRow => row_step(plan, service, gap.hop.step),
+                GapWhy::SkippedByRow => ending_row(plan, service, gap.hop.step).map(|(step, _)| step),
                 _ => (flow.done != NO_STEP).then_some(u16::from(flow.done)),
             },
             // The step of another list is none of this one.
@@ -357,7 +358,7 @@ impl Trace {
 }
 
 /// The store or endpoint that a step asked to do something.
-fn asked_party(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<Party> {
+pub(super) fn asked_party(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<Party> {
     let (service, step) = by?;
     match &plan.services.get(usize::from(service.0))?.steps.get(usize::from(step))?.action {
         Action::Store { store, .. } => Some(Party::Store(*store)),
@@ -406,18 +407,21 @@ fn past(progress: &PartitionProgress, offset: Offset) -> bool {
     progress.committed.is_some_and(|committed| offset < committed)
 }
 
-/// The step before `missing` that ends its list where it finds a row.
-fn row_step(plan: &Plan, service: ServiceId, missing: u16) -> Option<u16> {
+/// The step before `missing` that ends its list where it finds a row, and where that row is.
+pub(super) fn ending_row(plan: &Plan, service: ServiceId, missing: u16) -> Option<(u16, PlaceId)> {
     let ends = |operation: &StoreStep| match operation {
-        StoreStep::InsertIfAbsent { present, .. } | StoreStep::Check { present, .. } => *present == Present::Skip,
-        StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => false,
+        StoreStep::InsertIfAbsent { present, table, .. } | StoreStep::Check { present, table, .. } => {
+            (*present == Present::Skip).then_some(*table)
+        }
+        StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
     };
     let steps = &plan.services.get(usize::from(service.0))?.steps;
-    let before = steps.iter().take(usize::from(missing));
-    let found = before
-        .rev()
-        .position(|step| matches!(&step.action, Action::Store { operations, .. } if operations.iter().any(ends)))?;
-    Some(missing - 1 - found as u16)
+    let before = steps.iter().take(usize::from(missing)).enumerate().rev();
+    let place_of = |step: &StepPlan| match &step.action {
+        Action::Store { operations, .. } => operations.iter().find_map(ends),
+        _ => None,
+    };
+    before.into_iter().find_map(|(number, step)| Some((number as u16, place_of(step)?)))
 }
 
 fn breaks_between_steps(why: GapWhy) -> bool {

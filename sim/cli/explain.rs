@@ -403,8 +403,7 @@ fn changes(verification: &Verification, plan: &Plan) -> Vec<(Tone, String)> {
     let column = helps.iter().map(|tried| width(&tried.cure.change)).max().unwrap_or(0).clamp(20, 96);
     let figures = |(broken, of): (u64, u64)| format!("broken in {broken} of {of}");
     let pad = |text: &str| format!("{text}{}", " ".repeat(column.saturating_sub(width(text))));
-    let title =
-        "  what one change would do: the same faults, pinned, under other latencies and up to 50 ms sooner or later";
+    let title = "  what one change would do: the same faults, pinned, under other latencies and times of work, up to 50 ms sooner or later";
     let mut lines = vec![
         (Tone::Strong, title.to_string()),
         (Tone::Plain, format!("      {}  {}", pad("as it is"), figures((broken, of)))),

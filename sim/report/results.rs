@@ -6,7 +6,7 @@ use super::numbers;
 use super::table::{Align, Cell, Table};
 use super::terminal::Tone;
 use crate::checks::{CellExpectation, Demand, EvidenceKind, PlaceFates, RunOutcome, Subject, Verdict, word};
-use crate::scenario::plan::{Boundary, Expectation, PlaceExpectation, ServiceMetric};
+use crate::scenario::plan::{Boundary, Expectation, PlaceExpectation, ServiceMetric, Unit};
 use crate::types::Seed;
 
 /// Recovery, when that is what the scenario asks about; otherwise every judged place and metric.
@@ -101,23 +101,12 @@ fn expectations(cells: &[CellReport]) -> Table {
 /// A metric with its unit.
 fn amount(subject: Subject, value: f64) -> String {
     match subject {
-        Subject::Service { metric, .. } => match metric {
-            ServiceMetric::Availability => format!("{:.2} %", 100.0 * value),
-            ServiceMetric::LatencyMean
-            | ServiceMetric::LatencyP50
-            | ServiceMetric::LatencyP95
-            | ServiceMetric::LatencyP99
-            | ServiceMetric::LatencyMax
-            | ServiceMetric::WaitMean
-            | ServiceMetric::WaitP50
-            | ServiceMetric::WaitP95
-            | ServiceMetric::WaitP99
-            | ServiceMetric::WaitMax
-            | ServiceMetric::Recovery
-            | ServiceMetric::AgeMax => numbers::seconds(value),
-            ServiceMetric::EffectiveHeadroom => numbers::multiple(value),
-            ServiceMetric::Throughput => format!("{value:.1}/s"),
-            ServiceMetric::LagMax | ServiceMetric::Rebalances => format!("{value:.1}"),
+        Subject::Service { metric, .. } => match metric.unit() {
+            Unit::Share => format!("{:.2} %", 100.0 * value),
+            Unit::Seconds => numbers::seconds(value),
+            Unit::Factor => numbers::multiple(value),
+            Unit::PerSecond => format!("{value:.1}/s"),
+            Unit::Plain => format!("{value:.1}"),
         },
         Subject::Delay { .. } => numbers::seconds(value),
         Subject::Run { .. } => format!("{value:.1}"),

@@ -137,8 +137,8 @@ pub struct NetworkPlan {
     /// Directed pairs that differ; the last entry for a pair wins. Stores and endpoints have no link latency: theirs is the
     /// round trip.
     pub between: Vec<LinkOverride>,
-    /// Which of the seed's sequences latencies of links and disks are drawn from. 0 is the one that a scenario has; a run that
-    /// is to differ from another in its latencies alone has another.
+    /// Which of the seed's sequences latencies of links and disks are drawn from, and the times that services work and wait.
+    /// 0 is the one that a scenario has; a run that is to differ from another in how long things take alone has another.
     #[serde(default)]
     pub sequence: u32,
 }
@@ -617,6 +617,39 @@ pub enum ServiceMetric {
     LagMax,
     AgeMax,
     Rebalances,
+}
+
+/// What the values of a metric are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Share,
+    Seconds,
+    Factor,
+    PerSecond,
+    Plain,
+}
+
+impl ServiceMetric {
+    pub fn unit(self) -> Unit {
+        match self {
+            ServiceMetric::Availability => Unit::Share,
+            ServiceMetric::LatencyMean
+            | ServiceMetric::LatencyP50
+            | ServiceMetric::LatencyP95
+            | ServiceMetric::LatencyP99
+            | ServiceMetric::LatencyMax
+            | ServiceMetric::WaitMean
+            | ServiceMetric::WaitP50
+            | ServiceMetric::WaitP95
+            | ServiceMetric::WaitP99
+            | ServiceMetric::WaitMax
+            | ServiceMetric::Recovery
+            | ServiceMetric::AgeMax => Unit::Seconds,
+            ServiceMetric::EffectiveHeadroom => Unit::Factor,
+            ServiceMetric::Throughput => Unit::PerSecond,
+            ServiceMetric::LagMax | ServiceMetric::Rebalances => Unit::Plain,
+        }
+    }
 }
 
 /// Arrival to first effect, over the events of a place.

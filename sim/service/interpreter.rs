@@ -147,8 +147,14 @@ impl Interpreter {
             Trigger::Consume(consume) => (own.workers > 1 && own.worker_order == WorkerOrder::Key, consume.commit_of),
         };
         let keyed = |concern: &str| plan.seed.keyed(&format!("{concern} {}", own.name));
-        let draws =
-            Draws { work: keyed("work"), errors: keyed("errors"), poison: keyed("poison"), backoff: keyed("backoff") };
+        // How long something takes is drawn anew in a rerun; what fails stays.
+        let lengths = |concern: &str| plan.seed.keyed(&plan.network.stream(&format!("{concern} {}", own.name)));
+        let draws = Draws {
+            work: lengths("work"),
+            errors: keyed("errors"),
+            poison: keyed("poison"),
+            backoff: lengths("backoff"),
+        };
         let relay = matches!(own.trigger, Trigger::Poll(_)).then(Relay::new);
         Interpreter {
             service,

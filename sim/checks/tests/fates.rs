@@ -6,7 +6,7 @@ use crate::history::Happening;
 use crate::history::event::StopReason;
 use crate::scenario::plan::*;
 use crate::types::note::*;
-use crate::types::request::ErrorCode;
+use crate::types::request::{ErrorCode, Present};
 use crate::types::settings::Acks;
 use crate::types::*;
 
@@ -257,13 +257,31 @@ fn a_commit_before_processing_is_lost_at_the_group_between_the_steps() {
 
 #[test]
 fn a_marker_before_the_work_is_lost_at_the_consumer() {
-    let mut story = Story::new(&plan(Billing::Insert));
+    let markers = PlaceId(3);
+    let mut plan = plan(Billing::Insert);
+    plan.places.push(PlacePlan { id: markers, name: "db.markers".to_string(), kind: PlaceKind::Table { store: 0 } });
+    let marker = StoreStep::InsertIfAbsent { table: markers, row: RowBy::Event, present: Present::Skip };
+    let action = Action::Store { store: 0, operations: vec![marker] };
+    plan.services[1].steps.insert(0, StepPlan { text: "insert-if-absent db.markers".to_string(), action, of: None });
+    let mut story = Story::new(&plan);
     story.at(1000);
-    let offset = story.ordered(message(0, 0, 1));
-    story.flow(BILLING_1, message(0, 0, 1), offset);
+    let order = message(0, 0, 1);
+    let offset = story.ordered(order);
+    story.flow(BILLING_1, order, offset).note(
+        DB,
+        Note::EffectApplied {
+            service: BILLING,
+            step: 0,
+            place: markers,
+            message: order,
+            effect: StoreEffect::Inserted,
+            caller: BILLING_1,
+        },
+    );
+    story.step_done(BILLING_1, 0, 0, StepOutcome::Done);
     story.at(1001).stopped(BILLING_1, StopReason::Crash);
     story.at(1500).position(BILLING_2, 0, PositionReason::Committed);
-    story.at(1600).flow(BILLING_2, message(0, 0, 1), offset);
+    story.at(1600).flow(BILLING_2, order, offset);
     story.step_done(BILLING_2, 0, 0, StepOutcome::Skipped).committed(BILLING_2, 1).flow_done(BILLING_2, 0, true);
     let outcome = story.ends(true);
     assert_eq!(outcome.counters.redeliveries, 1);

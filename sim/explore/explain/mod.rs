@@ -1,7 +1,7 @@
 //! Explaining a run: what became of one event, whose promise broke, and which one change would have kept it.
 //!
 //! The one idea: a cure is a claim about runs, so it is tried in runs. The faults of the run are pinned to what they struck, one
-//! thing of the plan is changed (`cures.rs`), and the same faults are run many times, with latencies drawn anew
+//! thing of the plan is changed (`cures.rs`), and the same faults are run many times, with latencies and the times of work drawn anew
 //! (`reruns.rs`): how often is the promise broken before, how often after? A change that is not shown to help is not advised.
 //!
 //! What it deliberately does not do: look for two changes at once, or say what a change costs.

@@ -1,8 +1,9 @@
-//! Trying cures: the same faults many times, with latencies drawn anew, before and after one change.
+//! Trying cures: the same faults many times, with latencies and the times of work drawn anew, before and after one change.
 //!
 //! A change also changes what happens when: a batch that leaves a millisecond later may miss a crash that would have taken it. In
 //! every second rerun faults with a time therefore come a little earlier or later, so that a change which merely dodges
-//! the fault is found out.
+//! the fault is found out. For the same reason the times of work are drawn anew: a fault that waits for the four hundredth step
+//! comes at another moment in every rerun, and not only after the change.
 //!
 //! The one idea: the reruns that break before are tried first after the change, so that a change that does not help is known
 //! soon. Runs are counted in rounds of a fixed size, so that the figures do not depend on how many run at once.

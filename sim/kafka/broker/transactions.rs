@@ -130,13 +130,10 @@ impl Broker {
 
     /// A coordinator may wait for its log to be replicated.
     pub(super) fn transactions_replicated(&mut self, place: usize, step: &mut Step) {
-        let said = step.out.0.len();
         let partition = &self.slots[place].partition;
-        let (id, high_watermark, image) = (partition.id(), partition.high_watermark(), &self.image);
-        let leader = |partition| leader_of(image, partition);
-        let appends = self.transactions.replicated(id, high_watermark, leader, step);
-        self.release_answered(said, step);
-        self.append_transactions(appends, step);
+        if self.transactions.replicated(partition.id(), partition.high_watermark()) {
+            self.advance_transactions(step);
+        }
     }
 
     /// Kafka differs: an append that is not replicated waits as long as this broker leads, not for a time.

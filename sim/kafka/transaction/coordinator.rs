@@ -126,20 +126,11 @@ impl TransactionCoordinator {
         }
     }
 
-    /// The high watermark of a partition that this broker leads has come so far.
-    #[must_use = "the broker appends them"]
-    pub fn replicated(
-        &mut self,
-        partition: TopicPartition,
-        high_watermark: Offset,
-        leader_of: impl Fn(TopicPartition) -> Option<NodeId>,
-        step: &mut Step,
-    ) -> Vec<TransactionAppend> {
-        if self.shards.replicated(partition.partition, high_watermark) {
-            self.advance(leader_of, step)
-        } else {
-            Vec::new()
-        }
+    /// The high watermark of a partition that this broker leads has come so far. True when its shard has waited for that:
+    /// what was decided there can be carried out now.
+    #[must_use = "whoever drives it advances"]
+    pub fn replicated(&mut self, partition: TopicPartition, high_watermark: Offset) -> bool {
+        self.shards.replicated(partition.partition, high_watermark)
     }
 
     /// The broker does not lead the partition any more.

@@ -215,7 +215,10 @@ impl goldenscript::Runner for Bench {
             }
             "catch-up" => {
                 let end = Offset(self.log.len() as u64);
-                self.step(|coordinator, step| coordinator.replicated(SHARD, end, leader_of, step));
+                self.step(|coordinator, step| match coordinator.replicated(SHARD, end) {
+                    true => coordinator.advance(leader_of, step),
+                    false => Vec::new(),
+                });
             }
             "write" => {
                 let state = match arguments.next_pos() {

@@ -76,37 +76,6 @@ pub const WORDS: &[&str] = &[
     "may-go-stale",
 ];
 
-/// What values of a metric are.
-#[derive(Clone, Copy, PartialEq)]
-enum Unit {
-    Share,
-    Seconds,
-    Factor,
-    PerSecond,
-    Plain,
-}
-
-fn unit(metric: ServiceMetric) -> Unit {
-    match metric {
-        ServiceMetric::Availability => Unit::Share,
-        ServiceMetric::LatencyMean
-        | ServiceMetric::LatencyP50
-        | ServiceMetric::LatencyP95
-        | ServiceMetric::LatencyP99
-        | ServiceMetric::LatencyMax
-        | ServiceMetric::WaitMean
-        | ServiceMetric::WaitP50
-        | ServiceMetric::WaitP95
-        | ServiceMetric::WaitP99
-        | ServiceMetric::WaitMax
-        | ServiceMetric::Recovery
-        | ServiceMetric::AgeMax => Unit::Seconds,
-        ServiceMetric::EffectiveHeadroom => Unit::Factor,
-        ServiceMetric::Throughput => Unit::PerSecond,
-        ServiceMetric::LagMax | ServiceMetric::Rebalances => Unit::Plain,
-    }
-}
-
 /// What to expect instead of a metric that a service with this trigger does not have.
 fn instead(metric: ServiceMetric, trigger: &Trigger) -> Option<&'static str> {
     let of_callers = match metric {
@@ -452,7 +421,7 @@ impl Builder<'_> {
                 );
                 continue;
             }
-            if let Some(bounds) = self.read_bounds(key, unit(*metric), item) {
+            if let Some(bounds) = self.read_bounds(key, metric.unit(), item) {
                 self.plan.expectations.push(Expectation::Service { service, metric: *metric, bounds });
             }
         }

@@ -72,7 +72,7 @@ impl Judge {
         if let Happening::Note(note) = &event.what {
             // Most events are of interest to few invariants of the queue, or to none.
             if note.is_of_business() {
-                return self.trace.observe(event);
+                return self.trace.observe_business(note, event);
             }
             if note.is_of_clients() {
                 self.trace.observe(event);

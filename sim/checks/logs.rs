@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use crate::types::record::{Marker, TransactionOutcome};
 use crate::types::*;
@@ -43,10 +43,10 @@ pub struct ReplicaLog {
 
 #[derive(Clone, Debug, Default)]
 pub struct PartitionLog {
-    contents: BTreeMap<LeaderEpoch, Segment>,
+    contents: FewMap<LeaderEpoch, Segment>,
     /// Transactional batches and markers, by epoch and first offset.
     transactional: BTreeMap<(LeaderEpoch, Offset), TransactionalBatch>,
-    pub replicas: BTreeMap<NodeId, ReplicaLog>,
+    pub replicas: FewMap<NodeId, ReplicaLog>,
     /// Those that ever were replicas, also while they are down.
     pub holders: BTreeSet<NodeId>,
     /// The log that counts, with its leader.
@@ -133,7 +133,7 @@ impl PartitionLog {
     pub fn append(&mut self, node: NodeId, batch: &RecordBatch, now: Time) -> Option<Mismatch> {
         let mismatch = self.remember(batch, now);
         let range = EpochRange { epoch: batch.leader_epoch, start: batch.base_offset, end: batch.end_offset() };
-        let replica = self.replicas.entry(node).or_default();
+        let replica = self.replicas.or_insert_with(node, ReplicaLog::default);
         if replica.ranges.is_empty() {
             self.holders.insert(node);
         }
@@ -155,7 +155,7 @@ impl PartitionLog {
     }
 
     pub fn move_start(&mut self, node: NodeId, to: Offset) {
-        self.replicas.entry(node).or_default().move_start(to);
+        self.replicas.or_insert_with(node, ReplicaLog::default).move_start(to);
         if self.leader.is_some_and(|(_, leader)| leader == node) {
             self.counting.move_start(to);
         }
@@ -168,7 +168,7 @@ impl PartitionLog {
         }
         self.leader = Some((epoch, node));
         self.holders.insert(node);
-        let replica = self.replicas.entry(node).or_default();
+        let replica = self.replicas.or_insert_with(node, ReplicaLog::default);
         replica.truncate(log_end_offset);
         let from = replica.common_end(&self.counting);
         let mut counting = replica.clone();
@@ -229,7 +229,7 @@ impl PartitionLog {
             let entries = segment.entries.iter().enumerate();
             entries
                 .filter(move |(_, entry)| entry.event == event)
-                .map(move |(index, entry)| (*epoch, segment.base.plus(index as u64), entry))
+                .map(move |(index, entry)| (epoch, segment.base.plus(index as u64), entry))
         })
     }
 
@@ -275,8 +275,7 @@ impl PartitionLog {
         }
         let segment = self
             .contents
-            .entry(batch.leader_epoch)
-            .or_insert_with(|| Segment { base: batch.base_offset, entries: Vec::new() });
+            .or_insert_with(batch.leader_epoch, || Segment { base: batch.base_offset, entries: Vec::new() });
         match &*batch.records {
             Records::Messages(records) if records.is_empty() => None,
             Records::Messages(records) => {
@@ -422,7 +421,7 @@ impl ReplicaLog {
 }
 
 fn digest(content: &impl Hash) -> u64 {
-    let mut hasher = Xxh3::new();
+    let mut hasher = XxHash3_64::new();
     content.hash(&mut hasher);
     hasher.finish()
 }

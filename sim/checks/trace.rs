@@ -235,10 +235,24 @@ impl Trace {
         trace
     }
 
-    pub fn observe(&mut self, event: &Event) {
+    /// A word of a caller, a service or a store about its own work: the same as [`Trace::observe`], without a look for what
+    /// only others say.
+    pub fn observe_business(&mut self, note: &Note, event: &Event) {
+        self.begin(event);
+        if self.asked.is_some() {
+            self.connect(note, event.node);
+        }
+        self.business(note, event);
+    }
+
+    fn begin(&mut self, event: &Event) {
         self.last = event.time;
         self.counters.history_events += 1;
         self.mismatch = None;
+    }
+
+    pub fn observe(&mut self, event: &Event) {
+        self.begin(event);
         if self.incidents.observe(event) {
             self.each_progress(|progress| progress.heal(event.time));
         }
@@ -358,10 +372,11 @@ impl Trace {
             | Note::CallAttempted { .. }
             | Note::CallFailed { .. }
             | Note::Redriven { .. }
-            | Note::Redelivered { .. } => self.business(note, event),
-            Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
-                self.relays.iter_mut().flatten().for_each(|relay| relay.observe(note));
-            }
+            | Note::Redelivered { .. }
+            | Note::RowSeen { .. }
+            | Note::RowsPolled { .. }
+            | Note::RowsMarked { .. }
+            | Note::CursorMoved { .. } => self.business(note, event),
             Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }

@@ -2,11 +2,11 @@
 
 use std::hash::Hasher;
 
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 /// Collects many small `Hash` values, each as one word, and hashes them in blocks.
 pub struct Digest {
-    state: Xxh3,
+    state: XxHash3_128,
     buffer: Box<[[u8; 8]; BLOCK]>,
     filled: usize,
 }
@@ -16,34 +16,40 @@ const BLOCK: usize = 128;
 
 impl Digest {
     pub fn new() -> Digest {
-        Digest { state: Xxh3::new(), buffer: Box::new([[0; 8]; BLOCK]), filled: 0 }
+        Digest { state: XxHash3_128::new(), buffer: Box::new([[0; 8]; BLOCK]), filled: 0 }
     }
 
     /// The digest of everything so far.
     pub fn value(&self) -> u128 {
         let mut state = self.state.clone();
-        state.update(self.buffer[..self.filled].as_flattened());
-        state.digest128()
+        state.write(self.buffer[..self.filled].as_flattened());
+        state.finish_128()
     }
 
+    /// Where a block ends changes nothing, so words that belong together stand in one.
     #[inline]
     pub fn words<const N: usize>(&mut self, words: [u64; N]) {
-        words.into_iter().for_each(|word| self.put(word));
+        self.put(&words.map(u64::to_le_bytes));
     }
 
+    /// No more words than a block has.
     #[inline]
-    fn put(&mut self, word: u64) {
-        self.buffer[self.filled] = word.to_le_bytes();
-        self.filled += 1;
-        if self.filled == BLOCK {
-            self.take_block();
-        }
+    fn put(&mut self, words: &[[u8; 8]]) {
+        let place = match self.filled {
+            place if place <= BLOCK - words.len() => place,
+            _ => {
+                self.take_block();
+                0
+            }
+        };
+        self.buffer[place..place + words.len()].copy_from_slice(words);
+        self.filled = place + words.len();
     }
 
     #[cold]
     #[inline(never)]
     fn take_block(&mut self) {
-        self.state.update(self.buffer.as_flattened());
+        self.state.write(self.buffer[..self.filled].as_flattened());
         self.filled = 0;
     }
 }
@@ -60,36 +66,39 @@ impl Hasher for Digest {
     fn finish(&self) -> u64 {
         self.value() as u64
     }
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.chunks(BLOCK).for_each(|words| self.put(words));
+        if !rest.is_empty() {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.put(u64::from_le_bytes(word));
+            word[..rest.len()].copy_from_slice(rest);
+            self.put(&[word]);
         }
     }
     #[inline]
     fn write_u8(&mut self, value: u8) {
-        self.put(u64::from(value));
+        self.words([u64::from(value)]);
     }
     #[inline]
     fn write_u16(&mut self, value: u16) {
-        self.put(u64::from(value));
+        self.words([u64::from(value)]);
     }
     #[inline]
     fn write_u32(&mut self, value: u32) {
-        self.put(u64::from(value));
+        self.words([u64::from(value)]);
     }
     #[inline]
     fn write_u64(&mut self, value: u64) {
-        self.put(value);
+        self.words([value]);
     }
     #[inline]
     fn write_usize(&mut self, value: usize) {
-        self.put(value as u64);
+        self.words([value as u64]);
     }
     #[inline]
     fn write_isize(&mut self, value: isize) {
-        self.put(value as i64 as u64);
+        self.words([value as i64 as u64]);
     }
 }
 

@@ -1,5 +1,8 @@
 //! One line of a history.
 
+use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
+
 use crate::types::note::Note;
 use crate::types::request::RequestKind;
 use crate::types::*;
@@ -67,6 +70,20 @@ pub enum Happening {
     /// When the load was to begin, a group had no assignment or a partition no leader. The run ends here: what it would
     /// measure is its start.
     NeverReady,
+}
+
+impl Happening {
+    /// As `hash`. Nearly all are notes, and those are spared the question which of all they are.
+    #[inline]
+    pub fn digest_into(&self, digest: &mut impl Hasher) {
+        match self {
+            Happening::Note(note) => {
+                discriminant(self).hash(digest);
+                note.hash(digest);
+            }
+            _ => self.hash(digest),
+        }
+    }
 }
 
 /// Which limit a drawn fault would have broken.

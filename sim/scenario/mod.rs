@@ -77,7 +77,7 @@ impl Family {
         for cell in &self.cells {
             text += &cell.fingerprint_text();
         }
-        xxhash_rust::xxh3::xxh3_128(text.as_bytes())
+        twox_hash::XxHash3_128::oneshot(text.as_bytes())
     }
 
     /// Makes mutants of all cells: the queue without these guards.

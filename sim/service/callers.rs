@@ -99,7 +99,7 @@ impl Callers {
     pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
         let arrival = self.arrivals.peek().map(|time| (time, "arrival"));
         let timer = self.timers.first().map(|((time, _), _)| (time, "caller"));
-        arrival.into_iter().chain(timer).min()
+        earlier(arrival, timer)
     }
 
     /// Events whose callers still wait or will try again.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::mishap::{Fate, Mishaps};
 use super::rows::StoreRows;
-use crate::scenario::plan::{Plan, StorePlan};
+use crate::scenario::plan::{Plan, StorePlan, Trigger};
 use crate::types::note::{Note, StoreEffect};
 use crate::types::request::{PollRowsRequest, Present, Request, Response, StoreOperation, StoreRequest, StoreResponse};
 use crate::types::*;
@@ -23,6 +23,8 @@ use crate::types::*;
 pub struct Store {
     plan: Arc<Plan>,
     store: u16,
+    /// Tables that somebody polls.
+    polled: Vec<PlaceId>,
     draws: Keyed,
     rows: StoreRows,
     /// By due time; the number keeps the order of equal times.
@@ -51,7 +53,7 @@ impl Store {
     /// A store that starts again with what its disk kept.
     pub fn with_rows(plan: Arc<Plan>, store: u16, rows: StoreRows) -> Store {
         let draws = plan.seed.keyed(&format!("store {}", plan.stores[usize::from(store)].name));
-        Store { plan, store, draws, rows, due: FewMap::new(), number: 0 }
+        Store { polled: polled(&plan), plan, store, draws, rows, due: FewMap::new(), number: 0 }
     }
 
     /// Which of the plan's it is.
@@ -80,6 +82,7 @@ impl Store {
 
     /// Goes by another plan from now on. Requests under way keep the times that were drawn for them.
     pub fn reconfigure(&mut self, plan: Arc<Plan>) {
+        self.polled = polled(&plan);
         self.plan = plan;
     }
 
@@ -114,9 +117,8 @@ impl Store {
 
     /// Databases number rows as they are inserted, whatever becomes of the transaction: what is lost leaves a gap.
     fn number_rows(&mut self, request: &StoreRequest) -> Vec<RowNumber> {
-        let polled = |table: &PlaceId| self.plan.pollers(*table).next().is_some();
-        let tables: Vec<PlaceId> = request.operations.iter().filter_map(inserted).filter(polled).collect();
-        tables.into_iter().map(|table| self.rows.next_number(table)).collect()
+        let tables = request.operations.iter().filter_map(inserted).filter(|table| self.polled.contains(table));
+        tables.map(|table| self.rows.next_number(table)).collect()
     }
 
     fn perform_due(&mut self, step: &mut Step) {
@@ -166,7 +168,7 @@ impl Store {
             if let Some((place, effect)) = effect {
                 step.note(Note::EffectApplied { service, step: number, place, message, effect, caller });
             }
-            let number = inserted(operation).filter(|table| self.plan.pollers(*table).next().is_some());
+            let number = inserted(operation).filter(|table| self.polled.contains(table));
             if let Some(table) = number
                 && let Some(number) = numbers.next().copied()
                 && effect == Some((table, StoreEffect::Inserted))
@@ -266,6 +268,14 @@ impl Store {
     fn store_plan(&self) -> &StorePlan {
         &self.plan.stores[usize::from(self.store)]
     }
+}
+
+fn polled(plan: &Plan) -> Vec<PlaceId> {
+    let polled = plan.services.iter().filter_map(|service| match &service.trigger {
+        Trigger::Poll(poll) => Some(poll.table),
+        Trigger::Requests(_) | Trigger::Consume(_) | Trigger::Called(_) => None,
+    });
+    polled.collect()
 }
 
 /// The table that gets a row.

@@ -45,6 +45,17 @@ impl<K: Ord + Copy, V> FewMap<K, V> {
         }
     }
 
+    pub fn or_insert_with(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V {
+        let place = match self.place(&key) {
+            Ok(place) => place,
+            Err(place) => {
+                self.0.insert(place, (key, value()));
+                place
+            }
+        };
+        &mut self.0[place].1
+    }
+
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let (_, value) =
             if self.0.front()?.0 == *key { self.0.pop_front() } else { self.0.remove(self.place(key).ok()?) }?;
@@ -106,11 +117,12 @@ mod tests {
         let (mut few, mut map) = (FewMap::new(), BTreeMap::new());
         for round in 0..5000u64 {
             let key = rng.below(20);
-            match rng.below(6) {
+            match rng.below(7) {
                 0 | 1 => assert_eq!(few.insert(key, round), map.insert(key, round)),
                 2 => assert_eq!(few.remove(&key), map.remove(&key)),
                 3 => assert_eq!(few.pop_first(), map.pop_first()),
                 4 => assert_eq!(few.get_mut(&key), map.get_mut(&key)),
+                5 => assert_eq!(few.or_insert_with(key, || round), map.entry(key).or_insert(round)),
                 _ => assert_eq!(few.get(&key), map.get(&key)),
             }
             assert_eq!((few.len(), few.is_empty()), (map.len(), map.is_empty()));

@@ -569,6 +569,11 @@ impl Controllers {
     /// Takes note of elections; true when `note` is the late word of a controller that has a successor.
     #[inline]
     pub fn is_late(&mut self, node: NodeId, note: &Note) -> bool {
+        matches!(note, Note::BecameController { .. } | Note::BrokerChanged { .. } | Note::PartitionChanged { .. })
+            && self.hear(node, note)
+    }
+
+    fn hear(&mut self, node: NodeId, note: &Note) -> bool {
         match note {
             Note::BecameController { epoch } => {
                 self.epochs.insert(node, *epoch);

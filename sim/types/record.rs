@@ -39,11 +39,10 @@ const CALLER_ATTEMPT_BITS: u32 = 38;
 impl Hash for Message {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.event.0);
-        state.write_u64(self.key.0);
-        state.write_u64(u64::from(self.version) << 32 | u64::from(self.size));
+        let size = u64::from(self.version) << 32 | u64::from(self.size);
         let attempts = u64::from(self.caller_attempt) << 48 | u64::from(self.attempt) << 32;
-        state.write_u64(attempts | u64::from(self.poison) << 16 | u64::from(self.origin.0));
+        let rest = attempts | u64::from(self.poison) << 16 | u64::from(self.origin.0);
+        state.write([self.event.0, self.key.0, size, rest].map(u64::to_le_bytes).as_flattened());
     }
 }
 

@@ -63,9 +63,17 @@ impl Disk {
         }
     }
 
-    /// Until when this output of the process waits for the disk. The time of an operation runs from the first question.
+    /// Until when this output of the process waits for the disk.
+    #[inline(always)]
     pub fn holds_up(&mut self, output: &Output, now: Time) -> Option<Time> {
-        let Output::Effect(Effect::Storage(operation)) = output else { return None };
+        match output {
+            Output::Effect(Effect::Storage(operation)) => self.done_at(operation, now),
+            Output::Effect(_) | Output::Note(_) => None,
+        }
+    }
+
+    /// When an operation will be done, unless it is by now. Its time runs from the first question.
+    fn done_at(&mut self, operation: &StorageOperation, now: Time) -> Option<Time> {
         if self.stalled {
             return Some(Time::NEVER);
         }

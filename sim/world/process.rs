@@ -101,15 +101,40 @@ impl Process {
         }
     }
 
-    pub fn handle(&mut self, input: Input, step: &mut Step) {
+    /// Gives back when the process wants to look at its deadlines next; what for, its machines tell.
+    pub fn handle(&mut self, input: Input, step: &mut Step) -> Time {
+        let time = |deadline: Option<(Time, TimerName)>| deadline.map_or(Time::NEVER, |(time, _)| time);
         match self {
-            Process::Kafka { broker, controller } => handle_kafka(broker, controller, input, step),
-            Process::Service(service) => service.handle(input, step),
-            Process::Handler(handler) => handler.handle(input, step),
-            Process::Store(store) => store.handle(input, step),
-            Process::Endpoint(endpoint) => endpoint.handle(input, step),
-            Process::Callers(callers) => callers.handle(input, step),
-            Process::Echo(echo) => echo.handle(input, step),
+            Process::Kafka { broker, controller } => {
+                handle_kafka(broker, controller, input, step);
+                let broker = broker.as_ref().and_then(|broker| broker.next_deadline());
+                let controller = controller.as_ref().and_then(|controller| controller.next_deadline());
+                time(broker).min(time(controller))
+            }
+            Process::Service(service) => {
+                service.handle(input, step);
+                time(service.next_deadline())
+            }
+            Process::Handler(handler) => {
+                handler.handle(input, step);
+                time(handler.next_deadline())
+            }
+            Process::Store(store) => {
+                store.handle(input, step);
+                time(store.next_deadline())
+            }
+            Process::Endpoint(endpoint) => {
+                endpoint.handle(input, step);
+                time(endpoint.next_deadline())
+            }
+            Process::Callers(callers) => {
+                callers.handle(input, step);
+                time(callers.next_deadline())
+            }
+            Process::Echo(echo) => {
+                echo.handle(input, step);
+                Time::NEVER
+            }
         }
     }
 
@@ -127,22 +152,6 @@ impl Process {
             Process::Endpoint(endpoint) => endpoint.reconfigure(plan.clone()),
             Process::Callers(callers) => callers.reconfigure(plan.clone(), now),
             Process::Echo(_) => {}
-        }
-    }
-
-    pub fn next_deadline(&self) -> Option<(Time, TimerName)> {
-        match self {
-            Process::Kafka { broker, controller } => {
-                let broker = broker.as_ref().and_then(|broker| broker.next_deadline());
-                let controller = controller.as_ref().and_then(|controller| controller.next_deadline());
-                earlier(broker, controller)
-            }
-            Process::Service(service) => service.next_deadline(),
-            Process::Handler(handler) => handler.next_deadline(),
-            Process::Store(store) => store.next_deadline(),
-            Process::Endpoint(endpoint) => endpoint.next_deadline(),
-            Process::Callers(callers) => callers.next_deadline(),
-            Process::Echo(_) => None,
         }
     }
 }

@@ -332,15 +332,10 @@ impl<O: FnMut(&Event)> World<O> {
         let mark = if to_server { Mark::DeliverRequest } else { Mark::DeliverResponse };
         self.digest.words([mark.at(self.now), pair(connection.0, transit.sequence)]);
         match self.network.arrive(self.now, transit, |server| nodes[server.0 as usize].presence()) {
-            Arrival::Request { to, from, request } => {
-                self.messages += u64::from(to != from.peer);
-                self.wire(End::Delivered, to, from.peer, Some(parcel), true);
-                self.step(to, Input::Request { from, request });
-            }
-            Arrival::Response { to, channel, from, correlation, response } => {
+            Arrival::Delivered { to, from, input } => {
                 self.messages += u64::from(to != from);
-                self.wire(End::Delivered, to, from, Some(parcel), false);
-                self.step(to, Input::Response { channel, from, correlation, response });
+                self.wire(End::Delivered, to, from, Some(parcel), to_server);
+                self.step(to, input);
             }
             Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
@@ -413,8 +408,7 @@ impl<O: FnMut(&Event)> World<O> {
         assert!(self.steps_this_instant < STEPS_PER_INSTANT_MAX, "time stands still: endless steps at one instant");
         let now = Now { monotonic: self.now, wall_clock: Time(self.now.0.saturating_add_signed(node.skew)) };
         let mut outbox = self.outbox.take().unwrap_or_default();
-        process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox });
-        let deadline = process.next_deadline().map_or(Time::NEVER, |(deadline, _)| deadline.max(self.now));
+        let deadline = process.handle(input, &mut Step { now, rng: &mut node.rng, out: &mut outbox }).max(self.now);
         let deadline = node.stretch(deadline, self.now);
         if deadline != node.timer {
             node.timer = deadline;
@@ -489,7 +483,7 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn perform_one(&mut self, id: NodeId, output: Output) {
         match output {
             Output::Note(note) => self.note(id, note),
@@ -497,6 +491,7 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
+    #[inline(never)]
     fn perform_effect(&mut self, id: NodeId, effect: Effect) {
         match effect {
             Effect::Send { channel, to, correlation, request } => {
@@ -553,19 +548,16 @@ impl<O: FnMut(&Event)> World<O> {
 
     #[inline]
     fn note(&mut self, id: NodeId, note: Note) {
-        if self.controllers.is_late(id, &note) {
-            self.record(id, Happening::Note(note));
-            return;
-        }
-        if self.watching.is_empty() || self.now < Time::LOAD_START || self.load_ended {
+        let is_late = self.controllers.is_late(id, &note);
+        let is_watched = !self.watching.is_empty() && !is_late && Time::LOAD_START <= self.now && !self.load_ended;
+        let met = if is_watched { self.watch(id, &note) } else { Vec::new() };
+        if !is_late {
             self.roles.observe(id, &note);
-            self.record(id, Happening::Note(note));
-            return;
         }
-        let met = self.watch(id, &note);
-        self.roles.observe(id, &note);
         self.record(id, Happening::Note(note));
-        self.trigger(met);
+        if !met.is_empty() {
+            self.trigger(met);
+        }
     }
 
     /// The triggers that this note meets.
@@ -588,13 +580,17 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    /// The number of an event is its place, which the digest knows.
     #[inline]
     pub(super) fn record(&mut self, node: NodeId, what: Happening) {
-        let event = Event { time: self.now, number: self.events, node, what };
+        self.tell(Event { time: self.now, number: self.events, node, what });
+    }
+
+    /// The number of an event is its place, which the digest knows.
+    #[inline(never)]
+    fn tell(&mut self, event: Event) {
         self.events += 1;
-        self.digest.words([Mark::Event.at(self.now), u64::from(node.0)]);
-        event.what.hash(&mut self.digest);
+        self.digest.words([Mark::Event.at(event.time), u64::from(event.node.0)]);
+        event.what.digest_into(&mut self.digest);
         (self.observer)(&event);
     }
 

@@ -112,6 +112,7 @@ impl Roles {
         }
     }
 
+    #[inline(never)]
     fn take_in(&mut self, node: NodeId, note: &Note) {
         let open = &mut self.open[node.0 as usize];
         match note {

@@ -54,6 +54,7 @@ impl<O: FnMut(&Event)> World<O> {
         self.step(client, Input::Disconnected { channel, peer });
     }
 
+    #[inline]
     pub(super) fn wire(
         &mut self,
         end: End,
@@ -63,13 +64,19 @@ impl<O: FnMut(&Event)> World<O> {
         request: bool,
     ) {
         if let Some(wires) = &self.wires {
-            // Nobody listens any more only when the run is of no interest.
-            let _ = wires.send(Wire { before: self.events, end, at, peer, message, request });
+            send(wires, Wire { before: self.events, end, at, peer, message, request });
         }
     }
 }
 
+#[cold]
+fn send(wires: &Sender<Wire>, wire: Wire) {
+    // Nobody listens any more only when the run is of no interest.
+    let _ = wires.send(wire);
+}
+
 /// The message of an offer, where it goes its way at once.
+#[inline]
 pub fn message(connection: ConnectionId, to_server: bool, offered: &Offered) -> Option<(ConnectionId, bool, u32)> {
     match offered {
         Offered::Arrives(_, transit) => Some((connection, to_server, transit.sequence)),

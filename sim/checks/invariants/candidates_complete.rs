@@ -98,9 +98,9 @@ impl CandidatesComplete {
             return;
         }
         let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);
-        for member in members.filter(|member| self.registered.contains(member)) {
+        for member in members {
             let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
-            if log.visible_end <= end {
+            if log.visible_end <= end || !self.registered.contains(member) {
                 continue;
             }
             let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();

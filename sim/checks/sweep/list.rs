@@ -96,7 +96,7 @@ impl SweepList {
     /// Tells two sweeps apart whose runs must not be mixed.
     pub fn hash(&self) -> String {
         let text = serde_json::to_string(self).expect("a list is plain data");
-        format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+        format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
     }
 
     /// A list of this build.

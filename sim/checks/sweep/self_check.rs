@@ -19,7 +19,7 @@ impl Selection {
     pub fn of(list: &SweepList) -> Selection {
         let cells = list.scenarios.iter().map(|scenario| {
             let of_scenario = scenario.cells.iter().map(|cell| {
-                let key = xxhash_rust::xxh3::xxh3_64(format!("{}\n{}", scenario.name, cell.id).as_bytes());
+                let key = twox_hash::XxHash3_64::oneshot(format!("{}\n{}", scenario.name, cell.id).as_bytes());
                 (key, scenario.seeds.clone().map(Seed).min_by_key(|seed| hash(key, *seed)))
             });
             of_scenario.collect()
@@ -34,5 +34,5 @@ impl Selection {
 }
 
 fn hash(key: u64, seed: Seed) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(&seed.0.to_le_bytes(), key)
+    twox_hash::XxHash3_64::oneshot_with_seed(key, &seed.0.to_le_bytes())
 }

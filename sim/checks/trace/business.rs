@@ -67,6 +67,9 @@ impl Trace {
                     slot.flags &= !(flow_flag::PARKED | flow_flag::DONE);
                 }
             }
+            Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
+                self.relays.iter_mut().flatten().for_each(|relay| relay.observe(note));
+            }
             _ => {}
         }
     }

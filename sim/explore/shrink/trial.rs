@@ -93,7 +93,7 @@ impl<'a> Trials<'a> {
         }
         let mut fresh: Vec<(usize, u128)> = Vec::new();
         for (place, draft) in candidates.iter().enumerate() {
-            let key = xxhash_rust::xxh3::xxh3_128(draft.text(&[]).as_bytes());
+            let key = twox_hash::XxHash3_128::oneshot(draft.text(&[]).as_bytes());
             if kept(draft, self.limits) == self.kept
                 && !self.refused.contains(&key)
                 && !fresh.iter().any(|(_, other)| *other == key)

@@ -3,7 +3,7 @@
 //! What was changed by a disk, a transfer or a hand, or was taken from another sweep, has the wrong seal and is not even
 //! looked at: records are read back only as they were written. A seal is no signature; who wants to forge one can.
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 const BEFORE: &str = "{\"seal\":\"";
 const BETWEEN: &str = "\",\"line\":";
@@ -24,7 +24,7 @@ pub fn opened<'a>(line: &'a str, hash: &str) -> Result<&'a str, String> {
 }
 
 fn seal(text: &str, hash: &str) -> String {
-    format!("{:016x}", xxh3_64_with_seed(text.as_bytes(), xxh3_64(hash.as_bytes())))
+    format!("{:016x}", XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(hash.as_bytes()), text.as_bytes()))
 }
 
 #[cfg(test)]

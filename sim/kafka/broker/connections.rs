@@ -11,7 +11,8 @@ use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
-    /// In no order. They are as few as clients are, and requests come and go in them all the time.
+    /// In no order. They are as few as clients are, and requests come and go in them all the time: who is idle again leaves
+    /// its place to the next.
     busy: Vec<(ConnectionId, Busy)>,
     /// The earliest deadline of all, and whose it is.
     earliest: Option<(Time, ConnectionId)>,
@@ -19,7 +20,7 @@ pub struct Connections {
     released: VecDeque<ConnectionId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Busy {
     /// `None` between the answer and the next request of the queue.
     parked: Option<Parked>,
@@ -38,26 +39,23 @@ pub enum Parked {
     Coordinator { from: ReplyTo },
 }
 
+impl Busy {
+    fn is_idle(&self) -> bool {
+        self.parked.is_none() && self.queue.is_empty()
+    }
+}
+
 impl Connections {
-    /// Gives the request back if it can be executed now.
-    pub fn admit(&mut self, from: ReplyTo, request: Request) -> Option<Request> {
-        match self.busy_mut(from.connection) {
-            Some(busy) => {
-                busy.queue.push_back((from, request));
-                None
-            }
-            None => Some(request),
-        }
+    /// Where the next request of this connection has to wait. `None`: it can be executed now.
+    pub fn queue_of(&mut self, connection: ConnectionId) -> Option<&mut VecDeque<(ReplyTo, Request)>> {
+        self.busy_mut(connection).filter(|busy| !busy.is_idle()).map(|busy| &mut busy.queue)
     }
 
     pub fn park(&mut self, connection: ConnectionId, parked: Parked, deadline: Option<Time>) {
-        match self.busy_mut(connection) {
-            Some(busy) => {
-                assert!(busy.parked.is_none(), "a second request of one connection");
-                (busy.parked, busy.deadline) = (Some(parked), deadline);
-            }
-            None => self.busy.push((connection, Busy { parked: Some(parked), deadline, queue: VecDeque::new() })),
-        }
+        let place = self.place_for(connection);
+        let busy = &mut self.busy[place].1;
+        assert!(busy.parked.is_none(), "a second request of one connection");
+        (busy.parked, busy.deadline) = (Some(parked), deadline);
         if let Some(time) = deadline {
             let deadline = (time, connection);
             self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
@@ -78,13 +76,10 @@ impl Connections {
 
     /// Takes the waiting request away to answer it; its connection is free for the next one.
     pub fn release(&mut self, connection: ConnectionId) -> Option<Parked> {
-        let place = self.place(connection)?;
-        let busy = &mut self.busy[place].1;
+        let busy = self.busy_mut(connection)?;
         let parked = busy.parked.take()?;
         busy.deadline = None;
-        if busy.queue.is_empty() {
-            self.busy.swap_remove(place);
-        } else {
+        if !busy.queue.is_empty() {
             self.released.push_back(connection);
         }
         if self.earliest.is_some_and(|(_, first)| first == connection) {
@@ -96,25 +91,21 @@ impl Connections {
 
     /// The broker ends the connection: what waits in its queue was never read.
     pub fn forget(&mut self, connection: ConnectionId) {
-        if let Some(place) = self.place(connection) {
-            assert!(self.busy[place].1.parked.is_none(), "a request that waits is answered before its connection ends");
-            self.busy.swap_remove(place);
+        if let Some(busy) = self.busy_mut(connection) {
+            assert!(busy.parked.is_none(), "a request that waits is answered before its connection ends");
+            busy.queue.clear();
         }
     }
 
     /// The next queued request of a connection that has become free.
     pub fn next_queued(&mut self) -> Option<(ReplyTo, Request)> {
         while let Some(connection) = self.released.pop_front() {
-            let Some(place) = self.place(connection) else { continue };
-            let busy = &mut self.busy[place].1;
+            let Some(busy) = self.busy_mut(connection) else { continue };
             if busy.parked.is_some() {
                 continue;
             }
             let next = busy.queue.pop_front();
-            if busy.queue.is_empty() {
-                // The request may park; then the connection becomes busy anew.
-                self.busy.swap_remove(place);
-            } else {
+            if !busy.queue.is_empty() {
                 self.released.push_front(connection);
             }
             if next.is_some() {
@@ -134,6 +125,23 @@ impl Connections {
 
     fn place(&self, connection: ConnectionId) -> Option<usize> {
         self.busy.iter().position(|(other, _)| *other == connection)
+    }
+
+    /// Its place, or one that it gets now.
+    fn place_for(&mut self, connection: ConnectionId) -> usize {
+        if let Some(place) = self.place(connection) {
+            return place;
+        }
+        match self.busy.iter().position(|(_, busy)| busy.is_idle()) {
+            Some(place) => {
+                self.busy[place].0 = connection;
+                place
+            }
+            None => {
+                self.busy.push((connection, Busy::default()));
+                self.busy.len() - 1
+            }
+        }
     }
 
     fn busy_mut(&mut self, connection: ConnectionId) -> Option<&mut Busy> {

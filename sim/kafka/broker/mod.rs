@@ -173,11 +173,10 @@ impl Broker {
         }
         match input {
             Input::Started { .. } => unreachable!("handled above"),
-            Input::Request { from, request } => {
-                if let Some(request) = self.connections.admit(from, request) {
-                    self.execute(from, request, step);
-                }
-            }
+            Input::Request { from, request } => match self.connections.queue_of(from.connection) {
+                Some(queue) => queue.push_back((from, request)),
+                None => self.execute(from, request, step),
+            },
             Input::Response { channel, from, correlation, response } => {
                 self.handle_response(channel, from, correlation, response, step);
             }

@@ -200,7 +200,11 @@ impl Consumer {
             let from = position.preferred.filter(|(_, until)| now < *until).map_or(leader, |(replica, _)| replica);
             match fetches.iter_mut().find(|(broker, _)| *broker == from) {
                 Some((_, partitions)) => partitions.push(wanted),
-                None if self.buffers.is_fetchable(from) => fetches.push((from, vec![wanted])),
+                None if self.buffers.is_fetchable(from) => {
+                    let mut partitions = Vec::with_capacity(self.positions.len());
+                    partitions.push(wanted);
+                    fetches.push((from, partitions));
+                }
                 None => {}
             }
         }

@@ -98,9 +98,10 @@ impl Leader {
         if majority == 1 {
             return Time::NEVER;
         }
-        let mut heard: Vec<Time> = self.voters.values().map(|voter| voter.fetched_at).collect();
-        heard.sort_unstable_by(|a, b| b.cmp(a));
-        heard[majority - 2] + settings.controller_quorum_fetch_timeout * 3 / 2
+        let heard = || self.voters.values().map(|voter| voter.fetched_at);
+        let by_enough = |at: &Time| majority - 1 <= heard().filter(|other| at <= other).count();
+        let last = heard().filter(by_enough).max().expect("a majority of voters besides the leader");
+        last + settings.controller_quorum_fetch_timeout * 3 / 2
     }
 }
 

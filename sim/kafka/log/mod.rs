@@ -324,15 +324,14 @@ impl Log {
         self.batches.push(batch);
     }
 
-    /// Index of the first batch that ends after `from`. Most readers stand at the end of the log.
+    /// Index of the first batch that ends after `from`. Most readers want the last one.
     fn position(&self, from: Offset) -> usize {
-        const NEAR_END: usize = 4;
-        let far = self.batches.len().saturating_sub(NEAR_END);
-        match self.batches[far..].iter().position(|batch| batch.end_offset() > from) {
-            Some(0) if far > 0 => self.batches[..=far].partition_point(|batch| batch.end_offset() <= from),
-            Some(near) => far + near,
-            None => self.batches.len(),
-        }
+        let begins = |batch: &RecordBatch| batch.base_offset <= from;
+        let begun = match self.batches.last() {
+            Some(last) if begins(last) => self.batches.len(),
+            Some(_) | None => self.batches.partition_point(begins),
+        };
+        begun - usize::from(0 < begun && from < self.batches[begun - 1].end_offset())
     }
 }
 

@@ -674,8 +674,11 @@ impl Replica {
         }
         let most = ByteCount(budget.0.min(question.max_bytes.0));
         let nothing = most.0 == 0 || below <= from;
-        let batches = if nothing { Vec::new() } else { self.log.read(from, below, most).to_vec() };
-        FetchedPartition { batches, ..self.refuse(question, ErrorCode::None) }
+        let mut fetched = self.refuse(question, ErrorCode::None);
+        if !nothing {
+            fetched.batches = self.log.read(from, below, most).to_vec();
+        }
+        fetched
     }
 
     fn refuse(&self, question: &FetchPartition, error: ErrorCode) -> FetchedPartition {

@@ -89,7 +89,8 @@ impl Connection {
         let position = self.in_flight.iter().position(|request| request.correlation == correlation)?;
         self.open = true;
         self.failures = 0;
-        self.in_flight.remove(position).map(|request| request.question)
+        let request = if position == 0 { self.in_flight.pop_front() } else { self.in_flight.remove(position) };
+        request.map(|request| request.question)
     }
 
     /// When the oldest request has waited long enough.

@@ -15,7 +15,7 @@ pub fn print(sheet: &Sheet, stem: &str, title: &str, description: &str) -> Strin
     for mark in &sheet.marks {
         printer.mark(mark);
     }
-    let digest = xxhash_rust::xxh3::xxh3_64(printer.body.as_bytes()) >> 32;
+    let digest = twox_hash::XxHash3_64::oneshot(printer.body.as_bytes()) >> 32;
     let id = format!("{stem}-{digest:08x}");
     let (width, height) = (sheet.width, sheet.height);
     let (title, description) = (escaped(title), escaped(description));

@@ -119,7 +119,6 @@ pub struct Transit {
 #[derive(Debug)]
 struct Parcel {
     identity: u64,
-    size: u64,
     payload: Payload,
 }
 
@@ -129,6 +128,17 @@ enum Payload {
     Response(Correlation, Response),
     /// The server's side is gone.
     Reset,
+}
+
+impl Payload {
+    /// Bytes on the wire.
+    fn size(&self) -> ByteCount {
+        match self {
+            Payload::Request(_, request) => request.size(),
+            Payload::Response(_, response) => response.size(),
+            Payload::Reset => ByteCount(60),
+        }
+    }
 }
 
 /// What became of a message that was offered to its link.
@@ -143,17 +153,11 @@ pub enum Offered {
 /// What to do with a message that arrives.
 #[derive(Debug)]
 pub enum Arrival {
-    Request {
+    /// A request or a response, for its process to handle.
+    Delivered {
         to: NodeId,
-        from: ReplyTo,
-        request: Request,
-    },
-    Response {
-        to: NodeId,
-        channel: Channel,
         from: NodeId,
-        correlation: Correlation,
-        response: Response,
+        input: Input,
     },
     Disconnected {
         to: NodeId,
@@ -236,15 +240,14 @@ impl Network {
         }
         let sequence = connection.to_server.next_sequence();
         let transit = Transit { connection: id, to_server: true, sequence, kind, link: link as u32, parcel: NO_PARCEL };
-        let parcel = Parcel { identity, size: request.size().0, payload: Payload::Request(correlation, request) };
+        let parcel = Parcel { identity, payload: Payload::Request(correlation, request) };
         (id, self.offer(now, transit, parcel))
     }
 
     /// Sends the answer of a request, or drops it when nobody waits for it any more.
     pub fn send_response(&mut self, now: Time, to: ReplyTo, response: Response) -> Offered {
         let connection = &mut self.connections[to.connection.0 as usize];
-        let position = connection.unanswered.iter().position(|(correlation, ..)| *correlation == to.correlation);
-        let Some((_, identity, kind)) = position.and_then(|position| connection.unanswered.remove(position)) else {
+        let Some((identity, kind)) = connection.answered(to.correlation) else {
             return Offered::Dropped(RequestKind::Metadata);
         };
         if connection.client_gone {
@@ -253,11 +256,7 @@ impl Network {
         let sequence = connection.to_client.next_sequence();
         let link = (usize::from(connection.server.0) * self.nodes + usize::from(connection.client.0)) as u32;
         let transit = Transit { connection: to.connection, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        let parcel = Parcel {
-            identity: !identity,
-            size: response.size().0,
-            payload: Payload::Response(to.correlation, response),
-        };
+        let parcel = Parcel { identity: !identity, payload: Payload::Response(to.correlation, response) };
         self.offer(now, transit, parcel)
     }
 
@@ -317,13 +316,14 @@ impl Network {
                 }
                 connection.established = true;
                 let from = ReplyTo { connection: transit.connection, correlation, peer: client };
-                Arrival::Request { to: server, from, request }
+                Arrival::Delivered { to: server, from: client, input: Input::Request { from, request } }
             }
             Payload::Response(correlation, response) => {
                 if connection.client_gone {
                     return dropped;
                 }
-                Arrival::Response { to: client, channel, from: server, correlation, response }
+                let input = Input::Response { channel, from: server, correlation, response };
+                Arrival::Delivered { to: client, from: server, input }
             }
             Payload::Reset => match self.end(transit.connection) {
                 true => Arrival::Disconnected { to: client, channel, peer: server },
@@ -537,7 +537,7 @@ impl Network {
         let mut arrival = departure;
         if !link.instant {
             let mut draw = self.draws.at(combine(u64::from(transit.link), parcel.identity));
-            arrival += link.transmission(departure, transit.kind, parcel.size);
+            arrival += link.transmission(departure, transit.kind, &parcel.payload);
             arrival += draw.draw(&link.plan.latency);
             arrival += link.disturbance(transit.kind, &mut draw);
         }
@@ -547,6 +547,7 @@ impl Network {
         Offered::Arrives(arrival, transit)
     }
 
+    #[inline]
     fn put_parcel(&mut self, parcel: Parcel) -> u32 {
         match self.free_parcels.pop() {
             Some(place) => {
@@ -560,6 +561,7 @@ impl Network {
         }
     }
 
+    #[inline]
     fn take_parcel(&mut self, place: u32) -> Parcel {
         self.free_parcels.push(place);
         self.parcels[place as usize].take().expect("a parcel for every message on its way")
@@ -588,7 +590,7 @@ impl Network {
         connection.reset_sent = true;
         let sequence = connection.to_client.next_sequence();
         let transit = Transit { connection: id, to_server: false, sequence, kind, link, parcel: NO_PARCEL };
-        let parcel = Parcel { identity: combine(1 << 50, u64::from(id.0)), size: 60, payload: Payload::Reset };
+        let parcel = Parcel { identity: combine(1 << 50, u64::from(id.0)), payload: Payload::Reset };
         (id, self.offer(now, transit, parcel))
     }
 
@@ -655,7 +657,11 @@ impl Link {
     }
 
     /// Waiting for the wire and time on it.
-    fn transmission(&mut self, departure: Time, kind: RequestKind, size: u64) -> Duration {
+    fn transmission(&mut self, departure: Time, kind: RequestKind, payload: &Payload) -> Duration {
+        if self.throttles.is_empty() && self.plan.bandwidth.is_none() {
+            return Duration::ZERO;
+        }
+        let size = payload.size().0;
         let throttles = self.throttles.iter().filter(|laid| laid.kind.is_none());
         let widths = throttles.map(|laid| laid.value.bytes_per_second).chain(self.plan.bandwidth);
         let mut sent = departure;
@@ -696,6 +702,16 @@ impl Link {
 impl Connection {
     fn direction(&mut self, to_server: bool) -> &mut Direction {
         if to_server { &mut self.to_server } else { &mut self.to_client }
+    }
+
+    /// What is known of a request that is answered now; mostly it is the oldest.
+    fn answered(&mut self, answered: Correlation) -> Option<(u64, RequestKind)> {
+        let is_it = |(correlation, ..): &(Correlation, u64, RequestKind)| *correlation == answered;
+        let (_, identity, kind) = match self.unanswered.pop_front_if(|oldest| is_it(oldest)) {
+            Some(oldest) => oldest,
+            None => self.unanswered.remove(self.unanswered.iter().position(is_it)?)?,
+        };
+        Some((identity, kind))
     }
 
     fn end_for_client(&mut self) {

@@ -43,7 +43,9 @@ fn arrival(offered: Offered) -> (Time, Transit) {
 /// Which call a transit carries when it gets through at its time.
 fn through(network: &mut Network, (at, transit): (Time, Transit)) -> Option<u64> {
     match network.arrive(at, transit, |_| Presence::Up) {
-        Arrival::Request { request: Request::Call(message), .. } => Some(message.event.0),
+        Arrival::Delivered { input: Input::Request { request: Request::Call(message), .. }, .. } => {
+            Some(message.event.0)
+        }
         _ => None,
     }
 }

@@ -202,3 +202,12 @@ fn offsets_that_a_deposed_coordinator_refuses_are_not_passed_over() {
         assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
     }
 }
+
+/// Found by a mix of faults with every guard standing: it went on in the epoch in which the fate of a batch was unknown.
+#[test]
+fn the_transaction_behind_an_expired_batch_has_another_epoch() {
+    let family = load("tests/data/the_transaction_behind_an_expired_batch_has_another_epoch.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "seed {}: {:?}", run.seed.0, run.outcome.reasons);
+    }
+}

@@ -257,7 +257,12 @@ impl Producer {
         }
         self.forget_place(id, step.time());
         let certain = !batch.maybe_appended && !batch.in_flight;
-        self.accumulator.queue_mut(batch.partition).sequences.given_up(id);
+        let is_unresolved = self.accumulator.queue_mut(batch.partition).sequences.given_up(id);
+        // Now, and not when its last request is answered for: the next transaction must not begin in this epoch (Kafka:
+        // TransactionManager.maybeResolveSequences, before the end of the transaction is sent).
+        if let Some(transaction) = self.transaction.as_mut().filter(|_| is_unresolved) {
+            transaction.lose_place();
+        }
         for record in batch.records() {
             self.report_failure(record.send, error, certain, step);
         }
@@ -283,17 +288,18 @@ impl Producer {
         if (queue.in_flight == 0 || !drains)
             && let Some(restart) = queue.sequences.restart(drains)
         {
+            let is_current = restart.identity.is_some_and(|(id, epoch)| self.identity == Identity::Known(id, epoch));
             // A transaction with a hole in it has failed already, and its successor begins a new epoch.
             if let Some(transaction) = &mut self.transaction {
-                transaction.lose_place();
+                if is_current {
+                    transaction.lose_place();
+                }
                 return self.place(partition, step.time());
             }
             if drains {
                 restart.open.iter().for_each(|id| self.renew_or_give_up(partition, *id, step));
             }
-            if let (Identity::Known(id, epoch), Some(used)) = (self.identity, restart.identity)
-                && used == (id, epoch)
-            {
+            if is_current {
                 let mut raised = self.identity;
                 raised.raise_epoch(step.time());
                 self.set_identity(raised, step);

@@ -112,13 +112,15 @@ impl Sequences {
         }
     }
 
-    /// The batch is given up; whether its sequences are in the log must show before new ones are used.
-    pub fn given_up(&mut self, id: BatchId) {
+    /// The batch is given up; whether its sequences are in the log must show before new ones are used. True when nobody knows yet.
+    pub fn given_up(&mut self, id: BatchId) -> bool {
         let count = self.open.len();
         self.open.retain(|open| *open != id);
-        if self.open.len() < count && self.succeeded < Some(id) {
+        let is_unresolved = self.open.len() < count && self.succeeded < Some(id);
+        if is_unresolved {
             self.unresolved = self.unresolved.max(Some(id));
         }
+        is_unresolved
     }
 
     /// A leader said that the sequence of this batch does not follow. With an open batch before it, that one may still

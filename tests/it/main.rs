@@ -41,3 +41,4 @@ mod size;
 mod sweep;
 mod tidy;
 mod transactions;
+mod witnesses;

@@ -33,7 +33,10 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::FetchEpochFencing => (
             "a leader of an old epoch goes on serving followers that know a newer one",
-            killed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)], Replication, "old-metadata"),
+            scripted(
+                &[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)],
+                "tests/it/witnesses.rs::a_leader_of_an_old_epoch_counts_nobody",
+            ),
         ),
         Guard::ShrinkAfterCommit => (
             "a leader takes a replica out of its in-sync set before the controller knows",
@@ -53,7 +56,10 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::BrokerEpochCheck => (
             "a replica that came back without its log is admitted for what it had before",
-            killed(&[Invariant(CandidatesComplete)], Disks, "lost-logs"),
+            scripted(
+                &[Invariant(CandidatesComplete)],
+                "tests/it/witnesses.rs::a_request_from_before_a_loss_admits_nobody",
+            ),
         ),
         Guard::EligibleReplicas => (
             "a fenced or stopping broker is admitted to the in-sync set",

@@ -40,13 +40,13 @@ fn main() {
         }
     }
     questions.extend(GUARDS.map(|guard| match mutant(guard).fate {
-        Fate::Killed { on, .. } => Question {
+        Fate::Killed { on: Some(on), .. } => Question {
             name: format!("without {guard}"),
             file: on.system.path().into(),
             cell: on.cell(),
             guard: Some(guard),
         },
-        Fate::Scripted { .. } | Fate::Masked { .. } => panic!("{guard} has no mix"),
+        Fate::Killed { on: None, .. } | Fate::Scripted { .. } | Fate::Masked { .. } => panic!("{guard} has no mix"),
     }));
     println!(
         "{:<20} {:>5}  {:>6} → {:<6} {:>5} {:>7} {:>6}  fails again, signature",

@@ -9,7 +9,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::checks::{Broken, word};
-use crate::explore::mutants::{End, Fate, Hunted, Limits, Mutant, NotHunted, Oracle, Seen, Source, hunt, mutant};
+use crate::explore::mutants::{
+    End, Fate, Hunted, Limits, Mutant, NotHunted, Oracle, Seen, Source, Testimony, hunt, mutant,
+};
 use crate::report::numbers;
 use crate::report::progress::Progress;
 use crate::report::table::{Align, Cell, Table};
@@ -62,7 +64,8 @@ pub fn mutants(arguments: &MutantsArguments) -> anyhow::Result<Exit> {
         source: &source,
         stop: &stop,
     };
-    let searches = chosen.iter().filter(|mutant| must_die(mutant)).count() as u64 * crate::explore::mutants::BASES;
+    let searches =
+        chosen.iter().filter(|mutant| is_searched_for(mutant)).count() as u64 * crate::explore::mutants::BASES;
     let mut progress = Progress::new(searches, "hunt");
     let mut survived = 0;
     let hunted = hunt(&chosen, &limits, |search| {
@@ -85,15 +88,12 @@ pub fn mutants(arguments: &MutantsArguments) -> anyhow::Result<Exit> {
             outln!("{}", serde_json::to_string_pretty(&as_json(&chosen, &by_guard))?);
         }
     }
-    let exit = if hunted.iter().any(|one| one.median().is_none()) { Exit::Violated } else { Exit::Holds };
+    let exit = if hunted.iter().all(Hunted::is_killed) { Exit::Holds } else { Exit::Violated };
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { exit })
 }
 
-fn must_die(mutant: &Mutant) -> bool {
-    match mutant.fate {
-        Fate::Killed { .. } => true,
-        Fate::Scripted { .. } | Fate::Masked { .. } => false,
-    }
+fn is_searched_for(mutant: &Mutant) -> bool {
+    matches!(mutant.fate, Fate::Killed { on: Some(_), .. })
 }
 
 // --- the list ---
@@ -103,8 +103,11 @@ fn listing(mutants: &[Mutant]) -> String {
     let mut table = Table::new(&[left("id"), left("oracle"), left("system, mix"), left("breaks"), left("source")]);
     for mutant in mutants {
         let (oracle, on) = match mutant.fate {
-            Fate::Killed { by, on } => (Cell::from(joined(by)), Cell::from(on.to_string())),
-            Fate::Scripted { by, test } => (Cell::from(scripted(by)), Cell::new(Tone::Muted, test)),
+            Fate::Killed { by, on: Some(on) } => (Cell::from(joined(by)), Cell::from(on.to_string())),
+            Fate::Killed { by, on: None } => {
+                (Cell::from(joined(by)), Cell::new(Tone::Muted, built_witness(mutant).unwrap_or_default()))
+            }
+            Fate::Scripted { test } => (Cell::from(TRANSCRIPT), Cell::new(Tone::Muted, test)),
             Fate::Masked { by, why } => (Cell::new(Tone::Muted, masked(by)), Cell::new(Tone::Muted, why)),
         };
         table.push(vec![
@@ -122,9 +125,11 @@ fn joined(oracles: &[Oracle]) -> String {
     oracles.iter().map(Oracle::to_string).collect::<Vec<_>>().join(" or ")
 }
 
-/// What sees it where a test leads to it.
-fn scripted(by: &[Oracle]) -> String {
-    if by.is_empty() { "transcript".to_string() } else { joined(by) }
+/// What shows the harm where no oracle of a run is known to see it.
+const TRANSCRIPT: &str = "a transcript";
+
+fn built_witness(mutant: &Mutant) -> Option<String> {
+    Source::Built.witness_path(mutant.guard)
 }
 
 fn masked(by: &[Guard]) -> String {
@@ -141,13 +146,11 @@ fn as_json(mutants: &[Mutant], hunted: &BTreeMap<Guard, &Hunted>) -> Value {
         match mutant.fate {
             Fate::Killed { by, on } => {
                 value["oracles"] = by.iter().map(Oracle::to_string).collect();
-                value["scenario"] = on.system.path().into();
-                value["mix"] = on.mix.into();
+                value["scenario"] = on.map(|on| on.system.path()).into();
+                value["mix"] = on.map(|on| on.mix).into();
+                value["witness"] = built_witness(mutant).map(|path| json!({ "scenario": path })).into();
             }
-            Fate::Scripted { by, test } => {
-                value["oracles"] = by.iter().map(Oracle::to_string).collect();
-                value["test"] = test.into();
-            }
+            Fate::Scripted { test } => value["test"] = test.into(),
             Fate::Masked { by, why } => {
                 value["masked-by"] = by.iter().map(|guard| guard.id()).collect();
                 value["why"] = why.into();
@@ -155,12 +158,29 @@ fn as_json(mutants: &[Mutant], hunted: &BTreeMap<Guard, &Hunted>) -> Value {
         }
         if let Some(one) = hunted.get(&mutant.guard) {
             value["killed-within"] = one.median().into();
-            value["mix"] = one.on.mix.into();
+            value["mix"] = one.on.map(|on| on.mix).into();
             value["searches"] = one.searches.iter().map(search_as_json).collect();
+            if let Some(witness) = &one.witness {
+                value["witness"] = testimony_as_json(witness);
+            }
         }
         value
     };
     mutants.iter().map(of_one).collect()
+}
+
+/// The one run of a schedule that is written down, which is no search.
+fn testimony_as_json(witness: &Testimony) -> Value {
+    let seen = witness.result.as_ref().err().into_iter().flatten().map(seen_in_words);
+    json!({
+        "scenario": witness.path,
+        "scripted": true,
+        "runs": 1,
+        "end": if witness.result.is_ok() { "killed" } else { "survived" },
+        "seed": witness.seed.0,
+        "oracle": witness.result.as_ref().ok().map(|kill| kill.by.to_string()),
+        "seen": seen.collect::<Vec<_>>(),
+    })
 }
 
 fn search_as_json(search: &crate::explore::mutants::Search) -> Value {
@@ -191,45 +211,55 @@ fn print(chosen: &[Mutant], hunted: &[Hunted], arguments: &MutantsArguments) {
     for mutant in chosen {
         let id = Cell::new(Tone::Strong, mutant.guard.id());
         match (mutant.fate, hunted.iter().find(|one| one.mutant.guard == mutant.guard)) {
-            (_, Some(one)) => {
-                let (word, seeds) = match one.median() {
-                    Some(median) => (Cell::new(Tone::Holds, killers(one)), numbers::count(median)),
-                    None if one.is_interrupted() => (Cell::new(Tone::Unknown, "interrupted"), String::new()),
-                    None => (Cell::new(Tone::Violated, "SURVIVED"), String::new()),
-                };
-                table.push(vec![id, word, Cell::from(seeds), Cell::from(each(one)), Cell::from(one.on.to_string())]);
-            }
-            (Fate::Scripted { test, .. }, None) => {
-                let muted = |text: &str| Cell::new(Tone::Muted, text);
-                table.push(vec![id, muted("no mix known"), muted(""), muted(""), muted(test)]);
-            }
-            (Fate::Masked { by, why }, None) => {
-                let muted = |text: &str| Cell::new(Tone::Muted, text);
-                table.push(vec![id, muted(&masked(by)), muted(""), muted(""), muted(why)]);
-            }
-            (Fate::Killed { .. }, None) => {}
+            (_, Some(one)) => table.push(row(id, one)),
+            (Fate::Killed { .. }, None) => table.push(not_searched(id, "no mix known", "")),
+            (Fate::Scripted { test }, None) => table.push(not_searched(id, TRANSCRIPT, test)),
+            (Fate::Masked { by, why }, None) => table.push(not_searched(id, &masked(by), why)),
         }
     }
     out!("{}", table.render(0));
     for one in hunted {
         print_seen(one);
     }
+    let searched = hunted.iter().filter(|one| one.on.is_some()).count();
     let killed = hunted.iter().filter(|one| one.median().is_some()).count();
     outln!();
     outln!(
-        "{killed} of {} mutants killed by the oracle that is named for them, within {} each",
-        hunted.len(),
+        "{killed} of {searched} mutants killed by the oracle that is named for them, within {} each",
         numbers::counted(arguments.seeds, "seed")
     );
-    if let Some((one, seed)) = hunted.iter().find_map(|one| Some((one, first_kill(one)?))) {
+    let witnessed = hunted.iter().filter(|one| one.witnessed().is_some()).count();
+    if 0 < witnessed {
         outln!(
-            "a kill made small: hikyaku shrink {} --cell {} --seed {} --without-guard {}",
-            one.on.system.path(),
-            one.on.cell(),
-            seed.0,
-            one.mutant.guard
+            "{witnessed} killed so by a witness alone: a schedule of faults that is written down, one run, and no search"
         );
     }
+    if let Some((on, seed, guard)) = hunted.iter().find_map(|one| Some((one.on?, first_kill(one)?, one.mutant.guard))) {
+        let (path, cell) = (on.system.path(), on.cell());
+        outln!("a kill made small: hikyaku shrink {path} --cell {cell} --seed {} --without-guard {guard}", seed.0);
+    }
+}
+
+fn row(id: Cell, one: &Hunted) -> Vec<Cell> {
+    let median = one.median().map_or(String::new(), numbers::count);
+    let killers = match one.witnessed() {
+        _ if one.median().is_some() => Cell::new(Tone::Holds, killers(one)),
+        Some(kill) => Cell::new(Tone::Holds, kill.by.to_string()),
+        None if one.is_interrupted() => Cell::new(Tone::Unknown, "interrupted"),
+        None => Cell::new(Tone::Violated, "SURVIVED"),
+    };
+    let mut ways: Vec<String> = one.on.iter().map(|_| each(one)).collect();
+    let mut places: Vec<String> = one.on.iter().map(|on| on.to_string()).collect();
+    if let Some(witness) = &one.witness {
+        ways.push("witness (1 run)".to_string());
+        places.push(witness.path.clone());
+    }
+    vec![id, killers, Cell::from(median), Cell::from(ways.join(", ")), Cell::from(places.join(", "))]
+}
+
+fn not_searched(id: Cell, word: &str, place: &str) -> Vec<Cell> {
+    let muted = |text: &str| Cell::new(Tone::Muted, text);
+    vec![id, muted(word), muted(""), muted(""), muted(place)]
 }
 
 fn first_kill(one: &Hunted) -> Option<Seed> {
@@ -259,7 +289,7 @@ fn each(one: &Hunted) -> String {
 
 /// What a mutant did that nobody is named for: it says whether the oracle or the mix is wrong.
 fn print_seen(one: &Hunted) {
-    if one.median().is_some() {
+    if one.is_killed() {
         return;
     }
     let mut all: BTreeMap<&Seen, (u64, Seed)> = BTreeMap::new();
@@ -275,6 +305,12 @@ fn print_seen(one: &Hunted) {
             first.0
         );
         outln!("{}", paint(Tone::Muted, &escaped(&line)));
+    }
+    if let Some(witness) = &one.witness {
+        for what in witness.result.as_ref().err().into_iter().flatten() {
+            let line = format!("{}: {} in {}", one.mutant.guard, seen_in_words(what), witness.path);
+            outln!("{}", paint(Tone::Muted, &escaped(&line)));
+        }
     }
 }
 

@@ -41,4 +41,3 @@ mod size;
 mod sweep;
 mod tidy;
 mod transactions;
-mod witnesses;

@@ -1,11 +1,9 @@
 //! `hikyaku mutants`: the list, the table of kills, and what a script may rely on.
 
-use std::path::Path;
-
-use hikyaku::explore::mutants::{Fate, attempt, mutant};
+use hikyaku::explore::mutants::{Fate, Source, WITNESSES, attempt, mutant};
 use hikyaku::types::{Guard, Seed};
 
-use crate::common::{Scratch, hikyaku, load, stderr, stdout};
+use crate::common::{Scratch, hikyaku, stderr, stdout};
 
 #[test]
 fn the_list_has_a_line_for_each_guard_that_begins_with_its_id() {
@@ -75,22 +73,55 @@ fn a_mutant_that_survives_is_a_failure() {
     assert_eq!(list[0]["searches"][4]["runs"], 2);
 }
 
-/// What killed a mutant once, made small. Each file is named after its guard: it must fail without the guard, by an oracle
-/// that the table names, and hold with it.
+/// Each file is called after its guard: it must fail without the guard, by an oracle that the table names, and hold with it.
+/// Nothing in it is drawn.
 #[test]
-fn what_killed_a_mutant_once_kills_it_again_and_holds_with_the_guard() {
-    const FOLDER: &str = "tests/data/regressions";
-    let mut files: Vec<_> = std::fs::read_dir(FOLDER).expect("the folder").map(|entry| entry.unwrap().path()).collect();
+fn a_witness_fails_without_its_guard_and_holds_with_it() {
+    let mut files: Vec<String> = std::fs::read_dir("tests/data/mutants/witnesses")
+        .expect("the folder")
+        .map(|entry| entry.unwrap().path().file_stem().expect("a name").to_str().expect("an id").to_string())
+        .collect();
+    let mut known: Vec<&str> = WITNESSES.iter().map(|(id, _)| *id).collect();
     files.sort();
-    for file in &files {
-        let id = file.file_stem().expect("a name").to_str().expect("an id");
+    known.sort();
+    assert_eq!(files, known, "what is in the folder is in the program");
+    for id in known {
         let guard = Guard::ALL.iter().copied().find(|guard| guard.id() == id).expect("a guard");
         let Fate::Killed { by, .. } = mutant(guard).fate else { panic!("{id} is not to be killed") };
-        let family = load(&Path::new(FOLDER).join(format!("{id}.toml")).display().to_string(), &[]);
+        let family = Source::Built.witness(guard).expect("a witness").expect("a scenario");
+        assert_eq!(family.cells.len(), 1, "{id}");
         let plan = family.cells[0].plan(Seed(family.seeds.start));
-        assert!(plan.faults.len() <= 3 && plan.chaos.is_none(), "{id}: {} faults", plan.faults.len());
+        assert!(plan.chaos.is_none() && family.seeds.end - family.seeds.start == 1, "{id}: one run, nothing drawn");
         let kill = attempt(&plan, guard, by);
         assert!(kill.is_ok(), "{id}: {kill:?}");
     }
-    assert!(!files.is_empty());
+}
+
+/// Those that must be found first have a failure of at most three faults beside them.
+#[test]
+fn the_first_sixteen_have_small_witnesses() {
+    let first = ["R1", "R4", "R5", "R6", "R7", "R9", "R15", "P4", "P7", "P9", "P10", "T1", "T3", "T14", "G1", "G10"];
+    for id in first {
+        let guard = Guard::ALL.iter().copied().find(|guard| guard.id() == id).expect("a guard");
+        let family = Source::Built.witness(guard).unwrap_or_else(|| panic!("{id} has none")).expect("a scenario");
+        let faults = family.cells[0].plan(Seed(family.seeds.start)).faults.len();
+        assert!(faults <= 3, "{id}: {faults} faults");
+    }
+}
+
+#[test]
+fn what_no_mix_finds_is_killed_by_its_witness_and_that_is_said() {
+    let arguments = ["mutants", "--kill", "--id", "R9", "--seeds", "1"];
+    let output = hikyaku(&arguments);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let line = text.lines().find(|line| line.starts_with("R9 ")).expect("a line");
+    assert!(line.contains("candidates-complete") && line.contains("witness (1 run)"), "{line}");
+    assert!(text.contains("1 killed so by a witness alone: a schedule of faults that is written down"), "{text}");
+    let json = hikyaku(&[&arguments[..], &["--format", "json"]].concat());
+    let list: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");
+    assert_eq!(list[0]["killed-within"], serde_json::Value::Null);
+    let witness = &list[0]["witness"];
+    assert_eq!(witness["scenario"], "tests/data/mutants/witnesses/R9.toml");
+    assert_eq!((&witness["scripted"], &witness["end"]), (&true.into(), &"killed".into()));
 }

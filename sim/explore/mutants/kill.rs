@@ -32,12 +32,25 @@ pub struct Limits<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// What one mutant came to: its searches, in the order of their bases.
+/// What one mutant came to.
 #[derive(Clone, Debug)]
 pub struct Hunted {
     pub mutant: Mutant,
-    pub on: Mixed,
+    /// Where it was searched for, if a mix is known.
+    pub on: Option<Mixed>,
+    /// In the order of their bases.
     pub searches: Vec<Search>,
+    /// What its witness says, which is heard where most searches did not kill.
+    pub witness: Option<Testimony>,
+}
+
+/// The one run of a witness.
+#[derive(Clone, Debug)]
+pub struct Testimony {
+    /// The scenario, as it was read.
+    pub path: String,
+    pub seed: Seed,
+    pub result: Result<Kill, Vec<Seen>>,
 }
 
 /// One search.
@@ -87,6 +100,15 @@ impl Hunted {
         counts.get(counts.len() / 2).copied().filter(|count| *count < u64::MAX)
     }
 
+    /// The kill of the witness.
+    pub fn witnessed(&self) -> Option<Kill> {
+        self.witness.as_ref().and_then(|witness| witness.result.as_ref().ok()).copied()
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.median().is_some() || self.witnessed().is_some()
+    }
+
     pub fn is_interrupted(&self) -> bool {
         self.searches.iter().any(|search| search.end == End::Interrupted)
     }
@@ -101,28 +123,35 @@ impl Search {
     }
 }
 
-/// Searches for a kill of each mutant that must be killed; `done` hears of each search as it ends.
+/// Searches for a kill of each mutant that must be killed; `done` hears of each search as it ends. Of the plain profile no witness
+/// is heard: what it finds is the question.
 pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) -> Result<Vec<Hunted>, NotHunted> {
     assert!(limits.seeds <= APART, "searches do not overlap");
     let mut families: BTreeMap<System, Family> = BTreeMap::new();
     let mut hunted: Vec<Hunted> = Vec::new();
     for mutant in mutants {
         let Fate::Killed { on, .. } = mutant.fate else { continue };
-        let on = if limits.swarm { Mixed { mix: SWARM, ..on } } else { on };
-        if let Entry::Vacant(place) = families.entry(on.system) {
+        if limits.swarm && on.is_none() {
+            continue;
+        }
+        let on = on.map(|on| if limits.swarm { Mixed { mix: SWARM, ..on } } else { on });
+        if let Some(on) = on
+            && let Entry::Vacant(place) = families.entry(on.system)
+        {
             place.insert(limits.source.family(on.system).map_err(NotHunted::Unreadable)?);
         }
-        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new() });
+        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new(), witness: None });
     }
-    let cells = hunted.iter().map(|one| cell_of(&families[&one.on.system], one.on));
-    let cells: Vec<&Cell> = cells.collect::<Result<_, _>>()?;
+    let places = hunted.iter().enumerate().filter_map(|(place, one)| one.on.map(|on| (place, on)));
+    let places = places.map(|(place, on)| Ok((place, cell_of(&families[&on.system], on)?)));
+    let places: Vec<(usize, &Cell)> = places.collect::<Result<_, _>>()?;
     let (sender, receiver) = mpsc::channel();
     let searches = std::thread::scope(|scope| {
-        let (hunted, cells) = (&hunted, &cells);
+        let (hunted, places) = (&hunted, &places);
         let searching = scope.spawn(move || {
-            in_parallel(hunted.len() * BASES as usize, limits.jobs, |number| {
-                let (place, base) = (number / BASES as usize, number as u64 % BASES);
-                let search = search(hunted[place].mutant, cells[place], base, limits);
+            in_parallel(places.len() * BASES as usize, limits.jobs, |number| {
+                let ((place, cell), base) = (places[number / BASES as usize], number as u64 % BASES);
+                let search = search(hunted[place].mutant, cell, base, limits);
                 // Nobody listens any more only when the whole process ends.
                 let _ = sender.send(search.clone());
                 search
@@ -135,9 +164,23 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
         }
     });
     for (number, search) in searches.into_iter().enumerate() {
-        hunted[number / BASES as usize].searches.push(search);
+        hunted[places[number / BASES as usize].0].searches.push(search);
+    }
+    for one in &mut hunted {
+        if !limits.swarm && one.median().is_none() && !limits.stop.load(Ordering::Relaxed) {
+            one.witness = testimony(one.mutant, limits.source).map_err(NotHunted::Unreadable)?;
+        }
     }
     Ok(hunted)
+}
+
+fn testimony(mutant: Mutant, source: &Source) -> Result<Option<Testimony>, Diagnostics> {
+    let Fate::Killed { by, .. } = mutant.fate else { return Ok(None) };
+    let (path, family) = (source.witness_path(mutant.guard), source.witness(mutant.guard).transpose()?);
+    let (Some(path), Some(family)) = (path, family) else { return Ok(None) };
+    let seed = Seed(family.seeds.start);
+    let result = attempt(&family.cells[0].plan(seed), mutant.guard, by);
+    Ok(Some(Testimony { path, seed, result }))
 }
 
 fn cell_of(family: &Family, on: Mixed) -> Result<&Cell, NotHunted> {

@@ -6,6 +6,10 @@
 //! holds with the guard on. A mix says how much of which family of faults and how strong, and never when, where or in
 //! which order: those are drawn, so that nothing here knows where the bug is.
 //!
+//! Some mutants have a witness beside the mixes: a scenario whose faults are all written down, one run, judged by the same
+//! rule. It proves that the oracle sees the harm, and nothing about how soon anybody would find it; so it is tried only where
+//! no search killed, and is never counted among the searches.
+//!
 //! What it deliberately does not do: look for the smallest failure (`shrink` does), or judge seeds without a mutant (they are
 //! ordinary scenarios: `hikyaku sweep tests/data/mutants`).
 //!
@@ -14,13 +18,15 @@
 mod kill;
 mod systems;
 mod table;
+mod witnesses;
 
 use crate::checks::{Invariant, Promise, RunOutcome, Subject, Verdict, word};
 use crate::types::Guard;
 
-pub use kill::{BASES, End, Hunted, Kill, Limits, NotHunted, Search, Seen, attempt, hunt};
+pub use kill::{BASES, End, Hunted, Kill, Limits, NotHunted, Search, Seen, Testimony, attempt, hunt};
 pub use systems::{SWARM, Source, System};
 pub use table::mutant;
+pub use witnesses::WITNESSES;
 
 /// The queue without one guard.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +41,10 @@ pub struct Mutant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// One of these oracles must notice. More than one are named where the same harm has two faces, such as a lost record
-    /// and the replica that lacked it.
-    Killed { by: &'static [Oracle], on: Mixed },
-    /// A test leads to the harm and sees it by one of these, or by the transcript itself; no mix of faults is known that
-    /// finds it.
-    Scripted { by: &'static [Oracle], test: &'static str },
+    /// and the replica that lacked it. Where no mix is known that finds it, its witness kills it alone.
+    Killed { by: &'static [Oracle], on: Option<Mixed> },
+    /// A test of one machine shows the harm; no scenario is known in which an oracle sees it.
+    Scripted { test: &'static str },
     /// Other guards prevent the harm as well; why it cannot be seen.
     Masked { by: &'static [Guard], why: &'static str },
 }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::scenario::{self, Diagnostics, Family};
+use crate::types::Guard;
+
+use super::witnesses;
 
 /// The mix that every system has: the plain profile `swarm`, with all its families and defaults.
 pub const SWARM: &str = "swarm";
@@ -110,6 +113,26 @@ impl Source {
         match self {
             Source::Built => scenario::parse(&system.path(), system.text(), &[], &built),
             Source::Folder(folder) => scenario::load(&file(folder, system), &[]),
+        }
+    }
+
+    /// The witness of a guard, if it has one.
+    pub fn witness(&self, guard: Guard) -> Option<Result<Family, Diagnostics>> {
+        let path = self.witness_path(guard)?;
+        Some(match self {
+            Source::Built => scenario::parse(&path, witnesses::text(guard)?, &[], &built),
+            Source::Folder(_) => scenario::load(Path::new(&path), &[]),
+        })
+    }
+
+    /// Where it stands: in the project, or in the folder.
+    pub fn witness_path(&self, guard: Guard) -> Option<String> {
+        let within = |folder: &str| format!("{folder}/witnesses/{guard}.toml");
+        match self {
+            Source::Built => witnesses::text(guard).map(|_| within(FOLDER)),
+            Source::Folder(folder) => {
+                Some(within(&folder.display().to_string())).filter(|path| Path::new(path).exists())
+            }
         }
     }
 }

@@ -33,10 +33,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::FetchEpochFencing => (
             "a leader of an old epoch goes on serving followers that know a newer one",
-            scripted(
-                &[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)],
-                "tests/it/witnesses.rs::a_leader_of_an_old_epoch_counts_nobody",
-            ),
+            witnessed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)]),
         ),
         Guard::ShrinkAfterCommit => (
             "a leader takes a replica out of its in-sync set before the controller knows",
@@ -56,10 +53,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::BrokerEpochCheck => (
             "a replica that came back without its log is admitted for what it had before",
-            scripted(
-                &[Invariant(CandidatesComplete)],
-                "tests/it/witnesses.rs::a_request_from_before_a_loss_admits_nobody",
-            ),
+            witnessed(&[Invariant(CandidatesComplete)]),
         ),
         Guard::EligibleReplicas => (
             "a fenced or stopping broker is admitted to the in-sync set",
@@ -203,23 +197,16 @@ pub fn mutant(guard: Guard) -> Mutant {
             "a log that begins further on keeps a high watermark in front of its begin",
             killed(&[Invariant(OffsetsOrdered)], Retention, "restarts"),
         ),
-        Guard::FollowerReadsToHighWatermark => (
-            "a follower hands out records that may still be cut",
-            scripted(
-                &[Invariant(ReadsAreConsistent)],
-                "tests/it/follower_reads.rs::a_follower_that_hands_out_what_is_not_committed_is_found",
-            ),
-        ),
+        Guard::FollowerReadsToHighWatermark => {
+            ("a follower hands out records that may still be cut", witnessed(&[Invariant(ReadsAreConsistent)]))
+        }
         Guard::RetainedBatches => (
             "a batch that comes again is not known any more, and is appended twice",
             killed(&[Invariant(SendsLandOnce)], Producers, "lost-answers"),
         ),
         Guard::OpenProducerIsKept => (
             "a producer is forgotten within its transaction, and its retry is appended twice",
-            scripted(
-                &[Promise(Duplicates)],
-                "tests/it/transactions.rs::a_producer_that_is_forgotten_within_its_transaction_repeats",
-            ),
+            witnessed(&[Promise(Duplicates)]),
         ),
         Guard::ProducerOutlivesRecords => (
             "a producer is forgotten with its records and begins again at 0 in its epoch",
@@ -247,7 +234,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::CommitGeneration => (
             "a late commit is sent with the generation of a later round and takes offsets back",
-            scripted(&[], "sim/kafka/group/transcripts/a_late_commit_with_a_new_generation_takes_offsets_back.txt"),
+            scripted("sim/kafka/group/transcripts/a_late_commit_with_a_new_generation_takes_offsets_back.txt"),
         ),
         Guard::OwnedGeneration => (
             "an assignor trusts a stale claim, and a partition gets two owners",
@@ -279,30 +266,20 @@ pub fn mutant(guard: Guard) -> Mutant {
             "a partition that its owner was only asked for is given to another",
             killed(&[Invariant(OneOwner)], Protocols, "comings"),
         ),
-        Guard::EndFencing => (
-            "a late end of a transaction ends the next one",
-            scripted(
-                &[Invariant(FencedProducersHaveSuccessors)],
-                "tests/it/transactions.rs::a_late_end_that_is_not_fenced_ends_the_next_transaction",
-            ),
-        ),
+        Guard::EndFencing => {
+            ("a late end of a transaction ends the next one", witnessed(&[Invariant(FencedProducersHaveSuccessors)]))
+        }
         Guard::MarkerAfterReplication => (
             "a marker is answered before it is replicated, and goes with its leader",
-            scripted(
-                &[Invariant(TransactionsEndAsTold)],
-                "tests/it/transactions.rs::a_marker_answered_before_it_is_replicated_is_lost",
-            ),
+            witnessed(&[Invariant(TransactionsEndAsTold)]),
         ),
         Guard::RotationIsWritten => (
             "a new coordinator does not know the id that follows the last epoch, and fences its own producer",
-            scripted(
-                &[Invariant(FencedProducersHaveSuccessors)],
-                "tests/it/transactions.rs::an_id_that_is_not_written_down_fences_its_own_producer",
-            ),
+            witnessed(&[Invariant(FencedProducersHaveSuccessors)]),
         ),
         Guard::MarkerIdentity => (
             "an answer about the marker of one transaction is taken for the next, which stays open",
-            scripted(&[], "sim/kafka/transaction/transcripts/an_answer_about_a_marker_is_for_its_transaction.txt"),
+            scripted("sim/kafka/transaction/transcripts/an_answer_about_a_marker_is_for_its_transaction.txt"),
         ),
         Guard::EpochForgetsBatches => (
             "sequences of an aborted epoch are taken for repetitions, and records are swallowed",
@@ -314,37 +291,34 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::CommitsInLogOrder => (
             "a coordinator and its successor disagree which of two commits counts",
-            scripted(&[], "sim/kafka/group/offsets.rs::a_successor_finds_what_its_predecessor_answered"),
+            scripted("sim/kafka/group/offsets.rs::a_successor_finds_what_its_predecessor_answered"),
         ),
         Guard::LoadedIsReplicated => (
             "a new coordinator answers by a record that only its own log has, and its successor does not know it",
-            scripted(
-                &[Invariant(TransactionsEndAsTold)],
-                "tests/it/transactions.rs::a_coordinator_that_answers_by_what_only_it_has_tears_a_transaction",
-            ),
+            witnessed(&[Invariant(TransactionsEndAsTold)]),
         ),
         Guard::WritingBeforeEpoch => (
             "a producer that ends its transaction again, while that is being completed, is fenced by itself",
-            scripted(
-                &[],
-                "sim/kafka/transaction/transcripts/an_end_that_is_tried_again_while_it_is_completed_waits.txt",
-            ),
+            scripted("sim/kafka/transaction/transcripts/an_end_that_is_tried_again_while_it_is_completed_waits.txt"),
         ),
         Guard::StagedOffsetsStay => (
             "an offset that an open transaction is about to change expires, and the group goes back",
-            scripted(
-                &[Promise(Duplicates)],
-                "tests/it/transactions.rs::an_offset_that_expires_within_its_transaction_sends_the_group_back",
-            ),
+            witnessed(&[Promise(Duplicates)]),
         ),
     };
     Mutant { guard, breaks, fate }
 }
 
+/// By searches under a mix of faults.
 const fn killed(by: &'static [Oracle], system: System, mix: &'static str) -> Fate {
-    Fate::Killed { by, on: Mixed { system, mix } }
+    Fate::Killed { by, on: Some(Mixed { system, mix }) }
 }
 
-const fn scripted(by: &'static [Oracle], test: &'static str) -> Fate {
-    Fate::Scripted { by, test }
+/// By its witness alone: no mix is known that finds it.
+const fn witnessed(by: &'static [Oracle]) -> Fate {
+    Fate::Killed { by, on: None }
+}
+
+const fn scripted(test: &'static str) -> Fate {
+    Fate::Scripted { test }
 }

@@ -3,8 +3,9 @@
 //! The one idea: every candidate is an ordinary scenario. A failing run is first made concrete, so that nothing in it is
 //! drawn any more, and is then taken apart: faults by delta debugging, the rest by passes that each propose smaller
 //! scenarios, boldest first, until no pass finds any. A candidate is printed, read, checked and run like anybody's
-//! scenario, and counts only if it breaks the same promise at the same boundary by the same kind of incident. So what is
-//! written in the end is what was run, and nothing here knows why it fails.
+//! scenario, and counts only if it breaks the same promise at the same boundary by the same kind of incident, and of a mutant
+//! only if the queue with all its guards holds under it. So what is written in the end is what was run, and nothing here knows
+//! why it fails.
 //!
 //! Candidates run in parallel, and the first one in their order that fails is taken, so that the result does not depend
 //! on the number of threads. What it deliberately does not do: prove that no smaller scenario exists. It proves that each

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::checks::{Broken, IncidentKind, RunOutcome, Signature, WaitOptions};
+use crate::checks::{Broken, IncidentKind, RunOutcome, Signature, Verdict, WaitOptions};
 use crate::explore::{in_parallel, run_seed};
 use crate::scenario::Draft;
 use crate::scenario::plan::{Boundary, Plan, TopicPlan};
@@ -42,6 +42,9 @@ pub struct Goal {
     pub signature: Signature,
     /// Where it is the queue's or its producer's promise that broke: what they had promised.
     pub promised: Option<Promised>,
+    /// With all its guards the queue held under the same faults, and must go on holding: what fails anyhow, or what never gets to
+    /// its faults, says nothing about a guard.
+    pub holds_guarded: bool,
 }
 
 /// A scenario that fails in the way that is looked for.
@@ -78,7 +81,8 @@ pub struct Trials<'a> {
 impl<'a> Trials<'a> {
     pub fn new(draft: &Draft, plan: &Plan, signature: Signature, limits: &'a Limits) -> Trials<'a> {
         let promised = is_of_the_queue(&signature).then(|| Promised::of(plan));
-        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature, promised };
+        let holds_guarded = !plan.guards_off.is_empty() && holds_guarded(plan);
+        let goal = Goal { seed: plan.seed, guards_off: plan.guards_off.clone(), signature, promised, holds_guarded };
         Trials { goal, limits, kept: kept(draft, limits), refused: BTreeSet::new(), runs: 0, bound: None }
     }
 
@@ -151,12 +155,16 @@ pub fn attempt(draft: &Draft, goal: &Goal) -> Option<Failing> {
         return None;
     }
     let (outcome, report) = run_plan(&plan);
-    fails_alike(&goal.signature, &outcome).then(|| Failing {
-        draft: draft.clone(),
-        plan,
-        outcome,
-        digest: report.digest,
-    })
+    if !fails_alike(&goal.signature, &outcome) || (goal.holds_guarded && !holds_guarded(&plan)) {
+        return None;
+    }
+    Some(Failing { draft: draft.clone(), plan, outcome, digest: report.digest })
+}
+
+/// Whether the same plan holds, and not vacuously, with every guard standing.
+fn holds_guarded(plan: &Plan) -> bool {
+    let guarded = Plan { guards_off: Vec::new(), ..plan.clone() };
+    run_plan(&guarded).0.verdict == Verdict::Holds
 }
 
 /// What the settings of the queue and of its producers promise. A smaller system that promises less fails for a reason of

@@ -17,6 +17,10 @@ pub enum System {
     Replication,
     /// The same with disks that lose more than any promise survives: invariants alone judge.
     Disks,
+    /// The same with large records on a narrow network: who lost its log is not back in a moment.
+    Narrow,
+    /// One topic whose leadership returns to preferred replicas all the time.
+    Preferred,
     /// Orders that a group books, at most once each.
     Groups,
     /// Orders become invoices within transactions.
@@ -50,9 +54,11 @@ pub enum Source {
 }
 
 impl System {
-    pub const ALL: [System; 12] = [
+    pub const ALL: [System; 14] = [
         System::Replication,
         System::Disks,
+        System::Narrow,
+        System::Preferred,
         System::Groups,
         System::Transactions,
         System::LateTransactions,
@@ -69,6 +75,8 @@ impl System {
         match self {
             System::Replication => "replication",
             System::Disks => "disks",
+            System::Narrow => "narrow",
+            System::Preferred => "preferred",
             System::Groups => "groups",
             System::Transactions => "transactions",
             System::LateTransactions => "late-transactions",
@@ -91,6 +99,8 @@ impl System {
         match self {
             System::Replication => include_str!("../../../tests/data/mutants/replication.toml"),
             System::Disks => include_str!("../../../tests/data/mutants/disks.toml"),
+            System::Narrow => include_str!("../../../tests/data/mutants/narrow.toml"),
+            System::Preferred => include_str!("../../../tests/data/mutants/preferred.toml"),
             System::Groups => include_str!("../../../tests/data/mutants/groups.toml"),
             System::Transactions => include_str!("../../../tests/data/mutants/transactions.toml"),
             System::LateTransactions => include_str!("../../../tests/data/mutants/late-transactions.toml"),

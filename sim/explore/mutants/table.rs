@@ -33,7 +33,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::FetchEpochFencing => (
             "a leader of an old epoch goes on serving followers that know a newer one",
-            witnessed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)]),
+            killed(&[Invariant(AcknowledgedIsDurable), Invariant(CandidatesComplete)], Preferred, "old-metadata"),
         ),
         Guard::ShrinkAfterCommit => (
             "a leader takes a replica out of its in-sync set before the controller knows",
@@ -53,7 +53,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::BrokerEpochCheck => (
             "a replica that came back without its log is admitted for what it had before",
-            witnessed(&[Invariant(CandidatesComplete)]),
+            killed(&[Invariant(CandidatesComplete), Invariant(AcknowledgedIsDurable)], Narrow, "lost-logs"),
         ),
         Guard::EligibleReplicas => (
             "a fenced or stopping broker is admitted to the in-sync set",

@@ -4,7 +4,7 @@ use hikyaku::checks::{EvidenceKind, RunOutcome, Verdict};
 use hikyaku::scenario::plan::{Boundary, Plan};
 use hikyaku::types::Seed;
 
-use crate::common::{load, parse, run};
+use crate::common::{load, lost, parse, repeated, run};
 
 fn plan(scenario: &str, sets: &[&str]) -> Plan {
     load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
@@ -12,14 +12,6 @@ fn plan(scenario: &str, sets: &[&str]) -> Plan {
 
 fn outcome(scenario: &str, sets: &[&str]) -> RunOutcome {
     run(&plan(scenario, sets)).0
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
-}
-
-fn repeated(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.repeated_harmful).sum()
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn listing(mutants: &[Mutant]) -> String {
                 (Cell::from(joined(by)), Cell::new(Tone::Muted, built_witness(mutant).unwrap_or_default()))
             }
             Fate::Scripted { test } => (Cell::from(TRANSCRIPT), Cell::new(Tone::Muted, test)),
-            Fate::Masked { by, why } => (Cell::new(Tone::Muted, masked(by)), Cell::new(Tone::Muted, why)),
+            Fate::Masked { by, why, .. } => (Cell::new(Tone::Muted, masked(by)), Cell::new(Tone::Muted, why)),
         };
         table.push(vec![
             Cell::new(Tone::Strong, mutant.guard.id()),
@@ -151,9 +151,11 @@ fn as_json(mutants: &[Mutant], hunted: &BTreeMap<Guard, &Hunted>) -> Value {
                 value["witness"] = built_witness(mutant).map(|path| json!({ "scenario": path })).into();
             }
             Fate::Scripted { test } => value["test"] = test.into(),
-            Fate::Masked { by, why } => {
+            Fate::Masked { by, why, seen } => {
+                value["oracles"] = seen.iter().map(Oracle::to_string).collect();
                 value["masked-by"] = by.iter().map(|guard| guard.id()).collect();
                 value["why"] = why.into();
+                value["witness"] = built_witness(mutant).map(|path| json!({ "scenario": path })).into();
             }
         }
         if let Some(one) = hunted.get(&mutant.guard) {
@@ -214,7 +216,7 @@ fn print(chosen: &[Mutant], hunted: &[Hunted], arguments: &MutantsArguments) {
             (_, Some(one)) => table.push(row(id, one)),
             (Fate::Killed { .. }, None) => table.push(not_searched(id, "no mix known", "")),
             (Fate::Scripted { test }, None) => table.push(not_searched(id, TRANSCRIPT, test)),
-            (Fate::Masked { by, why }, None) => table.push(not_searched(id, &masked(by), why)),
+            (Fate::Masked { by, why, .. }, None) => table.push(not_searched(id, &masked(by), why)),
         }
     }
     out!("{}", table.render(0));
@@ -228,11 +230,16 @@ fn print(chosen: &[Mutant], hunted: &[Hunted], arguments: &MutantsArguments) {
         "{killed} of {searched} mutants killed by the oracle that is named for them, within {} each",
         numbers::counted(arguments.seeds, "seed")
     );
-    let witnessed = hunted.iter().filter(|one| one.witnessed().is_some()).count();
+    let of_pairs = |one: &&Hunted| matches!(one.mutant.fate, Fate::Masked { .. });
+    let masked = hunted.iter().filter(of_pairs).count();
+    let witnessed = hunted.iter().filter(|one| one.witnessed().is_some() && !of_pairs(one)).count();
     if 0 < witnessed {
         outln!(
             "{witnessed} killed so by a witness alone: a schedule of faults that is written down, one run, and no search"
         );
+    }
+    if 0 < masked {
+        outln!("{masked} hidden by other guards: those are off as well in their witnesses, which count for no kill");
     }
     if let Some((on, seed, guard)) = hunted.iter().find_map(|one| Some((one.on?, first_kill(one)?, one.mutant.guard))) {
         let (path, cell) = (on.system.path(), on.cell());
@@ -242,11 +249,14 @@ fn print(chosen: &[Mutant], hunted: &[Hunted], arguments: &MutantsArguments) {
 
 fn row(id: Cell, one: &Hunted) -> Vec<Cell> {
     let median = one.median().map_or(String::new(), numbers::count);
-    let killers = match one.witnessed() {
+    let killers = match (one.mutant.fate, one.witnessed()) {
         _ if one.median().is_some() => Cell::new(Tone::Holds, killers(one)),
-        Some(kill) => Cell::new(Tone::Holds, kill.by.to_string()),
-        None if one.is_interrupted() => Cell::new(Tone::Unknown, "interrupted"),
-        None => Cell::new(Tone::Violated, "SURVIVED"),
+        (Fate::Masked { by, .. }, Some(kill)) => {
+            Cell::new(Tone::Muted, format!("{}; without: {}", masked(by), kill.by))
+        }
+        (_, Some(kill)) => Cell::new(Tone::Holds, kill.by.to_string()),
+        _ if one.is_interrupted() => Cell::new(Tone::Unknown, "interrupted"),
+        _ => Cell::new(Tone::Violated, "SURVIVED"),
     };
     let mut ways: Vec<String> = one.on.iter().map(|_| each(one)).collect();
     let mut places: Vec<String> = one.on.iter().map(|on| on.to_string()).collect();

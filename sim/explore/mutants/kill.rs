@@ -130,7 +130,11 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
     let mut families: BTreeMap<System, Family> = BTreeMap::new();
     let mut hunted: Vec<Hunted> = Vec::new();
     for mutant in mutants {
-        let Fate::Killed { on, .. } = mutant.fate else { continue };
+        let on = match mutant.fate {
+            Fate::Killed { on, .. } => on,
+            Fate::Masked { .. } => None,
+            Fate::Scripted { .. } => continue,
+        };
         if limits.swarm && on.is_none() {
             continue;
         }
@@ -175,11 +179,17 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
 }
 
 fn testimony(mutant: Mutant, source: &Source) -> Result<Option<Testimony>, Diagnostics> {
-    let Fate::Killed { by, .. } = mutant.fate else { return Ok(None) };
+    let (by, others): (_, &[Guard]) = match mutant.fate {
+        Fate::Killed { by, .. } => (by, &[]),
+        Fate::Masked { by, seen, .. } => (seen, by),
+        Fate::Scripted { .. } => return Ok(None),
+    };
     let (path, family) = (source.witness_path(mutant.guard), source.witness(mutant.guard).transpose()?);
     let (Some(path), Some(family)) = (path, family) else { return Ok(None) };
     let seed = Seed(family.seeds.start);
-    let result = attempt(&family.cells[0].plan(seed), mutant.guard, by);
+    let mut plan = family.cells[0].plan(seed);
+    plan.guards_off.extend(others);
+    let result = attempt(&plan, mutant.guard, by);
     Ok(Some(Testimony { path, seed, result }))
 }
 

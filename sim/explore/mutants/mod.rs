@@ -45,8 +45,9 @@ pub enum Fate {
     Killed { by: &'static [Oracle], on: Option<Mixed> },
     /// A test of one machine shows the harm; no scenario is known in which an oracle sees it.
     Scripted { test: &'static str },
-    /// Other guards prevent the harm as well; why it cannot be seen.
-    Masked { by: &'static [Guard], why: &'static str },
+    /// Other guards prevent the harm as well, and why. Where those are off too, one of `seen` must notice in its witness, which holds
+    /// without them.
+    Masked { by: &'static [Guard], why: &'static str, seen: &'static [Oracle] },
 }
 
 /// A system and one of its mixes of faults, by name.

@@ -65,7 +65,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::OffsetNotAvailable => (
             "the latest offset is answered before the new leader knows how far it goes",
-            killed(&[Promise(Loss)], Groups, "elections"),
+            witnessed(&[Promise(Duplicates)]),
         ),
         Guard::LeaderCheck => (
             "a broker that does not lead takes and gives records",
@@ -98,7 +98,11 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::AfterAppendIsUncertain => (
             "a producer is told for certain that a batch failed, which stays in the log",
-            killed(&[Promise(Phantoms)], Replication, "cut-off"),
+            Fate::Masked {
+                by: &[Guard::StrictMinInSyncReplicas],
+                why: "while the high watermark stands still under the minimum, no append is answered so",
+                seen: &[Invariant(SendsAreToldTruly)],
+            },
         ),
         Guard::SequenceCheck => (
             "a batch is taken though the one before it is missing",
@@ -117,8 +121,8 @@ pub fn mutant(guard: Guard) -> Mutant {
             ("a deposed coordinator goes on answering", killed(&[Promise(Duplicates)], Groups, "old-metadata"))
         }
         Guard::FetchPositionCheck => (
-            "records that were fetched for another position are given to the consumer",
-            killed(&[Promise(Duplicates)], Groups, "elections"),
+            "records that were fetched for another position are given to the consumer, and those before them are not",
+            witnessed(&[Promise(Loss), Promise(Pending)]),
         ),
         Guard::CommitAfterReplication => (
             "an offset commit is answered before it is replicated",

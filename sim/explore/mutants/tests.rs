@@ -34,8 +34,9 @@ fn each_entry_is_a_sentence_and_names_a_mix_of_its_system() {
                 let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{id}: {file}: {error}"));
                 assert!(text.contains(&format!("fn {name}")) || name.is_empty(), "{id}: no test `{name}` in {file}");
             }
-            Fate::Masked { by, why } => {
+            Fate::Masked { by, why, seen } => {
                 assert!(!by.is_empty() && !by.contains(&id), "{id} is masked by others");
+                assert!(!seen.is_empty() && Source::Built.witness_path(id).is_some(), "{id}: seen without them");
                 assert!(why.len() > 20, "{id}: {why}");
             }
         }

@@ -9,7 +9,9 @@
 //! reason is missing is not judged once a process lost unflushed data, and perhaps with it what a coordinator knew; nor while
 //! a coordinator has been deposed and does not know it, since the identity was given: to it a producer that went on with its
 //! successor has an epoch that was never given, and Kafka answers PRODUCER_FENCED to that one too
-//! (TransactionCoordinator.endTransaction compares for equality). Such a producer ends without harm to any record.
+//! (TransactionCoordinator.endTransaction compares for equality). Such a producer ends without harm to any record. Nor, with
+//! `transaction.version` 1, while a commit is decided that the producer has not been told: a late request of its last transaction may
+//! have ended this one (KIP-890, motivation), and who then asks to abort it is answered INVALID_TXN_STATE, which is fatal.
 //!
 //! Source: KIP-98, KIP-588.
 
@@ -23,6 +25,7 @@ use crate::history::{Event, Happening};
 use crate::scenario::plan::Plan;
 use crate::types::note::{AppendRole, Note};
 use crate::types::record::{TransactionRecord, TransactionState};
+use crate::types::settings::TransactionVersion;
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -37,6 +40,10 @@ pub struct FencedProducersAreSilent {
     shards: BTreeMap<TopicPartition, BTreeSet<NodeId>>,
     /// The last time that one of them was deposed without knowing it, or came to know it, by event number.
     last_deposed: u64,
+    /// Whether a late request may end a transaction that it was not meant for.
+    late_ends: bool,
+    /// Whose commit is decided and who has not been told.
+    untold: BTreeSet<TransactionalId>,
 }
 
 impl FencedProducersAreSilent {
@@ -49,6 +56,8 @@ impl FencedProducersAreSilent {
             reasons: BTreeMap::new(),
             shards: BTreeMap::new(),
             last_deposed: 0,
+            late_ends: plan.cluster.settings.transaction_version == TransactionVersion::One,
+            untold: BTreeSet::new(),
         }
     }
 
@@ -81,11 +90,15 @@ impl FencedProducersAreSilent {
                 let current = self.current.entry(*producer).or_default();
                 *current = (*current).max(*epoch);
             }
+            Note::TransactionEnded { transaction, .. } => {
+                self.untold.remove(transaction);
+            }
             Note::ProducerFenced { transaction, producer, epoch } if incidents.lossy.is_empty() => {
                 let known = self.known.get(&(*producer, *epoch)).copied();
                 let is_deposed = self.shards.values().any(|leaders| leaders.len() > 1);
                 let may_be_deposed = is_deposed || known < Some(self.last_deposed);
-                if self.reasons.get(transaction).copied() <= known && !may_be_deposed {
+                let may_be_ended = self.late_ends && self.untold.contains(transaction);
+                if self.reasons.get(transaction).copied() <= known && !may_be_deposed && !may_be_ended {
                     let message = format!("producer {producer} with epoch {epoch} was fenced and has no successor");
                     found.report(Invariant::FencedProducersHaveSuccessors, event, Where::default(), message);
                 }
@@ -125,6 +138,9 @@ impl FencedProducersAreSilent {
     fn learn(&mut self, record: &TransactionRecord, number: u64) {
         let next = record.next_producer.map(|next| (next, ProducerEpoch(0)));
         self.known.entry(next.unwrap_or((record.producer, record.epoch))).or_insert(number);
+        if record.state == TransactionState::PrepareCommit {
+            self.untold.insert(record.id);
+        }
         if matches!(record.state, TransactionState::Empty | TransactionState::PrepareAbort) {
             self.reasons.insert(record.id, number);
         }

@@ -144,7 +144,7 @@ pub(super) struct Node {
 }
 
 /// The world itself in the history.
-const WORLD: NodeId = NodeId(0);
+pub(super) const WORLD: NodeId = NodeId(0);
 /// A clean stop that takes longer is a crash. Kafka's controlled shutdown gives up after three attempts of 5 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the world looks whether everything is done.
@@ -340,12 +340,15 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Arrival::Held(None) => {}
-            Arrival::Refused(connection) => {
-                let offered = self.network.refuse(self.now, connection);
-                self.offered(connection, false, offered);
+            Arrival::Refused(connection) => self.refuse(connection),
+            Arrival::Dropped { to, kind, response } => self.dropped(to, kind, response),
+            Arrival::RequestBroke { connection, to, kind } => {
+                self.dropped(to, kind, false);
+                self.refuse(connection);
             }
-            Arrival::Dropped { to, kind, response } => {
-                self.record(WORLD, Happening::MessageDropped { to, kind, response })
+            Arrival::ResponseBroke { to, channel, peer, kind } => {
+                self.dropped(to, kind, true);
+                self.disconnected(to, channel, peer);
             }
         }
     }
@@ -357,9 +360,7 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Offered::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Offered::Held(None) => {}
-            Offered::Dropped(kind) => {
-                self.record(WORLD, Happening::MessageDropped { to: WORLD, kind, response: !to_server });
-            }
+            Offered::Dropped(kind) => self.dropped(WORLD, kind, !to_server),
         }
     }
 

@@ -450,13 +450,14 @@ impl<O: FnMut(&Event)> World<O> {
                 outbox.0.clear();
                 break;
             }
-            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(output, self.now).is_some() {
-                if node.pending.is_empty() {
-                    std::mem::swap(&mut node.pending, &mut outbox.0);
-                } else {
-                    node.pending.append(&mut outbox.0);
-                }
+            if !node.pending.is_empty() || 0 < node.paused {
+                node.pending.append(&mut outbox.0);
                 self.drain(id);
+                break;
+            }
+            if let Some(done) = node.disk.holds_up(output, self.now) {
+                std::mem::swap(&mut node.pending, &mut outbox.0);
+                self.alarms.set(disk_alarm(id), done);
                 break;
             }
             if let Some(output) = outbox.0.pop_front() {

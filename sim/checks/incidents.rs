@@ -251,6 +251,7 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Isolate(_)
         | FaultAction::Drop { .. }
         | FaultAction::Reset(_)
+        | FaultAction::ResetShare { .. }
         | FaultAction::Skew { .. }
         | FaultAction::Jump { .. }
         | FaultAction::Set(_)
@@ -286,6 +287,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::Drop { .. }
         | FaultAction::Throttle { .. }
         | FaultAction::Reset(_)
+        | FaultAction::ResetShare { .. }
         | FaultAction::Skew { .. }
         | FaultAction::HoldMetadata(_)
         | FaultAction::ElectPreferred { .. }

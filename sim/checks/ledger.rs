@@ -4,7 +4,7 @@
 //! events is judged in one pass. What a fate needs is written at the moment it happens; the history is not kept.
 
 use super::routes::Routes;
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Plan, ServicePlan, Trigger};
 use crate::types::note::CallerOutcome;
 use crate::types::*;
 
@@ -168,16 +168,28 @@ fn event_id(origin: ServiceId, number: usize) -> EventId {
     EventId(u64::from(origin.0) << NUMBER_BITS | number as u64)
 }
 
+/// How many events room is made for ahead: what grows by doubling is written twice.
+fn expected_events(service: &ServicePlan, duration: Duration) -> usize {
+    const MOST: u64 = 1 << 20;
+    let Trigger::Requests(requests) = &service.trigger else { return 0 };
+    let mean = (duration.0 / requests.interval.0.max(1)).min(requests.count.unwrap_or(u64::MAX)).min(MOST);
+    (mean + mean / 16) as usize
+}
+
 impl Ledger {
     pub fn new(plan: &Plan, routes: &Routes) -> Ledger {
         let mut origins = vec![None; plan.services.len()];
         for service in plan.services.iter().filter(|service| super::routes::is_origin(service)) {
+            let (place_count, flow_count) = (routes.reachable(service.id).len(), routes.visited(service.id).len());
+            let expected = expected_events(service, plan.duration);
             let mut ledger = OriginLedger {
+                events: Vec::with_capacity(expected),
+                places: Vec::with_capacity(expected * place_count),
+                flows: Vec::with_capacity(expected * flow_count),
                 place_column: vec![NO_COLUMN; plan.places.len()],
                 flow_column: vec![NO_COLUMN; plan.services.len()],
-                place_count: routes.reachable(service.id).len(),
-                flow_count: routes.visited(service.id).len(),
-                ..OriginLedger::default()
+                place_count,
+                flow_count,
             };
             for (column, place) in routes.reachable(service.id).iter().enumerate() {
                 ledger.place_column[place.0 as usize] = column as u8;

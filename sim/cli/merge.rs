@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::checks::sweep::compare;
 use crate::explore::sweep::{Merged, merge as merge_shards, write_whole};
 use crate::report::sweep::runs::RunsTable;
 use crate::report::sweep::terminal::Circumstances;
 
-use super::sweep::{exit_of, print, shard_command, write_results};
+use super::sweep::{earlier, exit_of, print, shard_command, write_results};
 use super::{Exit, SweepFormat};
 
 #[derive(Debug, Args)]
@@ -23,6 +24,9 @@ pub struct MergeArguments {
     /// Write JUnit XML here, one case for each cell.
     #[arg(long, value_name = "FILE", env = "HIKYAKU_JUNIT")]
     junit: Option<PathBuf>,
+    /// An earlier sweep (its folder or `sweep.json`): which kinds of failure are new, and which are gone.
+    #[arg(long, value_name = "DIR", env = "HIKYAKU_BASELINE")]
+    baseline: Option<PathBuf>,
     /// What standard output gets; `github` is human with annotations.
     #[arg(long, value_enum, env = "HIKYAKU_FORMAT")]
     format: Option<SweepFormat>,
@@ -36,6 +40,7 @@ pub fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {
     if !arguments.folder.is_dir() {
         bail!("{} is no folder; give the one that the shards were written to", arguments.folder.display());
     }
+    let baseline = arguments.baseline.as_deref().map(earlier).transpose()?;
     let mut merged = None;
     let runs = out.join("runs.csv");
     let written = write_whole(&runs, |file| {
@@ -50,8 +55,10 @@ pub fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {
     match (merged, verdict) {
         (Merged::Whole(_), Some(verdict)) => {
             written.with_context(|| format!("failed to write {}", runs.display()))?;
-            let files = write_results(&verdict, out, arguments.junit.as_deref())?;
-            print(&verdict, arguments.format, &Circumstances { speed: None, notes: Vec::new(), files })?;
+            let comparison = baseline.map(|before| compare(&before, &verdict));
+            let files = write_results(&verdict, comparison.as_ref(), out, arguments.junit.as_deref())?;
+            let circumstances = Circumstances { speed: None, notes: Vec::new(), files };
+            print(&verdict, comparison.as_ref(), arguments.format, &circumstances)?;
             Ok(exit_of(&verdict))
         }
         (Merged::Missing(list, missing), _) => {

@@ -9,8 +9,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use crate::checks::sweep::{
-    Listed, ListedCell, ListedScenario, Regression, RunEnd, RunRecord, Slice, SweepJudge, SweepList, SweepVerdict,
-    token,
+    Listed, ListedCell, ListedScenario, Regression, RunEnd, RunRecord, Slice, SweepComparison, SweepJudge, SweepList,
+    SweepVerdict, compare, token,
 };
 use crate::explore::difference::first_difference;
 use crate::explore::sweep::*;
@@ -109,6 +109,9 @@ pub struct SweepArguments {
     /// Write JUnit XML here, one case for each cell.
     #[arg(long, value_name = "FILE", env = "HIKYAKU_JUNIT", help_heading = RESULTS)]
     junit: Option<PathBuf>,
+    /// An earlier sweep (its folder or `sweep.json`): which kinds of failure are new, and which are gone.
+    #[arg(long, value_name = "DIR", env = "HIKYAKU_BASELINE", help_heading = RESULTS)]
+    baseline: Option<PathBuf>,
     /// What standard output gets; `github` is human with annotations.
     #[arg(long, value_enum, env = "HIKYAKU_FORMAT", help_heading = RESULTS)]
     format: Option<SweepFormat>,
@@ -123,6 +126,8 @@ enum SeedChoice {
 pub fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
     let out = &arguments.out;
     let slice = arguments.partition.unwrap_or(Slice::WHOLE);
+    // Before anything is run: the folder may be the one that is written to.
+    let baseline = arguments.baseline.as_deref().map(earlier).transpose()?;
     let asked = if arguments.paths.is_empty() { None } else { Some(list_of(arguments)?) };
     let asked = match asked {
         Some(Ok(list)) => Some(list),
@@ -169,7 +174,7 @@ pub fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
         }
     };
     let speed = (journal.recorded - before, start.elapsed().as_secs_f64());
-    let result = conclude(arguments, &mut journal, &families, ended, speed);
+    let result = conclude(arguments, baseline.as_ref(), &mut journal, &families, ended, speed);
     match result {
         Ok(exit) => Ok(exit),
         Err(error) => {
@@ -185,6 +190,7 @@ pub fn sweep(arguments: &SweepArguments) -> anyhow::Result<Exit> {
 /// Reads the journal back, writes everything, prints the summary.
 fn conclude(
     arguments: &SweepArguments,
+    baseline: Option<&SweepVerdict>,
     journal: &mut Journal,
     families: &[Family],
     ended: Ended,
@@ -214,11 +220,17 @@ fn conclude(
         }
     }
     let verdict = judge.finish();
+    let comparison = baseline.filter(|_| slice == Slice::WHOLE).map(|before| compare(before, &verdict));
     write_examples(&verdict, journal, families, out)?;
     if slice == Slice::WHOLE {
-        files.extend(write_results(&verdict, out, arguments.junit.as_deref())?);
-    } else if let Some(junit) = &arguments.junit {
-        anstream::eprintln!("note: {} is written by `hikyaku merge`, when all shards are there", junit.display());
+        files.extend(write_results(&verdict, comparison.as_ref(), out, arguments.junit.as_deref())?);
+    } else {
+        if let Some(junit) = &arguments.junit {
+            anstream::eprintln!("note: {} is written by `hikyaku merge`, when all shards are there", junit.display());
+        }
+        if baseline.is_some() {
+            anstream::eprintln!("note: one shard is not compared; give --baseline to `hikyaku merge`");
+        }
     }
     let mut notes = Vec::new();
     let mut resume = resume_command(out, slice);
@@ -235,7 +247,7 @@ fn conclude(
         Ended::Done => {}
     }
     notes.extend(differences(&verdict, &list, families).into_iter().map(|sentence| (sentence, None)));
-    print(&verdict, arguments.format, &Circumstances { speed: Some(speed), notes, files })?;
+    print(&verdict, comparison.as_ref(), arguments.format, &Circumstances { speed: Some(speed), notes, files })?;
     let mut exit = exit_of(&verdict);
     // What a shard cannot prove alone is decided when all are there.
     if slice != Slice::WHOLE && exit == Exit::Vacuous {
@@ -251,6 +263,15 @@ fn conclude(
         Ended::TimeIsUp => exit,
         Ended::Interrupted => Exit::Interrupted,
     })
+}
+
+/// An earlier sweep, by its folder or its file.
+pub fn earlier(path: &Path) -> anyhow::Result<SweepVerdict> {
+    let file = if path.is_dir() { path.join("sweep.json") } else { path.to_path_buf() };
+    let shown = scenario::printable(&shown(&file));
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("failed to read the baseline {shown}; `hikyaku sweep … --out DIR` writes one"))?;
+    serde_json::from_str(&text).with_context(|| format!("{shown} is no result of `hikyaku sweep`"))
 }
 
 /// Of some cell no run was done at all.
@@ -270,7 +291,12 @@ pub fn exit_of(verdict: &SweepVerdict) -> Exit {
 }
 
 /// `summary.md`, `index.html`, `sweep.json` and JUnit; the names of what was written.
-pub fn write_results(verdict: &SweepVerdict, out: &Path, junit: Option<&Path>) -> anyhow::Result<Vec<String>> {
+pub fn write_results(
+    verdict: &SweepVerdict,
+    comparison: Option<&SweepComparison>,
+    out: &Path,
+    junit: Option<&Path>,
+) -> anyhow::Result<Vec<String>> {
     let write = |path: &Path, text: &str| -> anyhow::Result<String> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
@@ -279,11 +305,11 @@ pub fn write_results(verdict: &SweepVerdict, out: &Path, junit: Option<&Path>) -
             .with_context(|| format!("failed to write {}", path.display()))?;
         Ok(path.display().to_string())
     };
-    let summary = report::markdown::render(verdict);
+    let summary = report::markdown::render(verdict, comparison);
     let json = serde_json::to_string_pretty(verdict).context("failed to write the verdict")?;
     let mut files = vec![out.join("runs.csv").display().to_string()];
     files.push(write(&out.join("summary.md"), &summary)?);
-    files.push(write(&out.join("index.html"), &report::page::render(verdict))?);
+    files.push(write(&out.join("index.html"), &report::page::render(verdict, comparison))?);
     files.push(write(&out.join("sweep.json"), &format!("{json}\n"))?);
     if let Some(junit) = junit {
         let text = report::junit::render(verdict).map_err(|why| anyhow!("failed to write JUnit: {why}"))?;
@@ -297,15 +323,20 @@ pub fn write_results(verdict: &SweepVerdict, out: &Path, junit: Option<&Path>) -
     Ok(files)
 }
 
-pub fn print(verdict: &SweepVerdict, format: Option<SweepFormat>, circumstances: &Circumstances) -> anyhow::Result<()> {
+pub fn print(
+    verdict: &SweepVerdict,
+    comparison: Option<&SweepComparison>,
+    format: Option<SweepFormat>,
+    circumstances: &Circumstances,
+) -> anyhow::Result<()> {
     let on_github = std::env::var_os("GITHUB_ACTIONS").is_some();
     let format = format.unwrap_or(if on_github { SweepFormat::Github } else { SweepFormat::Human });
     match format {
         SweepFormat::Json => outln!("{}", serde_json::to_string_pretty(verdict)?),
-        SweepFormat::Human => out!("{}", report::terminal::render(verdict, circumstances)),
+        SweepFormat::Human => out!("{}", report::terminal::render(verdict, comparison, circumstances)),
         SweepFormat::Github => {
             out!("{}", report::annotations::render(verdict));
-            out!("{}", report::terminal::render(verdict, circumstances));
+            out!("{}", report::terminal::render(verdict, comparison, circumstances));
         }
     }
     Ok(())

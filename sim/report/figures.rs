@@ -375,7 +375,8 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Delay { .. }
         | FaultAction::Drop { .. }
         | FaultAction::Throttle { .. }
-        | FaultAction::Reset(_) => FaultKind::Network,
+        | FaultAction::Reset(_)
+        | FaultAction::ResetShare { .. } => FaultKind::Network,
         FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultKind::Clock,
         FaultAction::HoldMetadata(_)
         | FaultAction::ElectPreferred { .. }

@@ -288,7 +288,8 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::Delay { link, .. }
         | FaultAction::Drop { link, .. }
         | FaultAction::Throttle { link, .. }
-        | FaultAction::Reset(link) => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
+        | FaultAction::Reset(link)
+        | FaultAction::ResetShare { link, .. } => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
         FaultAction::ElectPreferred { topic: id, .. } | FaultAction::EnforceRetention(id) => topic(*id, plan),
         FaultAction::Reassign { partition, to } => {
             let brokers = 1..=plan.cluster.brokers;

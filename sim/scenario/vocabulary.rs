@@ -160,7 +160,12 @@ pub const FAULTS: Grammar = Grammar {
         verb("delay", LINK, &[key("by", Kind::Spread, "Added to the latency."), REQUEST_KIND], "A slower link."),
         verb("drop", LINK, &[key("rate", Kind::Ratio, "Share that is lost."), REQUEST_KIND], "A lossy link."),
         verb("throttle", LINK, &[key("to", Kind::Bandwidth, "What is left."), REQUEST_KIND], "A narrow link."),
-        verb("reset", LINK, &[REQUEST_KIND], "Connections break; what was sent may still be executed."),
+        verb(
+            "reset",
+            LINK,
+            &[key("rate", Kind::Ratio, "Share of messages that break their connection, and are lost."), REQUEST_KIND],
+            "Connections break; what was sent may still be executed.",
+        ),
         verb("skew", TARGET, &[key("by", Kind::Shift, "How far the wall clock is off.")], "A wrong clock."),
         verb("jump", TARGET, &[key("by", Kind::Shift, "How far.")], "The wall clock jumps, and stays there."),
         verb("hold-metadata", TARGET, &[], "One broker's view of the metadata stands still."),

@@ -139,6 +139,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         FaultAction::SlowDisk { .. }
         | FaultAction::Delay { .. }
         | FaultAction::Reset(_)
+        | FaultAction::ResetShare { .. }
         | FaultAction::Skew { .. }
         | FaultAction::ElectPreferred { .. }
         | FaultAction::Reassign { .. }

@@ -147,6 +147,7 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::Cut(link)
             | FaultAction::Reset(link)
+            | FaultAction::ResetShare { link, .. }
             | FaultAction::Delay { link, .. }
             | FaultAction::Drop { link, .. }
             | FaultAction::Throttle { link, .. } => {
@@ -245,7 +246,10 @@ impl<O: FnMut(&Event)> World<O> {
             }
             FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),
             FaultAction::Isolate(_) => self.cut(&nodes, &peers, true, None, turn),
-            FaultAction::Delay { link, .. } | FaultAction::Drop { link, .. } | FaultAction::Throttle { link, .. }
+            FaultAction::Delay { link, .. }
+            | FaultAction::Drop { link, .. }
+            | FaultAction::Throttle { link, .. }
+            | FaultAction::ResetShare { link, .. }
                 if turn == Turn::End =>
             {
                 self.on_links(&nodes, &peers, link.both_ways, |network, from, to| network.lift(from, to, fault));
@@ -258,6 +262,11 @@ impl<O: FnMut(&Event)> World<O> {
             FaultAction::Drop { link, rate } => {
                 self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
                     network.drop_share(from, to, fault, link.kind, *rate)
+                });
+            }
+            FaultAction::ResetShare { link, rate } => {
+                self.on_links(&nodes, &peers, link.both_ways, |network, from, to| {
+                    network.reset_share(from, to, fault, link.kind, *rate)
                 });
             }
             FaultAction::Throttle { link, bytes_per_second } => {

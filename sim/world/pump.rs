@@ -144,7 +144,7 @@ pub(super) struct Node {
 }
 
 /// The world itself in the history.
-const WORLD: NodeId = NodeId(0);
+pub(super) const WORLD: NodeId = NodeId(0);
 /// A clean stop that takes longer is a crash. Kafka's controlled shutdown gives up after three attempts of 5 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the world looks whether everything is done.
@@ -340,12 +340,15 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
             Arrival::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Arrival::Held(None) => {}
-            Arrival::Refused(connection) => {
-                let offered = self.network.refuse(self.now, connection);
-                self.offered(connection, false, offered);
+            Arrival::Refused(connection) => self.refuse(connection),
+            Arrival::Dropped { to, kind, response } => self.dropped(to, kind, response),
+            Arrival::RequestBroke { connection, to, kind } => {
+                self.dropped(to, kind, false);
+                self.refuse(connection);
             }
-            Arrival::Dropped { to, kind, response } => {
-                self.record(WORLD, Happening::MessageDropped { to, kind, response })
+            Arrival::ResponseBroke { to, channel, peer, kind } => {
+                self.dropped(to, kind, true);
+                self.disconnected(to, channel, peer);
             }
         }
     }
@@ -357,9 +360,7 @@ impl<O: FnMut(&Event)> World<O> {
             }
             Offered::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
             Offered::Held(None) => {}
-            Offered::Dropped(kind) => {
-                self.record(WORLD, Happening::MessageDropped { to: WORLD, kind, response: !to_server });
-            }
+            Offered::Dropped(kind) => self.dropped(WORLD, kind, !to_server),
         }
     }
 
@@ -449,13 +450,14 @@ impl<O: FnMut(&Event)> World<O> {
                 outbox.0.clear();
                 break;
             }
-            if !node.pending.is_empty() || 0 < node.paused || node.disk.holds_up(output, self.now).is_some() {
-                if node.pending.is_empty() {
-                    std::mem::swap(&mut node.pending, &mut outbox.0);
-                } else {
-                    node.pending.append(&mut outbox.0);
-                }
+            if !node.pending.is_empty() || 0 < node.paused {
+                node.pending.append(&mut outbox.0);
                 self.drain(id);
+                break;
+            }
+            if let Some(done) = node.disk.holds_up(output, self.now) {
+                std::mem::swap(&mut node.pending, &mut outbox.0);
+                self.alarms.set(disk_alarm(id), done);
                 break;
             }
             if let Some(output) = outbox.0.pop_front() {

@@ -8,10 +8,11 @@ use std::sync::mpsc::Sender;
 
 use super::handlers::Handlers;
 use super::network::Offered;
-use super::pump::World;
+use super::pump::{WORLD, World};
 use super::{RunReport, drive, on_fresh_thread};
-use crate::history::Event;
+use crate::history::{Event, Happening};
 use crate::scenario::plan::Plan;
+use crate::types::request::RequestKind;
 use crate::types::*;
 
 /// One message at one end of its way.
@@ -52,6 +53,16 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn disconnected(&mut self, client: NodeId, channel: Channel, peer: NodeId) {
         self.wire(End::Delivered, client, peer, None, false);
         self.step(client, Input::Disconnected { channel, peer });
+    }
+
+    /// The word that a connection is over goes to its client.
+    pub(super) fn refuse(&mut self, connection: ConnectionId) {
+        let offered = self.network.refuse(self.now, connection);
+        self.offered(connection, false, offered);
+    }
+
+    pub(super) fn dropped(&mut self, to: NodeId, kind: RequestKind, response: bool) {
+        self.record(WORLD, Happening::MessageDropped { to, kind, response });
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use hikyaku::checks::{Invariant, Verdict};
 use hikyaku::explore::SeedRun;
 use hikyaku::types::Guard;
 
-use crate::common::{broken, load, lost, repeated, run_all, sum};
+use crate::common::{broken, load, lost, parse, repeated, run_all, sum};
 
 const HOLD: &str = "tests/data/producers_hold.toml";
 const ATTACKED: &str = "tests/data/producers_attacked.toml";
@@ -93,4 +93,38 @@ fn a_batch_whose_first_request_comes_late_is_there_twice() {
     let runs = run_all(&family, family.seeds.clone());
     assert_eq!(broken(&runs, Invariant::SendsLandOnce), runs.len());
     assert!(sum(&runs, repeated) > 0);
+}
+
+/// Answers get lost one by one, with their connections: the outcome that nobody can tell, without any crash.
+const LOST_ANSWERS: &str = r#"
+format   = 1
+about    = "Answers of brokers get lost: is a record in the log twice?"
+duration = "20s"
+seeds    = 5
+[cluster]
+brokers                    = 3
+default-replication-factor = 3
+min-insync-replicas        = 2
+[topic.orders]
+partitions = 2
+[service.shop]
+on                 = "requests"
+rate               = "50/s"
+enable-idempotence = false
+steps              = ["publish orders", "respond ok"]
+[fault]
+flaky = "at 2s for 15s reset brokers -> shop rate 10% kind produce"
+[expect]
+orders = "exactly-once"
+"#;
+
+#[test]
+fn answers_that_get_lost_repeat_unless_the_producer_is_idempotent() {
+    let runs = run_all(&parse("lost-answers", LOST_ANSWERS), 0..FEW_SEEDS);
+    assert!(20 * FEW_SEEDS < sum(&runs, repeated), "{} are there twice", sum(&runs, repeated));
+    assert_eq!(sum(&runs, lost), 0, "what is sent again is not lost");
+    let safe = LOST_ANSWERS.replace("enable-idempotence = false", "enable-idempotence = true");
+    let safe = run_all(&parse("lost-answers", &safe), 0..FEW_SEEDS);
+    assert!(safe.iter().all(|run| run.outcome.verdict == Verdict::Holds), "a broker knows what it has");
+    assert!(20 * FEW_SEEDS < sum(&safe, |outcome| outcome.counters.batches_deduplicated));
 }

@@ -72,6 +72,14 @@ fn cases_that_the_vendored_file_does_not_have_come_out_too() {
     holds_and_a_slower_service_does_not("objective", &["required_headroom"]);
 }
 
+/// The closed form of n attempts that fail each with 1-(1-a)(1-b): whoever is told that it failed may find it stored all the same.
+#[test]
+fn a_producer_whose_requests_and_answers_get_lost_repeats_as_the_geometric_distribution_says() {
+    for compared in compare("lossy producer", 1.0) {
+        assert!(passes(&compared), "{compared:?}");
+    }
+}
+
 /// The same case with fewer records and runs, without what only many of them tell, and with room for what fewer scatter.
 fn reduced(case: &Case) -> Case {
     let mut case = case.clone();
@@ -98,7 +106,8 @@ fn reduced(case: &Case) -> Case {
     if case.params.contains_key("mttf_s") {
         case.expected.clear();
     }
-    for expected in case.expected.iter_mut().filter(|_| steady) {
+    // A share of many knows itself how much it scatters.
+    for expected in case.expected.iter_mut().filter(|expected| steady && !expected.metric.starts_with("p_")) {
         expected.tol = Tolerance::Rel { value: 0.2 };
     }
     case
@@ -124,7 +133,7 @@ fn the_vendored_cases_pass_and_at_least_twenty_fail_when_every_service_takes_fiv
         judged += 1;
         found_out += u32::from(stands(&run(&case, 1.05)) == Some(false));
     }
-    assert!(28 <= judged, "{judged} cases were judged");
+    assert!(30 <= judged, "{judged} cases were judged");
     assert!(20 <= found_out, "only {found_out} of {judged} cases notice a service that is 5 % slower");
 }
 
@@ -133,8 +142,8 @@ fn the_vendored_cases_pass_and_at_least_twenty_fail_when_every_service_takes_fiv
 fn every_case_that_becomes_a_scenario_becomes_a_valid_one() {
     let all = cases(ALL_CASES);
     let scenarios: Vec<(&Case, String)> =
-        all.iter().filter_map(|case| Some((case, scenario_of(case, 1.0).ok()?))).collect();
-    assert!(scenarios.len() >= 31, "{} of {} cases have a scenario", scenarios.len(), all.len());
+        all.iter().map(|case| (case, scenario_of(case, 1.0).expect(&case.id))).collect();
+    assert_eq!(scenarios.len(), all.len(), "every case has a scenario");
     for (case, text) in scenarios {
         let family = parse(&file_stem(case), &text);
         assert!(family.warnings.is_empty(), "{}: {}", case.id, family.warnings.short());

@@ -277,3 +277,44 @@ fn regressions_come_first_and_stay_out_of_the_statistics() {
     let wrong = hikyaku(&["sweep", &scenario, "--out", &out]);
     assert!(stderr(&wrong).contains("tiny.seeds:1: the scenario has no cell `nowhere`"), "{}", stderr(&wrong));
 }
+
+#[test]
+fn a_kind_of_failure_is_new_or_as_before_or_gone_against_a_baseline() {
+    let scratch = Scratch::new("sweep-baseline");
+    let (safe, both, again) = (scratch.path("safe"), scratch.path("both"), scratch.path("again"));
+    let only_safe = ["--set", "matrix.commit=[\"none\"]"];
+    assert_eq!(sweep(&safe, &only_safe).status.code(), Some(0));
+
+    let output = sweep(&both, &["--baseline", &safe]);
+    assert_eq!(output.status.code(), Some(1), "new or not, what is violated is violated");
+    let said = stdout(&output);
+    assert!(said.contains("holds before, violated now; 1 kind of failure not met before"), "{said}");
+    assert!(said.contains("0 of 12"), "{said}");
+    for file in ["summary.md", "index.html"] {
+        let text = fs::read_to_string(format!("{both}/{file}")).unwrap();
+        assert!(text.contains("Against the baseline: holds before") && text.contains("by chance"), "{file}: {text}");
+    }
+
+    // Read before anything is written, so that the folder may be the same; and shards merged say what the whole says.
+    let same = sweep(&again, &[]);
+    assert_eq!(same.status.code(), Some(1));
+    let output = sweep(&again, &["--baseline", &again]);
+    assert!(stdout(&output).contains("still violated; 1 kind as before; the same runs were listed"), "{output:?}");
+    let shards = scratch.path("shards");
+    for slice in ["slice:1/2", "slice:2/2"] {
+        let output = hikyaku(&["sweep", TINY, "--out", &shards, "--partition", slice, "--baseline", &safe]);
+        assert!(stderr(&output).contains("give --baseline to `hikyaku merge`"), "{}", stderr(&output));
+    }
+    hikyaku(&["merge", &shards, "--baseline", &safe, "--junit", &format!("{shards}/junit.xml")]);
+    assert_same(&shards, &files(&both));
+
+    let output = sweep(&scratch.path("mended"), &["--baseline", &both, only_safe[0], only_safe[1]]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stdout(&output).contains("violated before, holds now; 1 kind not met any more"), "{}", stdout(&output));
+
+    for (wrong, why) in [(TINY, "is no result of `hikyaku sweep`"), ("no/such", "failed to read the baseline")] {
+        let output = sweep(&scratch.path("wrong"), &["--baseline", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}

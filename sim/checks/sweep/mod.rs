@@ -4,11 +4,13 @@
 //! list. Who ran what, when, in which process, on which machine does not matter to the result; so a sweep that was killed
 //! and resumed, or cut into shards and merged, gives the same files byte for byte. No value here comes from a clock.
 
+mod baseline;
 mod judge;
 mod list;
 mod record;
 mod self_check;
 
+pub use baseline::*;
 pub use judge::*;
 pub use list::*;
 pub use record::*;

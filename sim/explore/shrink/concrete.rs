@@ -178,7 +178,8 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::Delay { link, .. }
         | FaultAction::Drop { link, .. }
         | FaultAction::Throttle { link, .. }
-        | FaultAction::Reset(link) => {
+        | FaultAction::Reset(link)
+        | FaultAction::ResetShare { link, .. } => {
             let pairs = pairs(plan, &span.nodes, &span.peers, link.both_ways).into_iter();
             pairs.map(|(from, to)| aimed(action, &from, &to)).collect()
         }
@@ -231,7 +232,8 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::Delay { link, .. }
         | FaultAction::Drop { link, .. }
         | FaultAction::Throttle { link, .. }
-        | FaultAction::Reset(link) => (link.from, link.to) = (at.clone(), to.clone()),
+        | FaultAction::Reset(link)
+        | FaultAction::ResetShare { link, .. } => (link.from, link.to) = (at.clone(), to.clone()),
         FaultAction::ElectPreferred { .. }
         | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)

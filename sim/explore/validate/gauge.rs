@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::scene::GUARDED;
+use super::station::Station;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::{Plan, Rung};
 use crate::types::note::{AppendRole, Note};
@@ -27,6 +29,27 @@ pub struct Gauge {
     pub restart: Option<Time>,
     pub caught_up: Option<Time>,
     outage: Option<FaultId>,
+    /// Where what becomes of each record that is sent is asked for.
+    sends: Option<BTreeMap<SendId, Send>>,
+    guarded: Option<TopicId>,
+}
+
+/// A record in the hands of a producer.
+#[derive(Clone, Copy, Debug)]
+struct Send {
+    topic: TopicId,
+    appends: u32,
+    reported_failed: bool,
+}
+
+/// What became of the records that were sent to a topic.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sends {
+    pub sent: u64,
+    pub appends: u64,
+    pub stored: u64,
+    pub reported_failed: u64,
+    pub reported_failed_but_stored: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +81,7 @@ pub struct Counts {
 }
 
 impl Gauge {
-    pub fn new(plan: &Plan, late_from: Option<f64>) -> Gauge {
+    pub fn new(plan: &Plan, station: &Station) -> Gauge {
         let worker = plan.services.iter().find(|service| service.name == "worker");
         let skip = worker.and_then(|worker| worker.ladder.iter().position(|rung| *rung == Rung::Skip));
         Gauge {
@@ -66,7 +89,9 @@ impl Gauge {
             worker: worker.map_or(ServiceId::default(), |worker| worker.id),
             skip: skip.map(|rung| rung as u16),
             outage: plan.faults.iter().find(|fault| fault.name == "outage").map(|fault| fault.id),
-            late_from: late_from.map(Duration::from_seconds_f64),
+            late_from: station.freshness.map(Duration::from_seconds_f64),
+            sends: station.loss.map(|_| BTreeMap::new()),
+            guarded: plan.topics.iter().find(|topic| topic.name == GUARDED).map(|topic| topic.id),
             ..Gauge::default()
         }
     }
@@ -90,6 +115,21 @@ impl Gauge {
         }
     }
 
+    /// What became of what was sent to the topic of the case, or to its idempotent twin.
+    pub fn sends(&self, guarded: bool) -> Option<Sends> {
+        let mut total = Sends::default();
+        let sends = self.sends.as_ref()?.values();
+        for send in sends.filter(|send| (Some(send.topic) == self.guarded) == guarded) {
+            let stored = 0 < send.appends;
+            total.sent += 1;
+            total.appends += u64::from(send.appends);
+            total.stored += u64::from(stored);
+            total.reported_failed += u64::from(send.reported_failed);
+            total.reported_failed_but_stored += u64::from(send.reported_failed && stored);
+        }
+        Some(total)
+    }
+
     /// At the end of the run.
     pub fn whole(&self) -> &Counts {
         &self.now
@@ -103,8 +143,24 @@ impl Gauge {
             {
                 let count = batch.records.count();
                 self.now.appended += count;
+                if let Some(sends) = &mut self.sends {
+                    for record in batch.messages() {
+                        sends.get_mut(&record.send).expect("sent before it is appended").appends += 1;
+                    }
+                    return;
+                }
                 let records = self.records.entry(*partition).or_default();
                 records.extend((0..count).map(|_| Record { visible: event.time, started: false, through: false }));
+            }
+            Note::Sent { send, partition, .. } => {
+                if let Some(sends) = &mut self.sends {
+                    sends.insert(*send, Send { topic: partition.topic, appends: 0, reported_failed: false });
+                }
+            }
+            Note::SendFailed { send, .. } => {
+                if let Some(send) = self.sends.as_mut().and_then(|sends| sends.get_mut(send)) {
+                    send.reported_failed = true;
+                }
             }
             Note::Assigned { partitions, .. } => {
                 self.assigned.insert(event.node, partitions.clone());

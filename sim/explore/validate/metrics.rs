@@ -3,7 +3,7 @@
 //! Times are seconds of the simulation, turned into those of the case at the end. A name may carry a remark in brackets.
 
 use super::Ran;
-use super::gauge::Gauge;
+use super::gauge::{Gauge, Sends};
 use super::station::{Failures, Station};
 use crate::checks::{ConsumingMetrics, RecoveryTime};
 use crate::theory::statistics::mean_and_deviation;
@@ -33,6 +33,13 @@ pub fn measure(metric: &str, unit: &str, station: &Station, runs: &[Ran]) -> Res
     // Redone at most once in a run, each record counts once.
     let redone = || -> Vec<f64> {
         runs.iter().map(|run| (run.gauge.whole().flows - run.gauge.whole().records) as f64).collect()
+    };
+    // A share of the records that were sent.
+    let sent = |guarded: bool, of: &dyn Fn(&Sends) -> u64| {
+        over_runs(&|run| {
+            let sends = run.gauge.sends(guarded).ok_or("nothing is lost here that was sent")?;
+            Ok(of(&sends) as f64 / sends.sent as f64)
+        })
     };
     let value = match name {
         "mean_wait_in_queue" => consuming(|metrics| metrics.wait.mean_seconds)? * in_unit,
@@ -99,10 +106,17 @@ pub fn measure(metric: &str, unit: &str, station: &Station, runs: &[Ran]) -> Res
         "mean_duplicates" => mean(&redone())?,
         "sd_duplicates" => deviation(&redone())?,
         "max_duplicates" => redone().into_iter().fold(0.0, f64::max),
+        "appends_per_message" => sent(false, &|sends| sends.appends)?,
+        "duplicates_per_message" => sent(false, &|sends| sends.appends - sends.stored)?,
+        "duplicates_if_idempotent" => sent(true, &|sends| sends.appends - sends.stored)?,
+        "p_never_appended" => sent(false, &|sends| sends.sent - sends.stored)?,
+        "p_reported_failed" => sent(false, &|sends| sends.reported_failed)?,
+        "p_reported_failed_but_stored" => sent(false, &|sends| sends.reported_failed_but_stored)?,
         _ => return Err(format!("nothing here measures `{metric}`")),
     };
     let is_share = name.starts_with("fraction_") || name.starts_with("p_");
-    let records: u64 = runs.iter().map(|run| run.gauge.at_end.records).sum();
+    let of_run = |run: &Ran| run.gauge.sends(false).map_or(run.gauge.at_end.records, |sends| sends.sent);
+    let records: u64 = runs.iter().map(of_run).sum();
     match value.is_finite() {
         true => Ok(Value { value, samples: if is_share { records } else { runs.len() as u64 } }),
         false => Err(format!("there is nothing to measure `{metric}` by")),

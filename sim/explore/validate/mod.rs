@@ -222,7 +222,7 @@ fn run_one(
     options: WaitOptions,
 ) -> Result<Ran, String> {
     let plan = family.cells[0].plan(seed);
-    let mut gauge = Gauge::new(&plan, station.freshness);
+    let mut gauge = Gauge::new(&plan, station);
     let (outcome, report) = run_seed(&plan, options, |event| gauge.observe(event));
     // A station whose work fails always has more to do than it can: it is looked at for a time, not to its end.
     match &report.panic {

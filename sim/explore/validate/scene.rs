@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::Case;
-use super::station::{Arrivals, Away, Failures, Station};
+use super::station::{Arrivals, Away, Failures, Loss, Station};
 use crate::types::Duration;
 
 /// The file of a case. `service_factor` makes every service time longer: 1.05 is 5 %.
@@ -26,6 +26,10 @@ pub fn text_of(case: &Case, station: &Station, service_factor: f64) -> String {
         let _ = writeln!(text, "log-retention-check-interval = \"{}\"", seconds(retention.check));
     }
     let _ = writeln!(text, "[network]\nlatency = \"0s\"\n[disk]\nwrite = \"0s\"\nflush = \"0s\"");
+    if let Some(loss) = station.loss {
+        lossy_producers(&mut text, station, loss, duration);
+        return text;
+    }
     let topics = topics(station);
     for topic in &topics {
         let kept = match station.retention {
@@ -51,6 +55,52 @@ pub fn text_of(case: &Case, station: &Station, service_factor: f64) -> String {
     };
     let _ = writeln!(text, "[expect]\nresults.done = {promise}");
     text
+}
+
+/// What is sent to this topic is sent idempotently, for comparison.
+pub const GUARDED: &str = "tasks-idempotent";
+
+/// One attempt is over before the next record comes, so that the fates of records do not hang on each other.
+fn lossy_producers(text: &mut String, station: &Station, loss: Loss, duration: f64) {
+    let rate = per_second(station.rate);
+    for (topic, idempotent) in [("tasks", loss.idempotent), (GUARDED, true)] {
+        let _ = writeln!(text, "[topic.{topic}]\npartitions = 1");
+        let _ = writeln!(
+            text,
+            "[service.source-of-{topic}]\non = \"requests\"\nrate = \"{rate}\"\narrivals = \"constant\""
+        );
+        let _ = writeln!(
+            text,
+            "keys = \"unique\"\nlinger = \"0s\"\nretries = {}\nenable-idempotence = {idempotent}",
+            loss.retries
+        );
+        let _ = writeln!(
+            text,
+            "max-in-flight-requests-per-connection = 1\nretry-backoff = \"1ms\"\nretry-backoff-max = \"1ms\""
+        );
+        let _ = writeln!(text, "reconnect-backoff = \"1ms\"\nreconnect-backoff-max = \"1ms\"");
+        let _ = writeln!(text, "steps = [\"publish {topic}\", \"respond ok\"]");
+    }
+    let _ = writeln!(text, "[fault]");
+    for topic in ["tasks", GUARDED] {
+        let source = format!("source-of-{topic}");
+        let ways = [
+            ("requests", format!("{source} -> brokers"), loss.requests),
+            ("answers", format!("brokers -> {source}"), loss.answers),
+        ];
+        for (what, way, share) in ways.into_iter().filter(|(_, _, share)| 0.0 < *share) {
+            let _ = writeln!(
+                text,
+                "{what}-of-{topic} = \"at 0s for {} reset {way} rate {:.7}% kind produce\"",
+                seconds(duration),
+                share * 100.0
+            );
+        }
+    }
+    let _ = writeln!(text, "[expect]");
+    for topic in ["tasks", GUARDED] {
+        let _ = writeln!(text, "{topic} = {{ delivery = \"best-effort\", pending = \"any\", parked = \"any\" }}");
+    }
 }
 
 struct Topic {

@@ -31,6 +31,7 @@ pub struct Station {
     /// One crash, at an instant that each run draws anew.
     pub crashes_once: bool,
     pub failures: Option<Failures>,
+    pub loss: Option<Loss>,
     pub retention: Option<Retention>,
     /// What the producers can do while they catch up, over the arrival rate.
     pub burst: Option<f64>,
@@ -79,6 +80,16 @@ pub enum Failures {
     Retry { share: f64, retries: u32 },
 }
 
+/// A request, or its answer, is lost with its connection; then the producer tries again, so often at most. There is nobody behind
+/// the queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    pub requests: f64,
+    pub answers: f64,
+    pub retries: u32,
+    pub idempotent: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retention {
     pub retention: f64,
@@ -104,11 +115,6 @@ const SECONDS_OF_AN_HOUR: f64 = 60.0;
 impl Station {
     pub fn of(case: &Case) -> Result<Station, String> {
         let model = Model::of(case)?;
-        if ["p_request_lost", "p_ack_lost"].iter().any(|key| case.number(key).is_some()) {
-            return Err("a link here loses nothing for good: what it drops is sent again, as TCP does, and a producer's request \
-                        is lost with its connection or not at all"
-                .into());
-        }
         let hours = case.params.keys().any(|key| key.ends_with("_h"));
         let time_scale = if hours { 3600.0 / SECONDS_OF_AN_HOUR } else { 1.0 };
         let partitions = case.number("partitions").unwrap_or(f64::from(model.stations)).max(1.0) as usize;
@@ -196,6 +202,7 @@ impl Station {
             commit_interval,
             crashes_once,
             failures,
+            loss: loss(case)?,
             retention,
             burst: case.number("producer_burst_headroom"),
             day: case
@@ -355,6 +362,19 @@ fn shares(case: &Case, partitions: usize) -> Result<Vec<f64>, String> {
         true => Ok(shares),
         false => Err(format!("the weights `{text}` do not add up to 1")),
     }
+}
+
+fn loss(case: &Case) -> Result<Option<Loss>, String> {
+    let (requests, answers) = (case.number("p_request_lost"), case.number("p_ack_lost"));
+    if requests.is_none() && answers.is_none() {
+        return Ok(None);
+    }
+    let (requests, answers) = (requests.unwrap_or(0.0), answers.unwrap_or(0.0));
+    if ![requests, answers].iter().all(|share| (0.0..1.0).contains(share)) {
+        return Err("a share that is lost is not from 0 to less than 1".into());
+    }
+    let idempotent = case.params.get("idempotent").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    Ok(Some(Loss { requests, answers, retries: case.number("retries").unwrap_or(0.0) as u32, idempotent }))
 }
 
 fn pauses(case: &Case) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! The summary as Markdown, for the page of a CI job and for a pull request.
 
-use super::{commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
-use crate::checks::sweep::SweepVerdict;
+use super::{baseline, commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
+use crate::checks::sweep::{SweepComparison, SweepVerdict};
 use crate::checks::word;
 use crate::report::markdown::{in_table, in_text};
 use crate::report::numbers;
@@ -9,13 +9,16 @@ use crate::report::numbers;
 /// Groups with an example; the rest is in sweep.json. A page of GitHub takes one megabyte.
 const GROUPS: usize = 30;
 
-pub fn render(sweep: &SweepVerdict) -> String {
+pub fn render(sweep: &SweepVerdict, comparison: Option<&SweepComparison>) -> String {
     let mut text = format!("## {}: {}\n\n", word(&sweep.verdict).to_uppercase(), size(sweep));
     text += &format!("{} failed.", numbers::counted(sweep.failed, "run"));
     if let Some(number) = sweep.stopped_behind {
         text += &format!(" Stopped behind run {number}: the failures that were asked for were found.");
     } else if !sweep.is_complete() {
         text += " **Incomplete**: what follows is about the runs that were done.";
+    }
+    if let Some(comparison) = comparison {
+        text += &against(comparison);
     }
     text += "\n\n| scenario | cell | failed | 95 % of seeds | verdict | why |\n|---|---|---:|---|---|---|\n";
     for scenario in &sweep.scenarios {
@@ -51,6 +54,22 @@ pub fn render(sweep: &SweepVerdict) -> String {
     text += &format!("- {} simulated, {} messages\n", simulated, numbers::count(sweep.messages));
     text += &format!("\nhikyaku {}, streams s{}, list {}\n", sweep.version, sweep.stream_version, &sweep.hash[..8]);
     text
+}
+
+fn against(comparison: &SweepComparison) -> String {
+    let mut text = format!("\n\n{}.", in_text(&baseline::sentence(comparison)));
+    for remark in baseline::remarks(comparison) {
+        text += &format!(" {}.", in_text(&remark));
+    }
+    let table = baseline::table(comparison);
+    if !table.is_empty() {
+        text += "\n\n| scenario | change | before | now | by chance | what broke |\n|---|---|---:|---:|---:|---|\n";
+    }
+    for row in table.rows().iter().take(GROUPS) {
+        let cells: Vec<String> = row.iter().map(|cell| in_table(cell.text())).collect();
+        text += &format!("| {} |\n", cells.join(" | "));
+    }
+    text.trim_end().to_string()
 }
 
 fn failures(sweep: &SweepVerdict) -> String {

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::{commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
-use crate::checks::sweep::{FailureGroup, SweepVerdict};
+use super::{baseline, commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
+use crate::checks::sweep::{FailureGroup, SweepComparison, SweepVerdict};
 use crate::checks::{Verdict, word};
 use crate::report::html::{class_of, page, table};
 use crate::report::numbers::{count, counted, seconds};
@@ -16,11 +16,11 @@ use crate::scenario::printable;
 /// Groups with their commands; the rest is in sweep.json.
 const GROUPS: usize = 200;
 
-pub fn render(sweep: &SweepVerdict) -> String {
-    page(&format!("{}: {}", word(&sweep.verdict), size(sweep)), &body(sweep))
+pub fn render(sweep: &SweepVerdict, comparison: Option<&SweepComparison>) -> String {
+    page(&format!("{}: {}", word(&sweep.verdict), size(sweep)), &body(sweep, comparison))
 }
 
-fn body(sweep: &SweepVerdict) -> Markup {
+fn body(sweep: &SweepVerdict, comparison: Option<&SweepComparison>) -> Markup {
     let (fired, never) = reached(&sweep.fired);
     let (states, missed) = reached(&sweep.states);
     let or_none = |text: String| if text.is_empty() { "none".to_string() } else { text };
@@ -41,6 +41,7 @@ fn body(sweep: &SweepVerdict) -> Markup {
                 }
                 @if !sweep.self_check.differing.is_empty() { p.bad { (self_check(sweep)) } }
             }
+            @if let Some(comparison) = comparison { (against(comparison)) }
             section #failures {
                 h2 { "Failures, by what broke" }
                 @if sweep.failures.is_empty() { p { "None." } }
@@ -71,6 +72,18 @@ fn body(sweep: &SweepVerdict) -> Markup {
                 @for set in &sweep.sets { ", " code { "--set " (printable(set)) } }
                 @for guard in &sweep.guards_off { ", " code { "--without-guard " (printable(guard)) } }
             }
+        }
+    }
+}
+
+fn against(comparison: &SweepComparison) -> Markup {
+    let kinds = baseline::table(comparison);
+    html! {
+        section #baseline {
+            h2 { "Against the baseline" }
+            p { (printable(&baseline::sentence(comparison))) }
+            @for remark in baseline::remarks(comparison) { p { (printable(&remark)) } }
+            @if !kinds.is_empty() { (table("kinds", &kinds)) }
         }
     }
 }

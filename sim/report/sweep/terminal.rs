@@ -1,8 +1,8 @@
 //! The summary on a terminal: the verdict first, then what a tired person needs to go on.
 
-use super::{commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
+use super::{baseline, commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
 use crate::checks::Verdict;
-use crate::checks::sweep::SweepVerdict;
+use crate::checks::sweep::{SweepComparison, SweepVerdict};
 use crate::report::numbers;
 use crate::report::table::{Align, Cell, Table};
 use crate::report::terminal::{Tone, escaped, paint, wrapped};
@@ -22,7 +22,7 @@ const WIDTH: usize = 120;
 const CELLS: usize = 40;
 const GROUPS: usize = 10;
 
-pub fn render(sweep: &SweepVerdict, circumstances: &Circumstances) -> String {
+pub fn render(sweep: &SweepVerdict, comparison: Option<&SweepComparison>, circumstances: &Circumstances) -> String {
     let mut text = String::new();
     text += &format!("{}  {}", verdict_word(sweep.verdict), paint(Tone::Strong, &size(sweep)));
     if 0 < sweep.failed {
@@ -39,6 +39,9 @@ pub fn render(sweep: &SweepVerdict, circumstances: &Circumstances) -> String {
     }
     if !sweep.self_check.differing.is_empty() {
         text += &paragraph(&self_check(sweep), 2);
+    }
+    if let Some(comparison) = comparison {
+        text += &against(comparison);
     }
     text += "\n";
     text += &cells(sweep);
@@ -60,6 +63,22 @@ pub fn render(sweep: &SweepVerdict, circumstances: &Circumstances) -> String {
         );
     }
     text += &labelled("files", &circumstances.files.join(" "));
+    text
+}
+
+fn against(comparison: &SweepComparison) -> String {
+    let mut text = paragraph(&baseline::sentence(comparison), 2);
+    for remark in baseline::remarks(comparison) {
+        text += &paragraph(&remark, 2);
+    }
+    let table = baseline::table(comparison);
+    if !table.is_empty() {
+        text += &table.first(GROUPS).render(2);
+    }
+    let more = table.rows().len().saturating_sub(GROUPS);
+    if 0 < more {
+        text += &format!("  and {more} more in index.html\n");
+    }
     text
 }
 

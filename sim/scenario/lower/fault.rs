@@ -105,10 +105,13 @@ impl Builder<'_> {
         let report =
             |place: Place, title: String, label: &str, help: &str| self.report_fault("S073", place, title, label, help);
         let place = |key: &str| phrase.get(key).map_or(phrase.verb_place, |given| given.place);
-        match (lasting(name), duration, every) {
+        // Connections break at an instant, or each with a chance for a time.
+        let is_share = name == "reset" && phrase.get("rate").is_some();
+        let with = if is_share { " with `rate`" } else { "" };
+        match (if is_share { Lasting::Must } else { lasting(name) }, duration, every) {
             (Lasting::Must, None, _) => report(
                 phrase.verb_place,
-                format!("`{name}` needs `for`"),
+                format!("`{name}`{with} needs `for`"),
                 "how long?",
                 "add `for 10s`; at its end it heals",
             ),
@@ -116,11 +119,14 @@ impl Builder<'_> {
                 place("for"),
                 format!("`{name}` is done in an instant"),
                 "`for` without `every` says nothing",
-                "remove `for`, or add `every 1s`",
+                match name {
+                    "reset" => "remove `for`, or add `every 1s`, or a share of messages: `rate 5%`",
+                    _ => "remove `for`, or add `every 1s`",
+                },
             ),
             (Lasting::Must | Lasting::May, _, Some(_)) => report(
                 place("every"),
-                format!("`{name}` does not repeat"),
+                format!("`{name}`{with} does not repeat"),
                 "`every` is for instants",
                 "remove it, or write `when each …`",
             ),
@@ -515,7 +521,10 @@ impl Builder<'_> {
                 let to = need("to", "1MiB/s");
                 FaultAction::Throttle { link: link()?, bytes_per_second: to?.size() }
             }
-            "reset" => FaultAction::Reset(link()?),
+            "reset" => match phrase.scalar("rate") {
+                Some(rate) => FaultAction::ResetShare { link: link()?, rate: rate.ratio() },
+                None => FaultAction::Reset(link()?),
+            },
             "skew" => {
                 let by = need("by", "5s");
                 let target = target()?;

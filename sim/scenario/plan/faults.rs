@@ -177,6 +177,11 @@ pub enum FaultAction {
         bytes_per_second: ByteCount,
     },
     Reset(LinkTarget),
+    /// While it lasts, each message breaks its connection with this chance, and is lost with it.
+    ResetShare {
+        link: LinkTarget,
+        rate: Ratio,
+    },
     /// Wall clock; `false` is backwards.
     Skew {
         target: Target,
@@ -257,7 +262,8 @@ impl FaultPlan {
             | FaultAction::Delay { .. }
             | FaultAction::Drop { .. }
             | FaultAction::Throttle { .. }
-            | FaultAction::Reset(_) => FaultFamily::Network,
+            | FaultAction::Reset(_)
+            | FaultAction::ResetShare { .. } => FaultFamily::Network,
             FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultFamily::Clock,
             FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred { .. } | FaultAction::EnforceRetention(_) => {
                 FaultFamily::Cluster

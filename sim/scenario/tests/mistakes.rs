@@ -156,6 +156,9 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("at 5s repair stock"), "S071", "no step of `stock` is `work`"),
         (fault("at 5s jump stock"), "S042", "`jump` needs `by`"),
         (fault("at 5s for 5s jump stock by 5s"), "S073", "done in an instant"),
+        (fault("at 5s reset shop -> brokers rate 5%"), "S073", "`reset` with `rate` needs `for`"),
+        (fault("at 5s for 5s reset shop -> brokers"), "S073", "or a share of messages: `rate 5%`"),
+        (fault("at 5s for 5s reset shop -> brokers rate 5"), "S030", "`5` is not a share"),
         // S076: chaos
         (chaos("families = [\"netwrok\"]"), "S076", "did you mean `network`?"),
         (chaos("families = [\"poison\"]"), "S076", "no step is `work`"),

@@ -125,6 +125,7 @@ pub fn write_action(action: &FaultAction, plan: &Plan) -> String {
             write_link("throttle", link, Some(format!("to {bytes_per_second}/s")), plan)
         }
         FaultAction::Reset(link) => write_link("reset", link, None, plan),
+        FaultAction::ResetShare { link, rate } => write_link("reset", link, Some(format!("rate {rate}")), plan),
         FaultAction::Skew { target, by, forwards } => {
             format!("{} by {}", at("skew", target), write_shift(by, *forwards))
         }

@@ -142,6 +142,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Isolate(_)
         | FaultAction::Delay { .. }
         | FaultAction::Drop { .. }
+        | FaultAction::ResetShare { .. }
         | FaultAction::Throttle { .. }
         | FaultAction::Skew { .. }
         | FaultAction::HoldMetadata(_)
@@ -305,7 +306,8 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(28) {
+    match rng.below(29) {
+        28 => FaultAction::ResetShare { link, rate: Ratio(rng.below(1_000_000_001) as u32) },
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
         2 => FaultAction::Wipe(target),

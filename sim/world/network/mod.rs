@@ -4,18 +4,22 @@
 //! - A cut link loses nothing for good: what is on it is retransmitted with doubling delays until it gets through or
 //!   its connection ends. Loss is the delay of a retransmission.
 //! - When a client closes a connection or dies, what it has sent still arrives and is executed; the answers are lost.
-//! - A reset loses an arbitrary suffix of what is on the way to the server, and every answer.
+//! - A reset loses an arbitrary suffix of what is on the way to the server, and every answer. A link that resets loses
+//!   the message that it breaks a connection with: a request is not executed, an answer is not heard.
 //! - A dead process on a live machine refuses and resets; a dead machine is silent.
 //!
 //! Deliberately absent: congestion, window sizes, packets. RFC 6298 gives the retransmission timer.
 
-use std::collections::VecDeque;
+mod link;
 
-use crate::scenario::plan::{LinkPlan, NetworkPlan};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::scenario::plan::NetworkPlan;
 use crate::types::random::combine;
 use crate::types::request::{Request, RequestKind, Response};
 use crate::types::settings::Acks;
 use crate::types::*;
+use link::{Laid, Link, Throttle};
 
 /// First retransmission delay of established connections. Linux: TCP_RTO_MIN.
 const RETRANSMISSION_FIRST: Duration = Duration::from_millis(200);
@@ -34,6 +38,8 @@ pub struct Network {
     /// Open connections by client, server and channel: index `client * nodes + server`.
     open: Vec<Vec<(Channel, u32)>>,
     connections: Vec<Connection>,
+    /// How many connections each channel of a client has opened to a server.
+    opened: BTreeMap<(NodeId, NodeId, Channel), u32>,
     /// What the messages on their way carry; places are used again.
     parcels: Vec<Option<Parcel>>,
     free_parcels: Vec<u32>,
@@ -41,41 +47,12 @@ pub struct Network {
 }
 
 #[derive(Debug)]
-struct Link {
-    plan: LinkPlan,
-    instant: bool,
-    /// How many faults cut it.
-    cuts: u16,
-    /// Requests (and their responses) of these kinds do not get through.
-    cut_kinds: Vec<RequestKind>,
-    delays: Vec<Laid<Spread>>,
-    drops: Vec<Laid<Ratio>>,
-    throttles: Vec<Laid<Throttle>>,
-    busy_until: Time,
-    /// Messages sent so far of the kinds that have no identity of their own.
-    sent: u64,
-}
-
-/// What a fault lays on a link: on every message, or on requests (and their responses) of one kind.
-#[derive(Debug)]
-struct Laid<T> {
-    fault: FaultId,
-    kind: Option<RequestKind>,
-    value: T,
-}
-
-#[derive(Debug)]
-struct Throttle {
-    bytes_per_second: ByteCount,
-    /// Messages of one kind queue for themselves; otherwise it is the wire that is busy.
-    busy_until: Time,
-}
-
-#[derive(Debug)]
 struct Connection {
     client: NodeId,
     server: NodeId,
     channel: Channel,
+    /// Of those that this channel has opened to this server, from 1.
+    ordinal: u32,
     opened: Time,
     /// Handshake done at.
     ready: Time,
@@ -172,6 +149,19 @@ pub enum Arrival {
         kind: RequestKind,
         response: bool,
     },
+    /// A request broke its connection and is lost: tell the client with [`Network::refuse`].
+    RequestBroke {
+        connection: ConnectionId,
+        to: NodeId,
+        kind: RequestKind,
+    },
+    /// A response did, and its client sees it.
+    ResponseBroke {
+        to: NodeId,
+        channel: Channel,
+        peer: NodeId,
+        kind: RequestKind,
+    },
 }
 
 impl Network {
@@ -189,6 +179,7 @@ impl Network {
             links,
             open: vec![Vec::new(); nodes * nodes],
             connections: Vec::new(),
+            opened: BTreeMap::new(),
             parcels: Vec::new(),
             free_parcels: Vec::new(),
             draws,
@@ -264,8 +255,7 @@ impl Network {
     /// client is gone.
     pub fn hang_up(&mut self, now: Time, id: ConnectionId) -> Option<Offered> {
         let connection = &mut self.connections[id.0 as usize];
-        connection.server_gone = true;
-        connection.unanswered.clear();
+        connection.end_for_server();
         let is_news = !connection.client_gone && !connection.reset_sent;
         is_news.then(|| self.reset_towards_client(now, id).1)
     }
@@ -296,9 +286,23 @@ impl Network {
         let parcel = self.take_parcel(transit.parcel);
         let connection = &mut self.connections[transit.connection.0 as usize];
         let response = !transit.to_server;
-        let dropped = Arrival::Dropped { to: if response { client } else { server }, kind: transit.kind, response };
+        let (to, kind) = (if response { client } else { server }, transit.kind);
+        let dropped = Arrival::Dropped { to, kind, response };
         if passage == Passage::Lost {
             return dropped;
+        }
+        let link = &self.links[transit.link as usize];
+        if !link.resets.is_empty()
+            && !connection.is_over()
+            && link.breaks(kind, connection.ordinal, &parcel, self.draws)
+        {
+            connection.end_for_server();
+            if !response {
+                return Arrival::RequestBroke { connection: transit.connection, to, kind };
+            }
+            connection.reset_sent = true;
+            self.end(transit.connection);
+            return Arrival::ResponseBroke { to, channel, peer: server, kind };
         }
         match parcel.payload {
             Payload::Request(correlation, request) => {
@@ -352,8 +356,7 @@ impl Network {
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
             if connection.server == node && !connection.server_gone {
-                connection.server_gone = true;
-                connection.unanswered.clear();
+                connection.end_for_server();
                 if !connection.client_gone && !silent {
                     out.push(self.reset_towards_client(now, ConnectionId(index as u32)));
                 }
@@ -482,6 +485,11 @@ impl Network {
         self.links[index].throttles.push(Laid { fault, kind, value });
     }
 
+    pub fn reset_share(&mut self, from: NodeId, to: NodeId, fault: FaultId, kind: Option<RequestKind>, rate: Ratio) {
+        let index = self.link_index(from, to);
+        self.links[index].resets.push(Laid { fault, kind, value: rate });
+    }
+
     /// Takes off what a fault laid on a link.
     pub fn lift(&mut self, from: NodeId, to: NodeId, fault: FaultId) {
         let index = self.link_index(from, to);
@@ -489,6 +497,7 @@ impl Network {
         link.delays.retain(|laid| laid.fault != fault);
         link.drops.retain(|laid| laid.fault != fault);
         link.throttles.retain(|laid| laid.fault != fault);
+        link.resets.retain(|laid| laid.fault != fault);
     }
 
     // --- private ---
@@ -500,10 +509,13 @@ impl Network {
         }
         let index = self.connections.len() as u32;
         let handshake = self.handshake(client, server, u64::from(index));
+        let ordinal = self.opened.entry((client, server, channel)).or_default();
+        *ordinal += 1;
         self.connections.push(Connection {
             client,
             server,
             channel,
+            ordinal: *ordinal,
             opened: now,
             ready: now + handshake,
             established: false,
@@ -633,72 +645,6 @@ enum Passage {
     Lost,
 }
 
-impl Link {
-    fn new(plan: LinkPlan, instant: bool) -> Link {
-        Link {
-            plan,
-            instant,
-            cuts: 0,
-            cut_kinds: Vec::new(),
-            delays: Vec::new(),
-            drops: Vec::new(),
-            throttles: Vec::new(),
-            busy_until: Time::ZERO,
-            sent: 0,
-        }
-    }
-
-    fn latency(&self) -> Spread {
-        if self.instant { Spread::ZERO } else { self.plan.latency }
-    }
-
-    fn blocks(&self, kind: RequestKind) -> bool {
-        self.cuts > 0 || (!self.cut_kinds.is_empty() && self.cut_kinds.contains(&kind))
-    }
-
-    /// Waiting for the wire and time on it.
-    fn transmission(&mut self, departure: Time, kind: RequestKind, payload: &Payload) -> Duration {
-        if self.throttles.is_empty() && self.plan.bandwidth.is_none() {
-            return Duration::ZERO;
-        }
-        let size = payload.size().0;
-        let throttles = self.throttles.iter().filter(|laid| laid.kind.is_none());
-        let widths = throttles.map(|laid| laid.value.bytes_per_second).chain(self.plan.bandwidth);
-        let mut sent = departure;
-        if let Some(width) = widths.min() {
-            self.busy_until = self.busy_until.max(departure) + time_on_wire(size, width);
-            sent = self.busy_until;
-        }
-        for laid in self.throttles.iter_mut().filter(|laid| laid.kind == Some(kind)) {
-            let throttle = &mut laid.value;
-            throttle.busy_until = throttle.busy_until.max(sent) + time_on_wire(size, throttle.bytes_per_second);
-            sent = throttle.busy_until;
-        }
-        sent.since(departure)
-    }
-
-    /// Retransmissions of lost packets and the delays that faults add.
-    fn disturbance(&self, kind: RequestKind, draw: &mut random::Draw) -> Duration {
-        let mut extra = Duration::ZERO;
-        if self.plan.loss == Ratio::ZERO && self.delays.is_empty() && self.drops.is_empty() {
-            return extra;
-        }
-        for laid in self.delays.iter().filter(|laid| laid.strikes(kind)) {
-            extra += draw.draw(&laid.value);
-        }
-        let dropped = self.drops.iter().filter(|laid| laid.strikes(kind)).map(|laid| laid.value);
-        let shares = dropped.chain(std::iter::once(self.plan.loss));
-        for share in shares.filter(|share| *share != Ratio::ZERO) {
-            let mut wait = RETRANSMISSION_FIRST;
-            while draw.chance(share) && extra < Duration::from_secs(120) {
-                extra += wait;
-                wait = Duration((wait.0 * 2).min(RETRANSMISSION_MAX.0));
-            }
-        }
-        extra
-    }
-}
-
 impl Connection {
     fn direction(&mut self, to_server: bool) -> &mut Direction {
         if to_server { &mut self.to_server } else { &mut self.to_client }
@@ -712,6 +658,16 @@ impl Connection {
             None => self.unanswered.remove(self.unanswered.iter().position(is_it)?)?,
         };
         Some((identity, kind))
+    }
+
+    fn is_over(&self) -> bool {
+        self.client_gone || self.server_gone
+    }
+
+    /// Nothing that comes on it is executed any more, and nothing that was executed is answered.
+    fn end_for_server(&mut self) {
+        self.server_gone = true;
+        self.unanswered.clear();
     }
 
     fn end_for_client(&mut self) {
@@ -733,16 +689,6 @@ impl Direction {
             Some(_) | None => Passage::Through,
         }
     }
-}
-
-impl<T> Laid<T> {
-    fn strikes(&self, kind: RequestKind) -> bool {
-        self.kind.is_none_or(|only| only == kind)
-    }
-}
-
-fn time_on_wire(size: u64, bytes_per_second: ByteCount) -> Duration {
-    Duration((u128::from(size) * 1_000_000_000 / u128::from(bytes_per_second.0.max(1))) as u64)
 }
 
 #[cfg(test)]

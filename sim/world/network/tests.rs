@@ -1,7 +1,7 @@
 //! The promises of the link model, one test for each.
 
 use super::*;
-use crate::scenario::plan::LinkOverride;
+use crate::scenario::plan::{LinkOverride, LinkPlan};
 
 const CLIENT: NodeId = NodeId(1);
 const SERVER: NodeId = NodeId(2);
@@ -280,4 +280,61 @@ fn a_request_to_a_machine_that_has_forgotten_its_connections_is_refused() {
     assert!(network.process_died(Time(5_000_000), SERVER, true).is_empty(), "without power nothing is said");
     let (at, transit) = arrival(send(&mut network, Time(9_000_000), 2).1);
     assert!(matches!(network.arrive(at, transit, |_| Presence::Up), Arrival::Refused(refused) if refused == id));
+}
+
+#[test]
+fn a_link_that_resets_loses_the_message_and_its_connection_and_draws_anew_each_time() {
+    let mut network = network(link("1ms"));
+    let half = Ratio(500_000_000);
+    network.reset_share(CLIENT, SERVER, FaultId(0), None, half);
+    let mut tries = Vec::new();
+    for number in 0..200 {
+        let mut broke = 0;
+        loop {
+            let now = Time(1_000_000_000 * (number + 1) + broke * 10_000_000);
+            let (id, offered) = send(&mut network, now, number);
+            let (at, transit) = arrival(offered);
+            match network.arrive(at, transit, |_| Presence::Up) {
+                Arrival::Delivered { .. } => break,
+                Arrival::RequestBroke { connection, to, .. } => {
+                    assert_eq!((connection, to), (id, SERVER));
+                    let (told, reset) = arrival(network.refuse(at, connection));
+                    let arrival = network.arrive(told, reset, |_| Presence::Up);
+                    assert!(matches!(arrival, Arrival::Disconnected { to: CLIENT, .. }), "the client learns of it");
+                    broke += 1;
+                }
+                other => panic!("neither here nor broken: {other:?}"),
+            }
+        }
+        tries.push(broke);
+    }
+    let broken: u64 = tries.iter().sum();
+    assert!((150..250).contains(&broken), "{broken} of {} were broken", broken + 200);
+    assert!(tries.iter().any(|tries| 2 < *tries), "what is sent again may be broken again");
+
+    // As it was, when the fault is over.
+    network.lift(CLIENT, SERVER, FaultId(0));
+    let (_, offered) = send(&mut network, Time(1_000_000_000_000), 1000);
+    let parcel = arrival(offered);
+    assert_eq!(through(&mut network, parcel), Some(1000));
+}
+
+#[test]
+fn a_response_that_breaks_its_connection_was_executed_and_is_not_heard() {
+    let mut network = network(link("1ms"));
+    network.reset_share(SERVER, CLIENT, FaultId(0), Some(RequestKind::Call), Ratio::ONE);
+    let (id, offered) = send(&mut network, Time(0), 1);
+    let first = arrival(offered);
+    let behind = arrival(send(&mut network, Time(2_000_000), 2).1);
+    let at = first.0;
+    assert_eq!(through(&mut network, first), Some(1), "the other direction breaks nothing");
+    let to = ReplyTo { connection: id, correlation: Correlation(1), peer: CLIENT };
+    let response = Response::Call(request::CallResponse::Accepted(EventId(1)));
+    let (at, answer) = arrival(network.send_response(at, to, response));
+    let broke = network.arrive(at, answer, |_| Presence::Up);
+    assert!(matches!(broke, Arrival::ResponseBroke { to: CLIENT, peer: SERVER, .. }), "{broke:?}");
+    let late = network.arrive(behind.0, behind.1, |_| Presence::Up);
+    assert!(matches!(late, Arrival::Dropped { .. }), "what comes behind it is not executed: {late:?}");
+    let (again, _) = send(&mut network, Time(1_000_000_000), 3);
+    assert_ne!(again, id, "the next request opens another connection");
 }

@@ -446,7 +446,7 @@ pub enum Action {
     Call(CallPlan),
     Commit {
         every: CommitEvery,
-        wait: bool,
+        how: CommitHow,
     },
     Respond,
     /// From here to the next `EndTransaction`, what the transactional producer is given is committed as one.
@@ -466,6 +466,36 @@ pub enum PublishKey {
     Key,
     Id,
     None,
+}
+
+/// Who waits for the answer to a commit, and what is done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitHow {
+    /// The step does. Kafka: commitSync.
+    Sync,
+    /// Nobody does; a callback hears of it. Kafka: commitAsync.
+    Async { retry: CommitRetry },
+}
+
+impl CommitHow {
+    pub fn waits(self) -> bool {
+        self == CommitHow::Sync
+    }
+}
+
+/// What the callback of commitAsync does about a failure that might pass. Kafka: RetriableCommitFailedException.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitRetry {
+    /// Nothing: a later commit covers it.
+    #[default]
+    Never,
+    /// Commits the same again if no newer commit was made meanwhile.
+    /// Source: Shapira et al., "Kafka: The Definitive Guide", 2nd edition (2021), chapter 4, "Retrying Async Commits".
+    UnlessNewer,
+    /// Commits the same again, behind whatever was committed meanwhile: the group's position goes back.
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

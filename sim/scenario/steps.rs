@@ -42,7 +42,7 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
             };
             vec![("call", to.unwrap_or_default())]
         }
-        Action::Commit { wait, .. } => vec![(if *wait { "commit" } else { "commit-async" }, String::new())],
+        Action::Commit { how, .. } => vec![(if how.waits() { "commit" } else { "commit-async" }, String::new())],
         Action::Respond => vec![("respond", "ok".into())],
         Action::BeginTransaction => vec![("begin-transaction", String::new())],
         Action::SendOffsets { .. } => vec![("commit", String::new())],

@@ -70,7 +70,11 @@ pub const STEPS: Grammar = Grammar {
             Argument::None,
             &[
                 key("every", Kind::Phrase("record, batch, a number or a duration"), "How often."),
-                later("retry", Kind::Boolean, "A failed commit is repeated."),
+                key(
+                    "retry",
+                    Kind::BooleanOr("always"),
+                    "A failed commit is repeated, unless a newer one was made; `always` repeats it all the same.",
+                ),
             ],
             "Says done without waiting for an answer.",
         ),

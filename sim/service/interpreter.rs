@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::async_commits::AsyncCommits;
 use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
@@ -102,6 +103,7 @@ pub struct Interpreter {
     pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
     pub(super) commits_out: FewMap<CommitToken, CommitPurpose>,
+    pub(super) async_commits: AsyncCommits,
     /// The application is inside poll().
     pub(super) polling: bool,
     /// Counts polls that returned records.
@@ -176,6 +178,7 @@ impl Interpreter {
             sends: FewMap::new(),
             commits: Commits::new(commit_of),
             commits_out: FewMap::new(),
+            async_commits: AsyncCommits::default(),
             polling: false,
             batch: 0,
             uncommitted_batch: None,
@@ -428,7 +431,13 @@ impl Interpreter {
                 return Some(Ask::Commit { token, offsets, wait: true });
             }
         }
-        if self.wants_records() {
+        let wants_records = self.wants_records();
+        if (self.polling || wants_records)
+            && let Some(ask) = self.repeat_commit()
+        {
+            return Some(ask);
+        }
+        if wants_records {
             self.polling = true;
             return Some(Ask::Poll);
         }
@@ -513,6 +522,7 @@ impl Interpreter {
     pub(super) fn commit_token(&mut self, purpose: CommitPurpose) -> CommitToken {
         let token = CommitToken(self.next_number());
         self.commits_out.insert(token, purpose);
+        self.async_commits.newest = token;
         token
     }
 

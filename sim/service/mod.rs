@@ -6,6 +6,7 @@
 //! The machines are as sans-IO as the queue's: an input and the time go in, effects and notes come out in order.
 
 mod arrivals;
+mod async_commits;
 mod callers;
 mod calls;
 mod commits;

@@ -97,8 +97,7 @@ impl Interpreter {
     }
 
     pub fn handle_commit_done(&mut self, token: CommitToken, result: Result<(), ErrorCode>, step: &mut Step) {
-        // Nobody waits for an asynchronous commit.
-        let Some(purpose) = self.commits_out.remove(&token) else { return };
+        let Some(purpose) = self.commits_out.remove(&token) else { return self.end_async_commit(token, result) };
         if result.is_err() {
             self.commits.failed();
         }
@@ -156,7 +155,7 @@ impl Interpreter {
             RevokingStage::Committed => Vec::new(),
             RevokingStage::Finishing if !self.commits_on_revoke() => Vec::new(),
             RevokingStage::Finishing if self.flows.iter().any(|(_, flow)| self.is_revoking(flow)) => return None,
-            RevokingStage::Finishing => self.commits.take(step.time()),
+            RevokingStage::Finishing => self.commits.take_last(step.time()),
         };
         if offsets.is_empty() {
             let revoking = self.revoking.take()?;
@@ -177,13 +176,13 @@ impl Interpreter {
         }
         let commits = match self.phase {
             Phase::Draining { .. } if self.flows.running() > 0 => return None,
-            Phase::Draining { .. } => self.commits_on_revoke() && self.commits.unsaved(),
+            Phase::Draining { .. } => self.commits_on_revoke() && self.commits.uncertain(),
             Phase::Committed { .. } => false,
             Phase::Created | Phase::Running | Phase::Committing { .. } | Phase::Closing { .. } | Phase::Exited => {
                 return None;
             }
         };
-        let offsets = if commits { self.commits.take(step.time()) } else { Vec::new() };
+        let offsets = if commits { self.commits.take_last(step.time()) } else { Vec::new() };
         if offsets.is_empty() {
             self.phase = Phase::Closing { until };
             return Some(Ask::Close);

@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::commits::CommitToken;
 use super::flow::{FlowId, FlowState, Source};
 use super::interpreter::{Ask, CommitPurpose, Interpreter, STORE_CHANNEL};
-use crate::scenario::plan::{Action, CommitEvery, PublishKey, RowBy, ServicePlan, StepPlan, StoreStep};
+use crate::scenario::plan::{Action, CommitEvery, CommitHow, PublishKey, RowBy, ServicePlan, StepPlan, StoreStep};
 use crate::types::note::{Note, StepOutcome};
 use crate::types::random::combine;
 use crate::types::request::{CallResponse, Request, Response, Row, StoreOperation, StoreRequest};
@@ -103,8 +102,8 @@ impl Interpreter {
         if !is_for(plan, &flow.message) {
             return Some(Begun::NotDue);
         }
-        if let Action::Commit { every, wait } = plan.action {
-            return Some(self.begin_commit(id, every, wait, step));
+        if let Action::Commit { every, how } = plan.action {
+            return Some(self.begin_commit(id, every, how, step));
         }
         if let Action::SendOffsets { group_metadata } = plan.action {
             return Some(self.begin_offsets(id, group_metadata, step));
@@ -286,7 +285,7 @@ impl Interpreter {
 
     // --- commits ---
 
-    fn begin_commit(&mut self, id: FlowId, every: CommitEvery, wait: bool, step: &mut Step) -> Begun {
+    fn begin_commit(&mut self, id: FlowId, every: CommitEvery, how: CommitHow, step: &mut Step) -> Begun {
         let flow = self.flows.get(id);
         if let Some(row) = flow.row {
             return self.begin_row_commit(id, row, every, step);
@@ -295,7 +294,7 @@ impl Interpreter {
         let first = flow.step == 0;
         let newly = !std::mem::replace(&mut flow.counted, true);
         if !self.commits.owns(source) {
-            return self.begin_commit_of_another(id, source, newly, wait, step);
+            return self.begin_commit_of_another(id, source, newly, how, step);
         }
         let batch_first = first && self.uncommitted_batch == Some(source.batch);
         let complete = newly && self.commits.mark(source);
@@ -315,13 +314,13 @@ impl Interpreter {
             return Begun::NotDue;
         }
         let offsets = self.commits.take(step.time());
-        if batch_first && (offsets.is_empty() || !wait) {
+        if batch_first && (offsets.is_empty() || !how.waits()) {
             self.release_held();
         }
         if offsets.is_empty() {
             return Begun::NotDue;
         }
-        self.ask_commit(id, offsets, wait, step)
+        self.ask_commit(id, offsets, how, step)
     }
 
     /// The partition went to somebody else meanwhile: a zombie commits what it has done, and is refused.
@@ -330,7 +329,7 @@ impl Interpreter {
         id: FlowId,
         source: Source,
         newly: bool,
-        wait: bool,
+        how: CommitHow,
         step: &mut Step,
     ) -> Begun {
         if newly {
@@ -340,24 +339,31 @@ impl Interpreter {
         if self.commits.round_of(source.partition) != source.round {
             return Begun::NotDue;
         }
-        self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], wait, step)
+        self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], how, step)
     }
 
-    fn ask_commit(&mut self, id: FlowId, offsets: Vec<(TopicPartition, Offset)>, wait: bool, step: &mut Step) -> Begun {
+    fn ask_commit(
+        &mut self,
+        id: FlowId,
+        offsets: Vec<(TopicPartition, Offset)>,
+        how: CommitHow,
+        step: &mut Step,
+    ) -> Begun {
         let service = self.id();
         let flow = self.flows.get(id);
         step.note(Note::StepReached { service, step: flow.step, event: flow.message.event });
-        let token = if wait {
-            let token = self.commit_token(CommitPurpose::Step(id));
-            self.flows.get(id).state = FlowState::Committing(token);
-            token
-        } else {
-            // Nobody retries an asynchronous commit; a later one covers it.
-            self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
-            self.ready.push_front(id);
-            CommitToken(self.next_number())
-        };
-        Begun::Ask(Ask::Commit { token, offsets, wait })
+        match how {
+            CommitHow::Sync => {
+                let token = self.commit_token(CommitPurpose::Step(id));
+                self.flows.get(id).state = FlowState::Committing(token);
+                Begun::Ask(Ask::Commit { token, offsets, wait: true })
+            }
+            CommitHow::Async { retry } => {
+                self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
+                self.ready.push_front(id);
+                Begun::Ask(self.commit_async(offsets, retry))
+            }
+        }
     }
 
     /// The commit of a step was not answered: asks again, under the same note.

@@ -140,7 +140,7 @@ pub fn shop() -> Plan {
                 }),
                 steps: vec![
                     step("insert-if-absent db.bookings", Action::Store { store: 0, operations: vec![booking] }),
-                    step("commit", Action::Commit { every: CommitEvery::Record, wait: true }),
+                    step("commit", Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync }),
                 ],
                 ladder: vec![Rung::Block { backoff: "100ms..5s".parse().unwrap() }],
                 producers: Vec::new(),

@@ -4,7 +4,7 @@ use hikyaku::checks::{EvidenceKind, RunOutcome, Verdict};
 use hikyaku::scenario::plan::{Boundary, Plan};
 use hikyaku::types::Seed;
 
-use crate::common::{load, parse, run};
+use crate::common::{load, parse, run, run_all};
 
 fn plan(scenario: &str, sets: &[&str]) -> Plan {
     load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
@@ -46,6 +46,23 @@ fn a_commit_that_is_not_waited_for_repeats_more_and_a_final_one_nothing() {
     assert!(10 * waits.max(1) < goes_on, "{goes_on} against {waits}");
     assert_eq!(of("async", "in-order"), 0);
     assert!(0 < of("async", "abandoned"));
+}
+
+/// The last commit before the quiet is lost, or one that a newer one follows.
+#[test]
+fn a_failed_commit_is_made_again_if_no_newer_one_was_made() {
+    let scenario = "commits_that_are_not_waited_for_widen_the_window";
+    let family = load(&format!("scenarios/{scenario}.toml"), &["stop=[\"last-lost\", \"older-lost\"]"]);
+    let runs = run_all(&family, 0..8);
+    let of = |commit: &str, stop: &str| -> u64 {
+        let cell = family.cells.iter().position(|cell| cell.id == format!("commit={commit},stop={stop}"));
+        let runs = runs.iter().filter(|run| Some(run.cell) == cell);
+        runs.map(|run| repeated(&run.outcome)).sum()
+    };
+    assert!(0 < of("async", "last-lost"));
+    assert_eq!((of("retry", "last-lost"), of("retry-always", "last-lost")), (0, 0));
+    assert_eq!((of("async", "older-lost"), of("retry", "older-lost")), (0, 0));
+    assert!(0 < of("retry-always", "older-lost"), "it went back behind a newer one");
 }
 
 #[test]

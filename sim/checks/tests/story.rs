@@ -170,7 +170,7 @@ fn billing(operation: StoreStep) -> ServicePlan {
         }),
         steps: vec![
             step("insert db.invoices", Action::Store { store: 0, operations: vec![operation] }),
-            step("commit", Action::Commit { every: CommitEvery::Record, wait: true }),
+            step("commit", Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync }),
         ],
         ladder: vec![
             Rung::Retry { times: 1, backoff: Spread::ZERO },

@@ -135,7 +135,26 @@ impl Proposals<'_> {
                 });
             }
             self.commit_last(index, auto);
+            self.commits_in_order(index);
         }
+    }
+
+    /// No commit overtakes a newer one, and none is made without hearing how it ended.
+    fn commits_in_order(&mut self, index: usize) {
+        let name = &self.plan.services[index].name;
+        let mut commits = |change: &str, made: CommitHow| {
+            self.propose(format!("{name}: {change}"), |plan| {
+                for step in &mut plan.services[index].steps {
+                    if let Action::Commit { how, .. } = &mut step.action
+                        && !how.waits()
+                    {
+                        *how = made;
+                    }
+                }
+            });
+        };
+        commits("`commit-async retry`", CommitHow::Async { retry: CommitRetry::UnlessNewer });
+        commits("`commit` waits for its answer", CommitHow::Sync);
     }
 
     /// Rows that are found however late they are seen.
@@ -272,7 +291,7 @@ impl Proposals<'_> {
                 if let Trigger::Consume(consume) = &mut plan.services[index].trigger {
                     consume.consumer.enable_auto_commit = false;
                 }
-                let action = Action::Commit { every: CommitEvery::Record, wait: true };
+                let action = Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync };
                 plan.services[index].steps.push(StepPlan { text: "commit".to_string(), action, of: None });
             });
             return;

@@ -129,7 +129,7 @@ impl Site {
                     self.left_out.push(format!("how long `{}` takes", step.text));
                     continue;
                 }
-                Action::Commit { every, wait: true } => {
+                Action::Commit { every, how: CommitHow::Sync } => {
                     if *every == CommitEvery::Record {
                         self.left_out.push(format!("how long `{}` takes, for every event", step.text));
                     }

@@ -292,8 +292,8 @@ impl Consumer {
     }
 }
 
-/// Kafka: RetriableException. A broken connection counts as timed out.
-fn is_retriable(error: ErrorCode) -> bool {
+/// What failed may succeed the next time. Kafka: RetriableException. A broken connection counts as timed out.
+pub fn is_retriable(error: ErrorCode) -> bool {
     matches!(
         error,
         ErrorCode::CoordinatorLoadInProgress

@@ -36,7 +36,7 @@ use membership::{Membership, Protocol, Stage};
 use positions::{Position, Standing};
 use requests::{InFlight, Purpose, Requests};
 
-pub use commits::CommitId;
+pub use commits::{CommitId, is_retriable};
 
 /// How long close() tries to commit and leave. Kafka: Consumer.DEFAULT_CLOSE_TIMEOUT_MS.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -70,8 +70,15 @@ impl Builder<'_> {
             "work" => self.read_work(service, &phrase, seen)?,
             "publish" => self.read_publish(service, &phrase, producer)?,
             "call" => self.read_call(&phrase)?,
-            "commit" => self.read_commit(&phrase, true, seen)?,
-            "commit-async" => self.read_commit(&phrase, false, seen)?,
+            "commit" => self.read_commit(&phrase, CommitHow::Sync, seen)?,
+            "commit-async" => {
+                let retry = match phrase.scalar("retry") {
+                    Some(Scalar::Text(_)) => CommitRetry::Always,
+                    Some(Scalar::Boolean(true)) => CommitRetry::UnlessNewer,
+                    Some(_) | None => CommitRetry::Never,
+                };
+                self.read_commit(&phrase, CommitHow::Async { retry }, seen)?
+            }
             _ => {
                 seen.responds.push(phrase.verb_place);
                 Action::Respond
@@ -305,14 +312,14 @@ impl Builder<'_> {
         topic
     }
 
-    fn read_commit(&self, phrase: &Phrase, wait: bool, seen: &mut Seen) -> Option<Action> {
+    fn read_commit(&self, phrase: &Phrase, how: CommitHow, seen: &mut Seen) -> Option<Action> {
         if phrase.value().is_some() {
             report_not_built("commit PLACE", phrase.verb_place, self.problems);
             return None;
         }
         seen.commits.push(phrase.verb_place);
         let Some(given) = phrase.get("every") else {
-            return Some(Action::Commit { every: CommitEvery::Record, wait });
+            return Some(Action::Commit { every: CommitEvery::Record, how });
         };
         let text = given.text();
         let every = match text.text {
@@ -333,7 +340,7 @@ impl Builder<'_> {
                 }
             },
         };
-        Some(Action::Commit { every, wait })
+        Some(Action::Commit { every, how })
     }
 
     fn check_done(&self, service: usize, thing: &Thing, fields: &Fields, seen: &Seen) {

@@ -179,6 +179,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "nothing defines an endpoint or a called service `bank`",
         ),
         (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
+        (stock("[\"work 1ms\", \"commit-async retry often\"]"), "S043", "`often` is not a keyword of `commit-async`"),
         (stock("[{ kafka-transaction = [] }, \"commit\"]"), "S057", "a transaction is empty"),
         (stock("[{ kafka-transaction = [\"commit every 5\"] }]"), "S057", "is about its event"),
         (stock("[{ kafka-transaction = [\"commit-async\"] }]"), "S057", "`commit-async` in a transaction"),

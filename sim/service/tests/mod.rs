@@ -40,6 +40,7 @@ transcripts! {
     a_pool_commits_contiguously_unless_told_otherwise,
     a_pool_keeps_the_order_of_a_key,
     a_commit_waits_for_its_interval,
+    a_failed_commit_is_made_again_unless_a_newer_one_was_made,
     a_revocation_commits_what_is_done,
     lost_partitions_leave_a_zombie,
     a_refused_commit_ends_the_batch,

@@ -213,9 +213,7 @@ impl Stage {
             Ask::Commit { token, offsets, wait } => {
                 let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
                 self.say(format!("commits {}{}", offsets.join(" "), if wait { "" } else { ", goes on" }));
-                if wait {
-                    self.commits.push_back(token);
-                }
+                self.commits.push_back(token);
             }
             Ask::SendOffsets { offsets, .. } => {
                 let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();

@@ -199,15 +199,23 @@ fn step(text: &str) -> StepPlan {
         ["begin"] => Action::BeginTransaction,
         ["send-offsets"] => Action::SendOffsets { group_metadata: true },
         ["end"] => Action::EndTransaction,
-        ["commit-async"] => Action::Commit { every: CommitEvery::Record, wait: false },
-        ["commit"] => Action::Commit { every: CommitEvery::Record, wait: true },
-        ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, wait: true },
+        ["commit-async", ref retry @ ..] => {
+            let retry = match retry {
+                [] => CommitRetry::Never,
+                ["retry"] => CommitRetry::UnlessNewer,
+                ["retry", "always"] => CommitRetry::Always,
+                other => panic!("no retry {other:?}"),
+            };
+            Action::Commit { every: CommitEvery::Record, how: CommitHow::Async { retry } }
+        }
+        ["commit"] => Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync },
+        ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, how: CommitHow::Sync },
         ["commit", "every", often] => {
             let every = match often.parse() {
                 Ok(count) => CommitEvery::Records(count),
                 Err(_) => CommitEvery::Interval(often.parse().expect("a duration")),
             };
-            Action::Commit { every, wait: true }
+            Action::Commit { every, how: CommitHow::Sync }
         }
         _ => Action::Store { store: 0, operations: words.join(" ").split('+').map(store_step).collect() },
     };

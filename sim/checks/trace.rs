@@ -658,9 +658,15 @@ impl PlaceTrace {
                 StoreStep::Insert { .. }
                 | StoreStep::InsertIfAbsent { .. }
                 | StoreStep::Check { .. }
-                | StoreStep::Add { .. } => false,
+                | StoreStep::Add { .. }
+                | StoreStep::Confirm { .. }
+                | StoreStep::Commit { .. } => false,
             }),
-            Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Work { .. }
+            | Action::Publish { .. }
+            | Action::Commit { .. }
+            | Action::StoreOffset
+            | Action::Respond => false,
             Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::request::{Cursor, Present};
+use crate::types::request::{Cursor, Present, Stands};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -373,6 +373,33 @@ impl ServicePlan {
             Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
         })
     }
+
+    /// The store and the table that keep the positions of its group, where the group itself does not.
+    pub fn keeps_positions(&self) -> Option<(u16, PlaceId)> {
+        self.steps.iter().find_map(|step| {
+            let Action::Store { store, operations } = &step.action else { return None };
+            operations.iter().find_map(|operation| match operation {
+                StoreStep::Commit { table } => Some((*store, *table)),
+                StoreStep::Insert { .. } | StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. } => None,
+                StoreStep::Confirm { .. } => None,
+                StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
+            })
+        })
+    }
+}
+
+impl StepPlan {
+    /// It says that the event is done: to the group, or to a store that keeps the position.
+    pub fn commits(&self) -> bool {
+        match &self.action {
+            Action::Commit { .. } | Action::SendOffsets { .. } => true,
+            Action::Store { operations, .. } => {
+                operations.iter().any(|operation| matches!(operation, StoreStep::Commit { .. }))
+            }
+            Action::Work { .. } | Action::Publish { .. } | Action::Call(_) | Action::Respond => false,
+            Action::StoreOffset | Action::BeginTransaction | Action::EndTransaction => false,
+        }
+    }
 }
 
 impl ConsumePlan {
@@ -448,6 +475,8 @@ pub enum Action {
         every: CommitEvery,
         how: CommitHow,
     },
+    /// The offset behind the event is what the client commits next, by its clock. librdkafka: rd_kafka_offset_store.
+    StoreOffset,
     Respond,
     /// From here to the next `EndTransaction`, what the transactional producer is given is committed as one.
     BeginTransaction,
@@ -511,11 +540,37 @@ pub enum CommitEvery {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreStep {
-    Insert { table: PlaceId, row: RowBy },
-    InsertIfAbsent { table: PlaceId, row: RowBy, present: Present },
-    Check { table: PlaceId, row: RowBy, present: Present },
-    Upsert { table: PlaceId, version_guard: bool },
-    Add { table: PlaceId, by: i64 },
+    Insert {
+        table: PlaceId,
+        row: RowBy,
+    },
+    InsertIfAbsent {
+        table: PlaceId,
+        row: RowBy,
+        present: Present,
+        stands: Stands,
+    },
+    Confirm {
+        table: PlaceId,
+        row: RowBy,
+    },
+    Check {
+        table: PlaceId,
+        row: RowBy,
+        present: Present,
+    },
+    Upsert {
+        table: PlaceId,
+        version_guard: bool,
+    },
+    Add {
+        table: PlaceId,
+        by: i64,
+    },
+    /// The position behind the event, for the service and the partition: compared with what was read, and set.
+    Commit {
+        table: PlaceId,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

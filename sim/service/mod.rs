@@ -15,6 +15,7 @@ mod flow;
 mod instance;
 mod intake;
 mod interpreter;
+mod kept;
 mod ladder;
 mod mishap;
 mod redrive;

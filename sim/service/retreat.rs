@@ -75,6 +75,7 @@ impl Phase {
 impl Interpreter {
     pub fn handle_assigned(&mut self, partitions: &[TopicPartition]) {
         self.commits.assign(partitions);
+        self.kept.as_mut().into_iter().for_each(|kept| kept.assign(partitions));
     }
 
     pub fn handle_revoking(&mut self, partitions: Vec<TopicPartition>, step: &mut Step) {
@@ -87,7 +88,7 @@ impl Interpreter {
     pub fn handle_lost(&mut self, partitions: &[TopicPartition], step: &mut Step) {
         self.forget_latest(partitions);
         self.drop_waiting(partitions, step);
-        self.commits.forget(partitions);
+        self.disown(partitions);
         if let Some(revoking) = &mut self.revoking {
             revoking.partitions.retain(|partition| !partitions.contains(partition));
             if revoking.partitions.is_empty() {
@@ -159,12 +160,18 @@ impl Interpreter {
         };
         if offsets.is_empty() {
             let revoking = self.revoking.take()?;
-            self.commits.forget(&revoking.partitions);
+            self.disown(&revoking.partitions);
             return Some(Ask::FinishRevocation);
         }
         self.revoking.as_mut()?.stage = RevokingStage::Committing;
         let token = self.commit_token(CommitPurpose::Revocation);
         Some(Ask::Commit { token, offsets, wait: true })
+    }
+
+    /// The partitions are somebody else's from now on.
+    fn disown(&mut self, partitions: &[TopicPartition]) {
+        self.commits.forget(partitions);
+        self.kept.as_mut().into_iter().for_each(|kept| kept.forget(partitions));
     }
 
     /// What a shutdown needs next.

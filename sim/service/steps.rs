@@ -105,6 +105,9 @@ impl Interpreter {
         if let Action::Commit { every, how } = plan.action {
             return Some(self.begin_commit(id, every, how, step));
         }
+        if plan.action == Action::StoreOffset {
+            return Some(self.begin_store_offset(id, step));
+        }
         if let Action::SendOffsets { group_metadata } = plan.action {
             return Some(self.begin_offsets(id, group_metadata, step));
         }
@@ -132,7 +135,7 @@ impl Interpreter {
             }
             Action::BeginTransaction => self.begin_transaction(id),
             Action::EndTransaction => self.end_transaction(id),
-            Action::Commit { .. } | Action::SendOffsets { .. } => unreachable!("begun above"),
+            Action::Commit { .. } | Action::StoreOffset | Action::SendOffsets { .. } => unreachable!("begun above"),
         })
     }
 
@@ -152,6 +155,7 @@ impl Interpreter {
             Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
+            | Action::StoreOffset
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }
@@ -190,7 +194,7 @@ impl Interpreter {
     fn end_flow(&mut self, id: FlowId, service: &ServicePlan, step: &mut Step) -> Option<Ask> {
         let flow = self.remove_flow(id);
         step.note(Note::FlowDone { service: service.id, event: flow.message.event, skipped: flow.skipped });
-        let source = flow.source.filter(|_| !flow.counted && self.commits_by_step())?;
+        let source = flow.source.filter(|_| !flow.counted && self.counts_done())?;
         // No commit step was for this event, or it had passed the commit before it failed: done all the same.
         let complete = self.commits.mark(source);
         let every_batch = service.steps.iter().any(|step| {
@@ -237,7 +241,8 @@ impl Interpreter {
             service,
             step: number,
             attempt: self.store_attempt(number, attempt),
-            operations: operations.iter().map(|operation| store_operation(*operation, &message, source)).collect(),
+            incarnation: self.incarnation,
+            operations: operations.iter().filter_map(|one| self.store_operation(*one, &message, source)).collect(),
         };
         self.ask_store(id, store, request, step);
         Begun::Waiting
@@ -283,7 +288,46 @@ impl Interpreter {
         Begun::Ask(Ask::Publish { producer, topic, key, record })
     }
 
+    /// `None`: only an event of a topic has a position.
+    fn store_operation(&self, step: StoreStep, message: &Message, source: Option<Source>) -> Option<StoreOperation> {
+        let named = |row: RowBy| match (row, source) {
+            (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
+            (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.id()),
+        };
+        Some(match step {
+            StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },
+            StoreStep::InsertIfAbsent { table, row, present, stands } => {
+                StoreOperation::InsertIfAbsent { table, row: named(row), present, stands }
+            }
+            StoreStep::Confirm { table, row } => StoreOperation::Confirm { table, row: named(row) },
+            StoreStep::Check { table, row, present } => StoreOperation::Check { table, row: named(row), present },
+            StoreStep::Upsert { table, version_guard } => StoreOperation::Upsert { table, version_guard },
+            StoreStep::Add { table, by } => StoreOperation::Add { table, by },
+            StoreStep::Commit { table } => self.kept.as_ref()?.operation(table, source?),
+        })
+    }
+
     // --- commits ---
+
+    /// What is done is stored for the clock, which commits it later.
+    fn begin_store_offset(&mut self, id: FlowId, step: &mut Step) -> Begun {
+        let service = self.id();
+        let flow = self.flows.get(id);
+        let Some(source) = flow.source.filter(|_| !flow.again) else { return Begun::NotDue };
+        let newly = !std::mem::replace(&mut flow.counted, true);
+        let (number, event) = (flow.step, flow.message.event);
+        if newly {
+            self.commits.mark(source);
+        }
+        let offsets = self.commits.take(step.time());
+        if offsets.is_empty() {
+            return Begun::NotDue;
+        }
+        step.note(Note::StepReached { service, step: number, event });
+        self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
+        self.ready.push_front(id);
+        Begun::Ask(Ask::StoreOffsets(offsets))
+    }
 
     fn begin_commit(&mut self, id: FlowId, every: CommitEvery, how: CommitHow, step: &mut Step) -> Begun {
         let flow = self.flows.get(id);
@@ -390,7 +434,9 @@ pub(super) fn is_for(step: &StepPlan, message: &Message) -> bool {
 /// On to the next `commit` or `respond`, or to the end of the list.
 pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
     let ends = |step: &StepPlan| match step.action {
-        Action::Commit { .. } | Action::SendOffsets { .. } | Action::Respond => is_for(step, &flow.message),
+        Action::Commit { .. } | Action::StoreOffset | Action::SendOffsets { .. } | Action::Respond => {
+            is_for(step, &flow.message)
+        }
         Action::Work { .. }
         | Action::Store { .. }
         | Action::Call(_)
@@ -402,20 +448,4 @@ pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
     let found = service.steps.iter().skip(behind).position(ends).map(|index| behind + index);
     flow.step = found.unwrap_or(service.steps.len()) as u16;
     flow.state = FlowState::Begin;
-}
-
-fn store_operation(step: StoreStep, message: &Message, source: Option<Source>) -> StoreOperation {
-    let named = |row: RowBy| match (row, source) {
-        (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
-        (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.id()),
-    };
-    match step {
-        StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },
-        StoreStep::InsertIfAbsent { table, row, present } => {
-            StoreOperation::InsertIfAbsent { table, row: named(row), present }
-        }
-        StoreStep::Check { table, row, present } => StoreOperation::Check { table, row: named(row), present },
-        StoreStep::Upsert { table, version_guard } => StoreOperation::Upsert { table, version_guard },
-        StoreStep::Add { table, by } => StoreOperation::Add { table, by },
-    }
 }

@@ -129,6 +129,8 @@ pub enum Request {
     /// A service calls another one. Answered as `Call` is.
     CallService(ServiceRequest),
     PollRows(PollRowsRequest),
+    /// A service asks a store where it had come to in these partitions.
+    KeptPositions(KeptPositionsRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
     /// Answered as AddPartitionsToTxn is.
@@ -197,6 +199,8 @@ pub enum Response {
     Store(StoreResponse),
     Endpoint(EndpointResponse),
     Rows(Vec<PolledRow>),
+    /// `None`: nothing is kept.
+    KeptPositions(Vec<(TopicPartition, Option<Offset>)>),
     AddPartitionsToTxn {
         error: ErrorCode,
     },
@@ -532,6 +536,8 @@ pub struct StoreRequest {
     pub step: u16,
     /// Which attempt of this process at this step this is, over all events: an identity for draws.
     pub attempt: u64,
+    /// Of the process that asks, whose leases are its own.
+    pub incarnation: Incarnation,
     pub operations: Vec<StoreOperation>,
 }
 
@@ -546,6 +552,12 @@ pub enum StoreOperation {
         table: PlaceId,
         row: Row,
         present: Present,
+        stands: Stands,
+    },
+    /// A row that was leased stands for good; refuses the whole transaction if the lease is somebody else's by now.
+    Confirm {
+        table: PlaceId,
+        row: Row,
     },
     Check {
         table: PlaceId,
@@ -573,10 +585,12 @@ pub enum StoreOperation {
         cursor: Cursor,
         to: RowNumber,
     },
-    /// Position kept beside the data: compared with `expected` and set.
+    /// Position kept beside the data, for the service that asks: refuses the whole transaction unless it is `expected`.
     SetOffset {
+        table: PlaceId,
+        group: GroupId,
         partition: TopicPartition,
-        expected: Offset,
+        expected: Option<Offset>,
         next: Offset,
     },
 }
@@ -591,6 +605,15 @@ pub struct PollRowsRequest {
     pub after: Option<RowNumber>,
     pub limit: u32,
     /// Which poll of this process this is: an identity for draws.
+    pub attempt: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeptPositionsRequest {
+    pub table: PlaceId,
+    pub service: ServiceId,
+    pub partitions: Vec<TopicPartition>,
+    /// Which such question of this process this is: an identity for draws.
     pub attempt: u64,
 }
 
@@ -632,11 +655,25 @@ pub enum Present {
     Fail,
 }
 
+/// How long a row stands, once it is inserted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stands {
+    #[default]
+    ForGood,
+    /// Then it is forgotten, as if it had never been there.
+    For(Duration),
+    /// Pending until it is confirmed: other processes fail meanwhile, and take it over when so much time has passed.
+    Lease(Duration),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreResponse {
     Done,
     /// A row was present and the operation said `skip`: nothing was applied.
     Skipped,
+    /// The position that is kept is another than the one expected, this one: nothing was applied.
+    Superseded(Offset),
     /// A row was present and the operation refuses that: nothing was applied.
     Conflict,
     /// The store said no before it did anything.
@@ -675,7 +712,7 @@ impl Request {
             Request::BeginQuorumEpoch { .. } => RequestKind::BeginQuorumEpoch,
             Request::FetchQuorum(_) => RequestKind::FetchQuorum,
             Request::Call(_) => RequestKind::Call,
-            Request::Store(_) | Request::PollRows(_) => RequestKind::Store,
+            Request::Store(_) | Request::PollRows(_) | Request::KeptPositions(_) => RequestKind::Store,
             Request::Endpoint(_) => RequestKind::Endpoint,
             Request::CallService(_) => RequestKind::Call,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
@@ -715,6 +752,7 @@ impl Request {
             Request::Endpoint(call) => call.identity,
             Request::CallService(call) => call.identity,
             Request::PollRows(poll) => combine(u64::from(poll.service.0) | 1 << 63, poll.attempt),
+            Request::KeptPositions(kept) => combine(u64::from(kept.service.0) | 3 << 62, kept.attempt),
             _ => 0,
         };
         combine(self.kind() as u64, about)

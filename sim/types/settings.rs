@@ -29,7 +29,7 @@ pub enum ClientLibrary {
     Librdkafka,
 }
 
-/// When offsets are committed by the client itself. What is committed is always what was handed out so far.
+/// When offsets are committed by the client itself, and which: where nothing else is said, what was handed out so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AutoCommit {
@@ -39,6 +39,8 @@ pub enum AutoCommit {
     InPoll,
     /// By the clock, whatever the application has in hand. librdkafka: enable.auto.offset.store.
     ByClock,
+    /// By the clock, what the application has stored. librdkafka: enable.auto.offset.store=false, rd_kafka_offset_store.
+    Stored,
 }
 
 /// From which replica a consumer is told to read. Kafka: `replica.selector.class`, KIP-392.

@@ -9,7 +9,7 @@
 use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
-use crate::types::request::{Cursor, Present};
+use crate::types::request::{Cursor, Present, Stands};
 use crate::types::settings::{Acks, IsolationLevel, OffsetReset};
 use crate::types::*;
 
@@ -183,7 +183,12 @@ impl Proposals<'_> {
             self.propose(format!("{name}: `insert` becomes `insert-if-absent`"), |plan| {
                 for operation in operations(&mut plan.services[index]) {
                     if let StoreStep::Insert { table, .. } = *operation {
-                        *operation = StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+                        *operation = StoreStep::InsertIfAbsent {
+                            table,
+                            row: RowBy::Event,
+                            present: Present::Continue,
+                            stands: Stands::ForGood,
+                        };
                     }
                 }
             });
@@ -209,8 +214,12 @@ impl Proposals<'_> {
                 |plan| {
                     for operation in operations(&mut plan.services[index]) {
                         if let StoreStep::Add { table, .. } = *operation {
-                            *operation =
-                                StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+                            *operation = StoreStep::InsertIfAbsent {
+                                table,
+                                row: RowBy::Event,
+                                present: Present::Continue,
+                                stands: Stands::ForGood,
+                            };
                         }
                     }
                 },
@@ -286,7 +295,8 @@ impl Proposals<'_> {
     fn commit_last(&mut self, index: usize, auto: bool) {
         let service = &self.plan.services[index];
         let name = &service.name;
-        if auto {
+        let stores = service.steps.iter().any(|step| step.action == Action::StoreOffset);
+        if auto && !stores {
             self.propose(format!("{name}: enable-auto-commit = false, and `commit` as the last step"), |plan| {
                 if let Trigger::Consume(consume) = &mut plan.services[index].trigger {
                     consume.consumer.enable_auto_commit = false;
@@ -296,17 +306,21 @@ impl Proposals<'_> {
             });
             return;
         }
-        let commit = service.steps.iter().position(|step| matches!(step.action, Action::Commit { .. }));
+        let says_done = |step: &StepPlan| matches!(step.action, Action::Commit { .. } | Action::StoreOffset);
+        let commit = service.steps.iter().position(says_done);
         let Some(commit) = commit.filter(|commit| commit + 1 < service.steps.len()) else { return };
         let text = service.steps[commit].text.clone();
         self.propose(format!("{name}: `{text}` as the last step"), |plan| move_to_end(plan, index, commit));
     }
 
-    /// The marker and the effects that it guards, in one transaction of their store, where the last of them stood.
+    /// The marker, or the position, and the effects that it guards, in one transaction of their store, where the last of them stood.
     fn marker_inside(&mut self, index: usize) {
         let service = &self.plan.services[index];
-        let is_marker =
-            |operation: &StoreStep| matches!(operation, StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. });
+        let is_marker = |operation: &StoreStep| match operation {
+            StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. } | StoreStep::Commit { .. } => true,
+            StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => false,
+            StoreStep::Confirm { .. } => false,
+        };
         let with_marker = service.steps.iter().find_map(|step| match &step.action {
             Action::Store { store, operations } if operations.iter().any(is_marker) => Some(*store),
             _ => None,

@@ -135,7 +135,7 @@ impl Site {
                     }
                     continue;
                 }
-                Action::Commit { .. } | Action::Respond | Action::BeginTransaction => continue,
+                Action::Commit { .. } | Action::StoreOffset | Action::Respond | Action::BeginTransaction => continue,
             };
             let mean = spread.mean().as_seconds();
             self.mean += mean;

@@ -89,16 +89,19 @@ impl Consumer {
         id
     }
 
-    /// Everything returned by polls so far. False when there is nothing to commit, or nobody to commit as.
+    /// Everything returned by polls so far, or what the application has stored of it. False when there is nothing to commit, or nobody to commit as.
     pub(super) fn commit_positions(&mut self, wait: bool, deadline: Time, step: &mut Step) -> bool {
         let offsets: Vec<CommittedOffset> = self
             .positions
             .iter()
             .filter(|(_, position)| position.standing == Standing::Valid)
-            .map(|(partition, position)| CommittedOffset {
-                partition: *partition,
-                offset: Some(position.offset),
-                leader_epoch: position.offset_epoch,
+            .filter_map(|(partition, position)| {
+                let offset = match self.settings.auto_commit {
+                    AutoCommit::InPoll | AutoCommit::ByClock => position.offset,
+                    AutoCommit::Stored => position.stored?,
+                };
+                let leader_epoch = position.offset_epoch.filter(|_| offset == position.offset);
+                Some(CommittedOffset { partition: *partition, offset: Some(offset), leader_epoch })
             })
             .collect();
         if offsets.is_empty() || self.membership.identity().is_none() {

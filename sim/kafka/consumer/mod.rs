@@ -88,6 +88,8 @@ pub struct Consumer {
     buffers: Buffers,
     events: VecDeque<ConsumerEvent>,
     is_polling: bool,
+    /// The application keeps the positions of what it is assigned.
+    is_told_positions: bool,
     closing: Closing,
     /// Nothing that waits for an instant is due before this one.
     wake: (Time, TimerName),
@@ -141,6 +143,7 @@ impl Consumer {
             buffers: Buffers::new(),
             events: VecDeque::new(),
             is_polling: false,
+            is_told_positions: false,
             closing: Closing::No,
             wake: (Time::NEVER, ""),
             settings,
@@ -151,6 +154,12 @@ impl Consumer {
     /// fetched, and the others are: what Spring's retry topics do with pause(), seek() and resume().
     pub fn delay(&mut self, topic: TopicId, by: Duration) {
         self.delays.insert(topic, by);
+    }
+
+    /// The application keeps positions beside its data, and seeks to them whenever it is assigned something: nobody asks the
+    /// group. Nothing is handed out before. Kafka: seek() in onPartitionsAssigned.
+    pub fn be_told_positions(&mut self) {
+        self.is_told_positions = true;
     }
 
     /// The application enters poll(); it stays there until records are handed out.
@@ -202,6 +211,21 @@ impl Consumer {
             self.buffers.drop_partition(partition);
             self.set_position(partition, offset, None, PositionReason::Stored, step);
             self.advance(step);
+        }
+    }
+
+    /// The application keeps no position of the partition: the reset policy finds one.
+    pub fn seek_by_policy(&mut self, partition: TopicPartition, step: &mut Step) {
+        if self.positions.contains_key(&partition) {
+            self.reset_position(partition);
+            self.advance(step);
+        }
+    }
+
+    /// From now on the clock commits these. What is not assigned is left alone. librdkafka: rd_kafka_offsets_store.
+    pub fn store_offsets(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        for (partition, offset) in offsets {
+            self.positions.get_mut(partition).into_iter().for_each(|position| position.stored = Some(*offset));
         }
     }
 
@@ -306,7 +330,10 @@ impl Consumer {
             Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
             Closing::Closed => return,
         }
-        let by_clock = self.settings.auto_commit == AutoCommit::ByClock;
+        let by_clock = match self.settings.auto_commit {
+            AutoCommit::ByClock | AutoCommit::Stored => true,
+            AutoCommit::InPoll => false,
+        };
         if by_clock || !self.guards.stand(Guard::AutoCommitInPoll) {
             // Another library, and a mutant of this one, commit by the clock, whatever the application has in hand.
             self.commit_automatically_when_due(step);

@@ -9,7 +9,6 @@ use crate::types::settings::Acks;
 use super::super::diagnostics::{Diagnostic, Place, printable};
 use super::super::keys::PRODUCER_SETTINGS;
 use super::super::plan::*;
-use super::super::sentence::report_not_built;
 use super::super::tree::Item;
 use super::super::values::{self, Kind, Scalar};
 use super::super::vocabulary::STEPS;
@@ -63,6 +62,7 @@ impl Builder<'_> {
                 | Action::Call(_)
                 | Action::Respond
                 | Action::BeginTransaction
+                | Action::StoreOffset
                 | Action::SendOffsets { .. }
                 | Action::EndTransaction => {}
             }
@@ -99,9 +99,9 @@ impl Builder<'_> {
                     Some(("`commit` in a transaction is about its event", "remove `every`"))
                 }
                 "commit" if phrase.value().is_some() => {
-                    report_not_built("commit PLACE", phrase.verb_place, self.problems);
-                    return None;
+                    Some(("no transaction of the queue spans a store", "put it into a `transaction` of its store"))
                 }
+                "store-offset" => Some(("`store-offset` in a transaction", "write \"commit\"")),
                 "publish" if settings.is_some() => {
                     Some(("one producer publishes all of a transaction", "give its settings to the service"))
                 }

@@ -589,10 +589,15 @@ impl Interpreter {
         self.kept.is_none() && self.consume().is_some_and(|consume| !consume.consumer.enable_auto_commit)
     }
 
+    /// How the client commits by itself, where it does.
+    pub(super) fn auto_commit(&self) -> Option<AutoCommit> {
+        let consumer = &self.consume()?.consumer;
+        consumer.enable_auto_commit.then_some(consumer.auto_commit)
+    }
+
     /// What is done is counted here, for commits or for what the clock commits.
     pub(super) fn counts_done(&self) -> bool {
-        let stores = || self.consume().is_some_and(|consume| consume.consumer.auto_commit == AutoCommit::Stored);
-        self.commits_by_step() || stores()
+        self.commits_by_step() || self.auto_commit().is_some_and(AutoCommit::is_told)
     }
 
     fn commits_batch_first(&self) -> bool {

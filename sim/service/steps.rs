@@ -11,6 +11,7 @@ use crate::scenario::plan::{Action, CommitEvery, CommitHow, PublishKey, RowBy, S
 use crate::types::note::{Note, StepOutcome};
 use crate::types::random::combine;
 use crate::types::request::{CallResponse, Request, Response, Row, StoreOperation, StoreRequest};
+use crate::types::settings::AutoCommit;
 use crate::types::*;
 
 /// What the beginning of a step led to.
@@ -197,6 +198,10 @@ impl Interpreter {
         let source = flow.source.filter(|_| !flow.counted && self.counts_done())?;
         // No commit step was for this event, or it had passed the commit before it failed: done all the same.
         let complete = self.commits.mark(source);
+        if self.auto_commit() == Some(AutoCommit::BehindBatch) {
+            let offsets = self.commits.take(step.time());
+            return (!offsets.is_empty()).then_some(Ask::StoreOffsets(offsets));
+        }
         let every_batch = service.steps.iter().any(|step| {
             matches!(step.action, Action::Commit { every: CommitEvery::Batch, .. }) && self.commits.unsaved()
         });

@@ -98,7 +98,7 @@ impl Consumer {
             .filter_map(|(partition, position)| {
                 let offset = match self.settings.auto_commit {
                     AutoCommit::InPoll | AutoCommit::ByClock => position.offset,
-                    AutoCommit::Stored => position.stored?,
+                    AutoCommit::Stored | AutoCommit::BehindBatch => position.stored?,
                 };
                 let leader_epoch = position.offset_epoch.filter(|_| offset == position.offset);
                 Some(CommittedOffset { partition: *partition, offset: Some(offset), leader_epoch })
@@ -118,11 +118,22 @@ impl Consumer {
             return;
         }
         let now = step.time();
+        if self.settings.auto_commit == AutoCommit::BehindBatch {
+            if std::mem::take(&mut self.is_stored_anew) {
+                self.commit_positions(true, now + self.settings.default_api_timeout, step);
+            }
+            return;
+        }
         if self.commits.next_automatic <= now {
             self.begin_auto_commit_interval(step);
             self.commit_positions(false, now + self.settings.default_api_timeout, step);
         }
         self.arm(self.commits.next_automatic, "auto commit");
+    }
+
+    /// The batch is not committed yet that the next one has to wait for.
+    pub(super) fn awaits_commit(&self) -> bool {
+        self.settings.auto_commit == AutoCommit::BehindBatch && self.commits.is_committing_automatically()
     }
 
     pub(super) fn begin_auto_commit_interval(&mut self, step: &mut Step) {

@@ -90,6 +90,8 @@ pub struct Consumer {
     is_polling: bool,
     /// The application keeps the positions of what it is assigned.
     is_told_positions: bool,
+    /// The application has stored offsets since the last commit behind a batch.
+    is_stored_anew: bool,
     closing: Closing,
     /// Nothing that waits for an instant is due before this one.
     wake: (Time, TimerName),
@@ -144,6 +146,7 @@ impl Consumer {
             events: VecDeque::new(),
             is_polling: false,
             is_told_positions: false,
+            is_stored_anew: false,
             closing: Closing::No,
             wake: (Time::NEVER, ""),
             settings,
@@ -170,8 +173,8 @@ impl Consumer {
         self.is_polling = true;
         self.membership.poll_deadline = Time::NEVER;
         self.commit_automatically_when_due(step);
-        // Kept records go out without a look at anything else, unless a round has to come first.
-        if self.may_hand_out() && self.hand_out(step) {
+        // Kept records go out without a look at anything else, unless a round or a commit has to come first.
+        if self.may_hand_out() && !self.awaits_commit() && self.hand_out(step) {
             return;
         }
         self.buffers.want_fetch();
@@ -222,8 +225,10 @@ impl Consumer {
         }
     }
 
-    /// From now on the clock commits these. What is not assigned is left alone. librdkafka: rd_kafka_offsets_store.
+    /// The next automatic commit is of these. What is not assigned is left alone.
+    /// librdkafka: rd_kafka_offsets_store; kafkajs: resolveOffset.
     pub fn store_offsets(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        self.is_stored_anew |= !offsets.is_empty();
         for (partition, offset) in offsets {
             self.positions.get_mut(partition).into_iter().for_each(|position| position.stored = Some(*offset));
         }
@@ -332,7 +337,7 @@ impl Consumer {
         }
         let by_clock = match self.settings.auto_commit {
             AutoCommit::ByClock | AutoCommit::Stored => true,
-            AutoCommit::InPoll => false,
+            AutoCommit::InPoll | AutoCommit::BehindBatch => false,
         };
         if by_clock || !self.guards.stand(Guard::AutoCommitInPoll) {
             // Another library, and a mutant of this one, commit by the clock, whatever the application has in hand.
@@ -341,7 +346,7 @@ impl Consumer {
         if self.is_polling && self.may_hand_out() {
             self.commit_automatically_when_due(step);
             self.settle_positions(step);
-            if !self.hand_out(step) {
+            if !self.awaits_commit() && !self.hand_out(step) {
                 self.fetch(step);
             }
         }

@@ -1,11 +1,14 @@
 //! Positions that are not simply committed: stored for the client's clock (`store-offset`), or kept in a table
-//! (`commit store.table`). What each needs of its service.
+//! (`commit store.table`). What each needs of its service. And what the client of a library cannot do.
 
-use crate::types::settings::{AutoCommit, ClientLibrary};
+use std::collections::BTreeSet;
+
+use crate::types::settings::{AutoCommit, ClientLibrary, ConsumerSettings, GroupProtocol};
 
 use super::super::diagnostics::{Diagnostic, Place};
 use super::super::fields::Fields;
 use super::super::plan::*;
+use super::super::sentence::report_not_built;
 use super::Builder;
 use super::steps::Seen;
 
@@ -65,5 +68,27 @@ impl Builder<'_> {
         let (code, label, help) = problem;
         let title = format!("`{name}` cannot keep its position in a table");
         self.problems.add(Diagnostic::error(code, *place, title).label(label).help(help));
+    }
+
+    /// What kafkajs has no word for.
+    pub(super) fn refuse_of_kafkajs(
+        &self,
+        given: &BTreeSet<&'static str>,
+        consumer: &ConsumerSettings,
+        place: impl Fn(&str) -> Place,
+    ) {
+        if given.contains("auto-commit-interval") && consumer.enable_auto_commit {
+            report_not_built("auto-commit-interval of kafkajs", place("auto-commit-interval"), self.problems);
+        }
+        if consumer.group_protocol == GroupProtocol::Consumer {
+            let title = "kafkajs knows the classic group protocol only";
+            let diagnostic = Diagnostic::error("S059", place("group-protocol"), title);
+            self.problems.add(diagnostic.label("KIP-848 is not in it").help("remove `group-protocol`, or `library`"));
+        }
+        if given.contains("partition-assignment-strategy") {
+            let title = "kafkajs has assignors of its own";
+            let diagnostic = Diagnostic::error("S059", place("partition-assignment-strategy"), title);
+            self.problems.add(diagnostic.label("not one of them").help("remove it, or `library`"));
+        }
     }
 }

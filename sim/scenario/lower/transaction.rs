@@ -4,7 +4,7 @@
 //! so that a fault may strike between and inside any two of them. What it publishes goes through one producer of its
 //! own; `commit` in it means the offset of the event, as part of the transaction.
 
-use crate::types::settings::Acks;
+use crate::types::settings::{Acks, ClientLibrary};
 
 use super::super::diagnostics::{Diagnostic, Place, printable};
 use super::super::keys::PRODUCER_SETTINGS;
@@ -25,7 +25,8 @@ impl Builder<'_> {
         seen: &mut Seen,
     ) {
         let table = item.table().expect("it has a key");
-        let mut group_metadata = true;
+        // kafkajs sends TxnOffsetCommit in versions that know neither member nor generation.
+        let mut group_metadata = producer.library != ClientLibrary::Kafkajs;
         for (key, item) in table.iter().filter(|(key, _)| *key != "kafka-transaction") {
             if key == "group-metadata" {
                 let read = values::read(Kind::Boolean, "group-metadata", item, false, self.problems);

@@ -277,7 +277,20 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S059",
             "`group-remote-assignor` is a setting of the consumer group protocol",
         ),
-        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\""), "S009", "`library = kafkajs`"),
+        (
+            with(
+                "auto-offset",
+                "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\"\nenable-auto-commit = true\nauto-commit-interval = \"1s\"",
+            )
+            .replace(", \"commit\"", ""),
+            "S009",
+            "`auto-commit-interval of kafkajs`",
+        ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\"\ngroup-protocol = \"consumer\""),
+            "S059",
+            "kafkajs knows the classic group protocol only",
+        ),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"rdkafka\""), "S033", "did you mean"),
         (
             with("rate = \"10/s\"", "rate = \"10/s\"\nlibrary = \"librdkafka\"")

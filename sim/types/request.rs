@@ -256,6 +256,8 @@ pub struct ProduceRequest {
     pub transactional_id: Option<TransactionalId>,
     pub acks: Acks,
     pub timeout: Duration,
+    /// From 1; of the batch that was sent most often: an identity for draws, no part of the protocol.
+    pub attempt: u32,
     /// At most one batch for each partition.
     pub batches: Vec<(TopicPartition, RecordBatch)>,
 }
@@ -728,10 +730,14 @@ impl Request {
     pub fn identity(&self) -> u64 {
         use random::combine;
         let about = match self {
-            Request::Produce(produce) => produce.batches.iter().fold(0, |identity, (partition, batch)| {
-                let first = batch.messages().first().map_or(0, |record| record.send.0 + 1);
-                combine(combine(identity, partition.number()), first)
-            }),
+            Request::Produce(produce) => {
+                let batches = produce.batches.iter().fold(0, |identity, (partition, batch)| {
+                    let first = batch.messages().first().map_or(0, |record| record.send.0 + 1);
+                    combine(combine(identity, partition.number()), first)
+                });
+                // What is sent again meets another fate.
+                if produce.attempt <= 1 { batches } else { combine(batches, u64::from(produce.attempt)) }
+            }
             Request::Fetch(fetch) => fetch.partitions.first().map_or(0, |first| {
                 combine(first.partition.number(), first.fetch_offset.0 << 20 ^ u64::from(fetch.session_epoch))
             }),

@@ -193,6 +193,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         ),
         (stock("[\"insert-if-absent db.rows expires 0s\", \"commit\"]"), "S032", "no time at all"),
         (stock("[\"insert db.rows lease 5s\", \"commit\"]"), "S043", "`lease`"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nretry-backoff = \"0s\""), "S032", "less than 1ms"),
         (stock("[\"store-offset\", \"commit\"]"), "S059", "`store-offset` is a call of librdkafka"),
         (rdkafka("", "[\"work 1ms\", \"store-offset\", \"commit\"]"), "S052", "nothing commits what"),
         (

@@ -381,9 +381,6 @@ pub const PLACE: &[Key] = &[
 
 pub const BOUNDARIES: &[&str] = &["caller", "producer", "queue", "group", "consumer", "downstream", "any"];
 
-/// Metrics of the run as a whole that this version does not have.
-pub const LATER_RUN_METRICS: &[&str] = &["broker-requests", "broker-bytes"];
-
 pub const CHAOS: &[Key] = &[
     key(
         "profile",

@@ -733,6 +733,7 @@ pub enum Unit {
     Seconds,
     Factor,
     PerSecond,
+    Bytes,
     Plain,
 }
 
@@ -780,6 +781,21 @@ pub enum RunMetric {
     MovingParts,
     /// Events of which what the caller was told and what was done disagree, so that only a person can put it right.
     Unsettled,
+    /// Requests that brokers are given while requests arrive: by clients, and by each other.
+    BrokerRequests,
+    /// Bytes of these and of the answers.
+    BrokerBytes,
+}
+
+impl RunMetric {
+    pub fn unit(self) -> Unit {
+        match self {
+            RunMetric::BrokerBytes => Unit::Bytes,
+            RunMetric::Connections | RunMetric::MovingParts | RunMetric::Unsettled | RunMetric::BrokerRequests => {
+                Unit::Plain
+            }
+        }
+    }
 }
 
 /// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.

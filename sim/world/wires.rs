@@ -10,8 +10,8 @@ use super::handlers::Handlers;
 use super::network::Offered;
 use super::pump::World;
 use super::{RunReport, drive, on_fresh_thread};
-use crate::history::Event;
-use crate::scenario::plan::Plan;
+use crate::history::{Event, Happening};
+use crate::scenario::plan::{Expectation, Plan, RunMetric};
 use crate::types::*;
 
 /// One message at one end of its way.
@@ -27,6 +27,31 @@ pub struct Wire {
     pub message: Option<(ConnectionId, bool, u32)>,
     /// From a client to its server.
     pub request: bool,
+}
+
+/// What brokers were asked and what went in and out of them, while requests arrive; for plans that ask for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    brokers: NodeId,
+    requests: u64,
+    bytes: u64,
+}
+
+impl Traffic {
+    pub fn wanted(plan: &Plan) -> Option<Traffic> {
+        let asks = plan.expectations.iter().any(|expectation| match expectation {
+            Expectation::Run { metric: RunMetric::BrokerRequests | RunMetric::BrokerBytes, .. } => true,
+            Expectation::Run {
+                metric: RunMetric::Connections | RunMetric::MovingParts | RunMetric::Unsettled, ..
+            } => false,
+            Expectation::Place(_) | Expectation::Service { .. } | Expectation::Delay { .. } => false,
+        });
+        asks.then_some(Traffic { brokers: NodeId(plan.cluster.brokers), requests: 0, bytes: 0 })
+    }
+
+    fn is_broker(&self, node: NodeId) -> bool {
+        NodeId(1) <= node && node <= self.brokers
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +77,30 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn disconnected(&mut self, client: NodeId, channel: Channel, peer: NodeId) {
         self.wire(End::Delivered, client, peer, None, false);
         self.step(client, Input::Disconnected { channel, peer });
+    }
+
+    /// A message is delivered: a request to a broker, or an answer of one.
+    #[inline]
+    pub(super) fn count(&mut self, to: NodeId, from: NodeId, input: &Input) {
+        let now = self.now;
+        let Some(traffic) = self.traffic.as_mut().filter(|_| Time::LOAD_START <= now) else { return };
+        match input {
+            Input::Request { request, .. } if traffic.is_broker(to) && to != from => {
+                traffic.requests += 1;
+                traffic.bytes += request.size().0;
+            }
+            Input::Response { response, .. } if traffic.is_broker(from) && to != from => {
+                traffic.bytes += response.size().0;
+            }
+            _ => {}
+        }
+    }
+
+    /// The load phase is over.
+    pub(super) fn tell_traffic(&mut self) {
+        if let Some(Traffic { requests, bytes, .. }) = self.traffic.take() {
+            self.record(NodeId(0), Happening::BrokerTraffic { requests, bytes });
+        }
     }
 
     #[inline]

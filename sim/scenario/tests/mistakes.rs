@@ -329,7 +329,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
-        (expect("broker-bytes = \"<= 10\""), "S009", "`broker-bytes` is not built yet"),
+        (expect("broker-bytes = \"<= 10\""), "S030", "`broker-bytes`"),
         (expect("connections = \"<= 10ms\""), "S083", "`connections` cannot be"),
         (expect("unsettled = \"never\""), "S083", "`unsettled` cannot be"),
         (expect("db.rows = { delay-p99 = \"< 10\" }"), "S083", "`delay-p99` cannot be"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::outcome::{CellExpectation, CellVerdict, Subject, Verdict};
+use super::outcome::{CellExpectation, CellVerdict, Demand, Subject, Verdict};
 use crate::types::Seed;
 
 /// An earlier result, as `verdict.json` has it. What a comparison does not need is not read.
@@ -37,6 +37,7 @@ pub struct EarlierCell {
 pub struct Finding {
     pub name: String,
     pub subject: Subject,
+    pub demand: Demand,
     pub verdict: Verdict,
     pub seen_in: u64,
     pub of: u64,
@@ -80,8 +81,8 @@ pub struct Comparison {
     pub runs_equal: u64,
     /// The most telling first.
     pub changes: Vec<Change>,
-    /// Expectations whose figures differ by no more than seeds do, or not at all.
-    pub unchanged: u64,
+    /// Of cells that are on both sides.
+    pub dropped: Vec<Dropped>,
     pub cells_only_now: Vec<String>,
     pub cells_only_before: Vec<String>,
     /// What a chart said and says.
@@ -96,6 +97,13 @@ pub struct Change {
     pub now: Finding,
 }
 
+/// A promise that is not asked for any more. It cannot break now, so it must not look as if it were kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropped {
+    pub cell: String,
+    pub before: Finding,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
     /// Violated now, and was not.
@@ -104,6 +112,8 @@ pub enum ChangeKind {
     Ongoing,
     /// Was violated, and is not.
     Resolved,
+    /// Never violated, and something else is asked.
+    AskedOtherwise,
     /// Never violated, and the figure is another.
     Moved,
 }
@@ -112,6 +122,11 @@ pub enum ChangeKind {
 const STANDARD_ERRORS: f64 = 3.0;
 
 impl Change {
+    /// The same figure may be kept by one promise and break another: what was loosened was not mended.
+    pub fn is_asked_otherwise(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.demand != self.now.demand)
+    }
+
     /// A bad fate that fewer than a tenth of the seeds show.
     pub fn is_rare(&self) -> bool {
         let is_fate = matches!(self.now.subject, Subject::Place { .. });
@@ -124,11 +139,13 @@ impl Comparison {
         self.changes.iter().filter(|change| change.kind == kind).count() as u64
     }
 
-    /// The same runs on both sides, to the last event of each.
+    /// The same runs on both sides, to the last event of each, and the same asked of them.
     pub fn is_same(&self) -> bool {
         0 < self.runs_of_both
             && self.runs_equal == self.runs_of_both
-            && self.changes.iter().all(|change| change.kind == ChangeKind::Ongoing)
+            && self.verdict_before == self.verdict_now
+            && self.dropped.is_empty()
+            && self.changes.iter().all(|change| change.kind == ChangeKind::Ongoing && !change.is_asked_otherwise())
             && self.cells_only_now.is_empty()
             && self.cells_only_before.is_empty()
     }
@@ -162,17 +179,17 @@ pub fn compare<'a>(
         if earlier.is_none() {
             comparison.cells_only_now.push(cell.cell.clone());
         }
+        let earlier: &[Finding] = earlier.map_or(&[], |cell| &cell.expectations);
         for expectation in &cell.expectations {
             let now = Finding::from(expectation);
-            let before = earlier.and_then(|cell| cell.expectations.iter().find(|one| one.name == now.name));
-            match kind_of(before, &now) {
-                Some(kind) => {
-                    let before = before.cloned();
-                    comparison.changes.push(Change { cell: cell.cell.clone(), kind, before, now });
-                }
-                None => comparison.unchanged += 1,
+            let before = earlier.iter().find(|one| one.name == now.name);
+            if let Some(kind) = kind_of(before, &now) {
+                comparison.changes.push(Change { cell: cell.cell.clone(), kind, before: before.cloned(), now });
             }
         }
+        let is_asked = |name: &str| cell.expectations.iter().any(|expectation| expectation.name == name);
+        let dropped = earlier.iter().filter(|before| !is_asked(&before.name)).cloned();
+        comparison.dropped.extend(dropped.map(|before| Dropped { cell: cell.cell.clone(), before }));
     }
     let is_here = |id: &str| cells.iter().any(|cell| cell.cell == id);
     comparison.cells_only_before =
@@ -194,7 +211,10 @@ fn kind_of(before: Option<&Finding>, now: &Finding) -> Option<ChangeKind> {
         (false, true) => Some(ChangeKind::New),
         (true, true) => Some(ChangeKind::Ongoing),
         (true, false) => Some(ChangeKind::Resolved),
-        (false, false) => before.filter(|before| has_moved(before, now)).map(|_| ChangeKind::Moved),
+        (false, false) => match before? {
+            before if before.demand != now.demand => Some(ChangeKind::AskedOtherwise),
+            before => has_moved(before, now).then_some(ChangeKind::Moved),
+        },
     }
 }
 
@@ -223,6 +243,7 @@ impl From<&CellExpectation> for Finding {
         Finding {
             name: expectation.name.clone(),
             subject: expectation.subject,
+            demand: expectation.demand.clone(),
             verdict: expectation.verdict,
             seen_in: expectation.seen_in,
             of: expectation.of,
@@ -234,7 +255,7 @@ impl From<&CellExpectation> for Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::plan::ServiceMetric;
+    use crate::scenario::plan::{ServiceMetric, Tolerance};
     use crate::types::ServiceId;
 
     fn finding(verdict: Verdict, mean: f64, deviation: f64) -> Finding {
@@ -242,6 +263,7 @@ mod tests {
         Finding {
             name: "booking recovery".into(),
             subject: Subject::Service { service: ServiceId(0), metric: ServiceMetric::Recovery },
+            demand: Demand::Bounds(Vec::new()),
             verdict,
             seen_in: 9,
             of: 9,
@@ -258,6 +280,8 @@ mod tests {
         assert_eq!(kind_of(Some(&broken), &holds), Some(ChangeKind::Resolved));
         assert_eq!(kind_of(Some(&holds), &holds), None);
         assert_eq!(kind_of(None, &holds), None);
+        let loosened = Finding { demand: Demand::Fate(Tolerance::Allowed), ..holds.clone() };
+        assert_eq!(kind_of(Some(&holds), &loosened), Some(ChangeKind::AskedOtherwise));
     }
 
     #[test]

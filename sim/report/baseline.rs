@@ -33,6 +33,13 @@ pub fn sentence(comparison: &Comparison) -> String {
     if parts.is_empty() {
         parts.push("no promise broke or was mended".into());
     }
+    let otherwise = comparison.changes.iter().filter(|change| change.is_asked_otherwise()).count();
+    if 0 < otherwise {
+        parts.push(format!("{} asked otherwise", counted(otherwise as u64, "promise")));
+    }
+    if !comparison.dropped.is_empty() {
+        parts.push(format!("{} not asked for any more", counted(comparison.dropped.len() as u64, "promise")));
+    }
     match comparison.count(ChangeKind::Moved) {
         0 => parts.push("no figure moved by more than seeds differ".into()),
         count => parts.push(format!("{} moved", counted(count, "figure"))),
@@ -69,7 +76,7 @@ pub fn remarks(comparison: &Comparison, charts: usize) -> Vec<String> {
     remarks
 }
 
-/// One row for each expectation that changed.
+/// One row for each expectation that changed or is gone.
 pub fn table(comparison: &Comparison) -> Table {
     let mut table = Table::new(&[
         ("cell", Align::Left),
@@ -84,9 +91,12 @@ pub fn table(comparison: &Comparison) -> Table {
             ChangeKind::New => (tone(Verdict::Violated), "new"),
             ChangeKind::Ongoing => (tone(Verdict::Violated), "ongoing"),
             ChangeKind::Resolved => (tone(Verdict::Holds), "resolved"),
+            ChangeKind::AskedOtherwise => (Tone::Vacuous, ""),
             ChangeKind::Moved => (Tone::Plain, "moved"),
         };
-        let name = if change.is_rare() { format!("{name}, rare") } else { name.into() };
+        let remarks = [(change.is_rare(), "rare"), (change.is_asked_otherwise(), "asked otherwise")];
+        let words = [name].into_iter().chain(remarks.into_iter().filter_map(|(is_so, word)| is_so.then_some(word)));
+        let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ");
         table.push(vec![
             Cell::from(&change.cell),
             Cell::from(&change.now.name),
@@ -94,6 +104,16 @@ pub fn table(comparison: &Comparison) -> Table {
             Cell::from(change.before.as_ref().map_or("not asked".into(), value)),
             Cell::from(value(&change.now)),
             Cell::from(by(change)),
+        ]);
+    }
+    for dropped in &comparison.dropped {
+        table.push(vec![
+            Cell::from(&dropped.cell),
+            Cell::from(&dropped.before.name),
+            Cell::new(Tone::Vacuous, "dropped"),
+            Cell::from(value(&dropped.before)),
+            Cell::from("not asked"),
+            Cell::from(""),
         ]);
     }
     table

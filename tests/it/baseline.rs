@@ -46,6 +46,18 @@ fn the_same_runs_have_no_difference_and_a_hazard_is_new_and_then_resolved() {
         "the difference comes before the charts"
     );
 
+    // The same figure, and less is promised: nothing was mended.
+    let (code, said) = run(&third, &["--set", HAZARD, "--set", "expect.db.bookings=may-repeat", "--baseline", &broken]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("1 promise no longer broken, 1 promise asked otherwise"), "{said}");
+    assert!(said.contains("db.bookings duplicates  resolved, asked otherwise"), "{said}");
+
+    // What nobody asks for any more cannot break: the runs are the same, and yet something changed.
+    run(&third, &["--set", "expect.orders=exactly-once"]);
+    let (code, said) = run(&safe, &["--baseline", &third]);
+    assert!(code == 0 && said.contains("not asked for any more") && said.contains("dropped"), "{said}");
+    assert!(!said.contains("Nothing changed"), "{said}");
+
     // The baseline is read before anything is written: the folder may be the same.
     let (code, said) = run(&broken, &["--baseline", &broken]);
     assert!(code == 0 && said.contains("Violated before, holds now: 1 promise no longer broken"), "{said}");

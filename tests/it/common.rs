@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 
-use hikyaku::checks::{RunOutcome, WaitOptions};
+use hikyaku::checks::{Invariant, RunOutcome, WaitOptions};
 use hikyaku::explore::{SeedRun, run_family, run_seed};
 use hikyaku::scenario::plan::Plan;
 use hikyaku::scenario::{self, Family};
@@ -40,6 +40,32 @@ pub fn run_all(family: &Family, seeds: std::ops::Range<u64>) -> Vec<SeedRun> {
         assert_eq!(run.report.panic, None, "{} seed {}", family.name, run.seed.0);
     }
     runs
+}
+
+/// Over all runs.
+pub fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
+    runs.iter().map(|run| count(&run.outcome)).sum()
+}
+
+/// Effects that are lost, at all places.
+pub fn lost(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.lost).sum()
+}
+
+/// Effects that were repeated with harm, at all places.
+pub fn repeated(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.repeated_harmful).sum()
+}
+
+/// Effects that are still owed, at all places.
+pub fn pending(outcome: &RunOutcome) -> u64 {
+    outcome.places.iter().map(|place| place.pending).sum()
+}
+
+/// Runs in which an invariant was violated.
+pub fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
+    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
+    runs.iter().filter(breaks).count()
 }
 
 /// The built binary, at the root of the repository, without anything of the caller's environment that it would read.

@@ -1,10 +1,10 @@
 //! What consumers cost and are owed: for each shipped scenario about them the one setting that decides, flipped.
 
-use hikyaku::checks::{EvidenceKind, RunOutcome, Verdict};
-use hikyaku::scenario::plan::{Boundary, Plan};
+use hikyaku::checks::{EvidenceKind, Measured, RunOutcome, Subject, Verdict};
+use hikyaku::scenario::plan::{Boundary, Plan, RunMetric};
 use hikyaku::types::Seed;
 
-use crate::common::{load, parse, run, run_all};
+use crate::common::{load, lost, parse, repeated, run, run_all};
 
 fn plan(scenario: &str, sets: &[&str]) -> Plan {
     load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
@@ -12,14 +12,6 @@ fn plan(scenario: &str, sets: &[&str]) -> Plan {
 
 fn outcome(scenario: &str, sets: &[&str]) -> RunOutcome {
     run(&plan(scenario, sets)).0
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
-}
-
-fn repeated(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.repeated_harmful).sum()
 }
 
 #[test]
@@ -112,4 +104,25 @@ db.bookings = "may-repeat"
     };
     assert!(3 <= repeated_with("commit every batch"));
     assert_eq!(repeated_with("commit"), 0);
+}
+
+/// Work of brokers is what they are given: a commit for each record is a request for each.
+#[test]
+fn brokers_are_given_a_request_for_each_commit() {
+    let bounds = ["expect.broker-requests=any", "expect.broker-bytes=any", "fault.crash=at 29s for 1s crash booking"];
+    let work = |commit: &str| {
+        let steps = format!("service.booking.steps=[\"insert-if-absent db.bookings\", \"{commit}\"]");
+        let outcome = outcome("quickstart", &[&bounds[..], &[&steps]].concat());
+        let value = |metric: RunMetric| {
+            let found = outcome.expectations.iter().find(|one| one.subject == Subject::Run { metric });
+            match found.map(|one| one.measured) {
+                Some(Measured::Value(value)) => value,
+                other => panic!("{metric:?}: {other:?}"),
+            }
+        };
+        (value(RunMetric::BrokerRequests), value(RunMetric::BrokerBytes))
+    };
+    let ((each, bytes), (seldom, fewer_bytes)) = (work("commit"), work("commit every 100"));
+    assert!(1_000.0 < each - seldom && each - seldom < 2_000.0, "{each} and {seldom} of some 1,500 records");
+    assert!(1_500.0 * 1024.0 < fewer_bytes && fewer_bytes < bytes, "{bytes} and {fewer_bytes}");
 }

@@ -5,7 +5,7 @@ use hikyaku::checks::{Invariant, RunOutcome, Verdict};
 use hikyaku::scenario::Family;
 use hikyaku::types::{Guard, Seed};
 
-use crate::common::{parse, run};
+use crate::common::{lost, parse, run};
 
 /// Brokers 1 and 2 are cut off one after the other; then broker 3, alone in sync, loses power.
 const LAST_ONE_STANDING: &str = r#"
@@ -60,10 +60,6 @@ fn family(version: u16, acks: &str, power: &str, more: &str) -> Family {
 
 fn outcome(family: &Family, seed: u64) -> RunOutcome {
     run(&family.cells[0].plan(Seed(seed))).0
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
 }
 
 fn broken(outcome: &RunOutcome) -> Vec<Invariant> {

@@ -6,7 +6,7 @@ use hikyaku::explore::SeedRun;
 use hikyaku::scenario::Family;
 use hikyaku::types::Guard;
 
-use crate::common::{load, parse, run_all};
+use crate::common::{broken, load, lost, parse, pending, run_all, sum};
 
 const SEEDS: u64 = 6;
 
@@ -21,15 +21,6 @@ fn without(guard: Guard, protocol: &str) -> Vec<SeedRun> {
     assert_eq!(family.cells.len(), 1, "a protocol of the scenario");
     family.switch_off(&[guard]);
     run_all(&family, 0..SEEDS)
-}
-
-fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
-    runs.iter().map(|run| count(&run.outcome)).sum()
-}
-
-fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
-    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
-    runs.iter().filter(breaks).count()
 }
 
 #[test]
@@ -77,14 +68,6 @@ fn a_partition_that_was_only_asked_for_gets_a_second_owner() {
 fn records_that_are_thrown_away_in_a_round_are_lost() {
     let runs = without(Guard::KeptRecords, "cooperative");
     assert!(sum(&runs, lost) > 0, "G21 is not seen");
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
-}
-
-fn pending(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.pending).sum()
 }
 
 /// With the guard nothing of the kind happens, without it something does.

@@ -1,14 +1,13 @@
 //! Partitions that are added while a topic is written: who learns of them when, and what is between.
 
-use hikyaku::checks::{RunOutcome, Verdict};
-use hikyaku::explore::SeedRun;
+use hikyaku::checks::Verdict;
 use hikyaku::history::Happening;
 use hikyaku::scenario::Family;
 use hikyaku::scenario::plan::Boundary;
 use hikyaku::types::note::Note;
 use hikyaku::types::{Seed, Time};
 
-use crate::common::{parse, run_all};
+use crate::common::{lost, parse, run_all, sum};
 
 /// Orders of thirty customers arrive at a steady rate, and two of three partitions come late. Clients ask for metadata every second,
 /// but `consumer` may ask less often.
@@ -49,23 +48,18 @@ db.bookings = "may-lose"
     parse("partitions", &text)
 }
 
-fn lost(runs: &[SeedRun]) -> u64 {
-    let of = |outcome: &RunOutcome| outcome.places.iter().map(|place| place.lost).sum::<u64>();
-    runs.iter().map(|run| of(&run.outcome)).sum()
-}
-
 /// KAFKA-20539, KIP-1327: what was written to a new partition before the group knew of it is behind the end at which it begins.
 #[test]
 fn with_latest_what_was_written_before_the_group_knew_is_skipped() {
     let latest = run_all(&family("latest", "classic", "8s", ""), 0..3);
-    assert!(lost(&latest) > 50, "{} lost", lost(&latest));
+    assert!(sum(&latest, lost) > 50, "{} lost", sum(&latest, lost));
     for run in &latest {
         let blamed = run.outcome.places.iter().flat_map(|place| &place.blamed);
         assert!(blamed.clone().count() > 0);
         assert!(blamed.clone().all(|(boundary, _)| *boundary == Boundary::Group), "{:?}", run.outcome.places);
     }
     let earliest = run_all(&family("earliest", "classic", "8s", ""), 0..3);
-    assert_eq!(lost(&earliest), 0);
+    assert_eq!(sum(&earliest, lost), 0);
     assert!(earliest.iter().all(|run| run.outcome.verdict == Verdict::Holds));
 }
 

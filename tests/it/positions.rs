@@ -4,7 +4,7 @@
 use hikyaku::checks::RunOutcome;
 use hikyaku::scenario::Family;
 
-use crate::common::{load, parse, run_all};
+use crate::common::{load, lost, parse, repeated, run_all};
 
 fn family(steps: &str, faults: &str) -> Family {
     let text = format!(
@@ -52,7 +52,7 @@ again  = "when any 4 after(worker.effect) redeliver self"
 round  = "at 32s rebalance worker"
 "#;
 
-fn sum(family: &Family, count: impl Fn(&RunOutcome) -> u64) -> u64 {
+fn all_of(family: &Family, count: impl Fn(&RunOutcome) -> u64) -> u64 {
     let runs = run_all(family, 0..4);
     for run in &runs {
         let outcome = &run.outcome;
@@ -65,37 +65,32 @@ fn sum(family: &Family, count: impl Fn(&RunOutcome) -> u64) -> u64 {
     runs.iter().map(|run| count(&run.outcome)).sum()
 }
 
-fn repeated(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.repeated_harmful).sum()
-}
-
 #[test]
 fn a_position_in_the_transaction_of_the_effect_counts_each_event_once() {
     let inside = family(r#"["work 2ms", { transaction = ["add db.effects", "commit db.offsets"] }]"#, FAULTS);
-    assert_eq!(sum(&inside, repeated), 0);
+    assert_eq!(all_of(&inside, repeated), 0);
 }
 
 #[test]
 fn a_position_beside_the_transaction_of_the_effect_repeats() {
     let beside = family(r#"["work 2ms", "add db.effects", "commit db.offsets"]"#, FAULTS);
-    assert!(sum(&beside, repeated) > 0);
+    assert!(all_of(&beside, repeated) > 0);
 }
 
 #[test]
 fn without_a_fault_no_answer_of_the_store_is_worth_a_repetition() {
     let inside = family(r#"["work 2ms", { transaction = ["add db.effects", "commit db.offsets"] }]"#, "");
-    assert_eq!(sum(&inside, repeated), 0, "a second attempt finds its own position");
+    assert_eq!(all_of(&inside, repeated), 0, "a second attempt finds its own position");
 }
 
 /// The same client, the same clock: behind the effect nothing is lost, and what was only handed out may be.
 #[test]
 fn a_stored_offset_is_committed_behind_the_effect_and_a_polled_one_before_it() {
     let scenario = "scenarios/commit_place_decides_loss_or_repetition.toml";
-    let lost = |strategy: &str| -> u64 {
+    let lost_with = |strategy: &str| -> u64 {
         let family = load(scenario, &[&format!("strategy={strategy}"), "point=inside-commit"]);
-        let lost = |outcome: &RunOutcome| outcome.places.iter().map(|place| place.lost).sum::<u64>();
         run_all(&family, 0..12).iter().map(|run| lost(&run.outcome)).sum()
     };
-    assert!(0 < lost("clock"));
-    assert_eq!(lost("stored"), 0);
+    assert!(0 < lost_with("clock"));
+    assert_eq!(lost_with("stored"), 0);
 }

@@ -1,11 +1,11 @@
 //! Idempotent producers keep their promises when answers are lost, batches expire or are too large, and leaders die, and each
 //! guard that keeps them is needed: without it the checks see what breaks, on the same seeds.
 
-use hikyaku::checks::{Invariant, RunOutcome, Verdict};
+use hikyaku::checks::{Invariant, Verdict};
 use hikyaku::explore::SeedRun;
 use hikyaku::types::Guard;
 
-use crate::common::{load, run_all};
+use crate::common::{broken, load, lost, repeated, run_all, sum};
 
 const HOLD: &str = "tests/data/producers_hold.toml";
 const ATTACKED: &str = "tests/data/producers_attacked.toml";
@@ -18,23 +18,6 @@ fn without(guard: Guard, scenario: &str, sets: &[&str]) -> Vec<SeedRun> {
     let mut family = load(scenario, sets);
     family.switch_off(&[guard]);
     run_all(&family, 0..FEW_SEEDS)
-}
-
-fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
-    runs.iter().map(|run| count(&run.outcome)).sum()
-}
-
-fn repeated(runs: &[SeedRun]) -> u64 {
-    sum(runs, |outcome| outcome.places.iter().map(|place| place.repeated_harmful).sum())
-}
-
-fn lost(runs: &[SeedRun]) -> u64 {
-    sum(runs, |outcome| outcome.places.iter().map(|place| place.lost).sum())
-}
-
-fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
-    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
-    runs.iter().filter(breaks).count()
 }
 
 #[test]
@@ -63,7 +46,10 @@ fn a_leader_that_remembers_too_little_repeats() {
 /// KIP-360: what the log has lost by retention is sent again under the same epoch.
 #[test]
 fn a_producer_that_is_forgotten_with_its_records_repeats() {
-    assert!(repeated(&without(Guard::ProducerOutlivesRecords, ATTACKED, &["attack=retention"])) > 0, "P6 is not seen");
+    assert!(
+        sum(&without(Guard::ProducerOutlivesRecords, ATTACKED, &["attack=retention"]), repeated) > 0,
+        "P6 is not seen"
+    );
 }
 
 /// KAFKA-14034.
@@ -90,7 +76,7 @@ fn a_batch_whose_place_is_given_away_too_early_goes_astray() {
 /// KAFKA-9312.
 #[test]
 fn a_flush_that_forgets_the_parts_of_a_batch_loses_them() {
-    assert!(lost(&without(Guard::FlushWaitsForSplits, ATTACKED, &["attack=too-large"])) > 0, "P15 is not seen");
+    assert!(sum(&without(Guard::FlushWaitsForSplits, ATTACKED, &["attack=too-large"]), lost) > 0, "P15 is not seen");
 }
 
 /// librdkafka issue 3712.
@@ -106,5 +92,5 @@ fn a_batch_whose_first_request_comes_late_is_there_twice() {
     let family = load("tests/data/an_unanswered_request_may_come_late.toml", &[]);
     let runs = run_all(&family, family.seeds.clone());
     assert_eq!(broken(&runs, Invariant::SendsLandOnce), runs.len());
-    assert!(repeated(&runs) > 0);
+    assert!(sum(&runs, repeated) > 0);
 }

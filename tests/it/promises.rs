@@ -13,17 +13,13 @@ use hikyaku::scenario::plan::Plan;
 use hikyaku::types::note::{CallerOutcome, Note};
 use hikyaku::types::{Guard, Seed};
 
-use crate::common::{load, parse, run_all};
+use crate::common::{load, lost, parse, run_all};
 
 const SCENARIO: &str = "tests/data/acked_records_survive.toml";
 const SEEDS: u64 = 40;
 
 fn family(sets: &[&str]) -> Family {
     load(SCENARIO, sets)
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
 }
 
 fn losing(runs: &[SeedRun]) -> u64 {

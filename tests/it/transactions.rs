@@ -1,12 +1,12 @@
 //! Transactions of the queue keep their promises under aborts, zombies, slow markers and failovers, and each guard that
 //! keeps them is needed: without it the checks see what breaks, on the same seeds.
 
-use hikyaku::checks::{Invariant, RunOutcome, Verdict};
+use hikyaku::checks::{Invariant, Verdict};
 use hikyaku::explore::SeedRun;
 use hikyaku::scenario::Family;
 use hikyaku::types::Guard;
 
-use crate::common::{load, run_all};
+use crate::common::{broken, load, lost, pending, repeated, run_all, sum};
 
 const SCENARIO: &str = "tests/data/transactions_hold.toml";
 const ATTACKED: &str = "tests/data/transactions_attacked.toml";
@@ -29,27 +29,6 @@ fn attacked(attack: &str, guard: Guard) -> Vec<SeedRun> {
     let mut family = load(ATTACKED, &[&format!("attack={attack}")]);
     family.switch_off(&[guard]);
     run_all(&family, 0..FEW_SEEDS)
-}
-
-fn sum(runs: &[SeedRun], count: impl Fn(&RunOutcome) -> u64) -> u64 {
-    runs.iter().map(|run| count(&run.outcome)).sum()
-}
-
-fn lost(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.lost).sum()
-}
-
-fn pending(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.pending).sum()
-}
-
-fn repeated(outcome: &RunOutcome) -> u64 {
-    outcome.places.iter().map(|place| place.repeated_harmful).sum()
-}
-
-fn broken(runs: &[SeedRun], invariant: Invariant) -> usize {
-    let breaks = |run: &&SeedRun| run.outcome.invariant_violations.iter().any(|found| found.invariant == invariant);
-    runs.iter().filter(breaks).count()
 }
 
 #[test]

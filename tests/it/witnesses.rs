@@ -4,7 +4,7 @@
 use hikyaku::checks::{Invariant, Verdict};
 use hikyaku::types::Guard;
 
-use crate::common::{load, run_all};
+use crate::common::{broken, load, run_all};
 
 fn bites(file: &str, guard: Guard, oracles: &[Invariant]) {
     let mut family = load(&format!("tests/data/{file}.toml"), &[]);
@@ -13,8 +13,7 @@ fn bites(file: &str, guard: Guard, oracles: &[Invariant]) {
     }
     family.switch_off(&[guard]);
     let runs = run_all(&family, family.seeds.clone());
-    let mut violations = runs.iter().flat_map(|run| &run.outcome.invariant_violations);
-    assert!(violations.any(|violation| oracles.contains(&violation.invariant)), "{guard} is not seen");
+    assert!(oracles.iter().any(|oracle| broken(&runs, *oracle) > 0), "{guard} is not seen");
 }
 
 #[test]

@@ -52,7 +52,10 @@ pub fn measure(metric: &str, unit: &str, station: &Station, runs: &[Ran]) -> Res
         }
         "messages_lost" => over_runs(&|run| Ok(run.outcome.places.iter().map(|place| place.lost).sum::<u64>() as f64))?,
 
-        "recovered" => over_runs(&|run| Ok(if recovery(run).is_ok() { 1.0 } else { 0.0 }))?,
+        "recovered" => over_runs(&|run| {
+            restart(run)?;
+            Ok(if recovery(run).is_ok() { 1.0 } else { 0.0 })
+        })?,
         "recovery_time_from_restart" | "mean_recovery_time" | "group_recovery_time" | "group_mean_recovery" => {
             mean(&group()?)? * in_unit
         }

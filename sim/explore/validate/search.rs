@@ -2,7 +2,6 @@
 //!
 //! Arrivals and service are constant, so that a point meets an objective or misses it, and one run tells which.
 
-use super::gauge::Gauge;
 use super::station::Station;
 use super::{Case, CompareResult, family_of, run_one, scene};
 use crate::checks::{RecoveryTime, WaitOptions};
@@ -63,7 +62,7 @@ pub fn required_headroom(
                 let restart = ran.gauge.restart;
                 recovered.zip(restart).is_some_and(|(at, restart)| at.since(restart).as_seconds() <= within)
             }
-            Objective::Freshness { late } => late_records(&ran.gauge) <= late * station.rate,
+            Objective::Freshness { late } => ran.gauge.whole().late as f64 <= late * station.rate,
         };
         Ok((met, text, ran.report.digest))
     };
@@ -87,10 +86,6 @@ pub fn required_headroom(
     }
     let (_, text, digest) = best;
     Ok(Found { headroom: high, text, digest, runs, records })
-}
-
-fn late_records(gauge: &Gauge) -> f64 {
-    gauge.whole().late as f64
 }
 
 fn objective(case: &Case, station: &Station) -> Result<Objective, String> {

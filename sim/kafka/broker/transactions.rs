@@ -183,7 +183,10 @@ impl Broker {
         let mut tokens = Verified::new();
         let asks = self.config.settings.transaction_version == TransactionVersion::Two
             || self.config.guards.stand(Guard::TransactionVerification);
-        for (partition, batch) in batches.into_iter().filter(|_| asks) {
+        if !asks {
+            return tokens;
+        }
+        for (partition, batch) in batches {
             if let Some(place) = self.places.get(partition).copied()
                 && let Some(token) = self.slots[place].partition.begin_verification(batch)
             {

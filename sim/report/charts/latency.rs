@@ -96,7 +96,7 @@ pub fn title(chart: &LatencyChart) -> String {
                     "and that stays high to the end".to_string()
                 }
                 Some(last) => format!("and that stays high until {} after the last fault", seconds(last - end)),
-                None => "and is back when the faults are over".to_string(),
+                None => "and no more than before once the faults are over".to_string(),
             };
             format!(
                 "99 % of the events take up to {} before the fault, then up to {}, {stays}",

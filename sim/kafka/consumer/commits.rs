@@ -89,7 +89,8 @@ impl Consumer {
         id
     }
 
-    /// Everything returned by polls so far, or what the application has stored of it. False when there is nothing to commit, or nobody to commit as.
+    /// Everything returned by polls so far, or what the application has stored of it. False when there is nothing to commit,
+    /// or nobody to commit as.
     pub(super) fn commit_positions(&mut self, wait: bool, deadline: Time, step: &mut Step) -> bool {
         let offsets: Vec<CommittedOffset> = self
             .positions

@@ -428,6 +428,7 @@ impl Chronicler {
             Happening::Paused => Told::Paused,
             Happening::Resumed => Told::Resumed,
             Happening::LoadEnded
+            | Happening::BrokerTraffic { .. }
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::Panicked { .. }

@@ -137,7 +137,7 @@ fn station(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Statio
         let spread = match &step.action {
             Action::Work { time, .. } => *time,
             Action::Store { store, .. } => plan.stores.get(*store as usize)?.latency,
-            Action::Commit { .. } | Action::Respond => continue,
+            Action::Commit { .. } | Action::StoreOffset | Action::Respond => continue,
             // How long one waits for others has no closed form.
             Action::Call(_) => return None,
             // What the queue takes is not declared.

@@ -170,6 +170,7 @@ impl StatesReached {
             | Happening::FaultRefused { .. }
             | Happening::FaultHealed { .. }
             | Happening::LoadEnded
+            | Happening::BrokerTraffic { .. }
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::NeverReady
@@ -334,6 +335,7 @@ impl StatesReached {
             | Happening::FaultRefused { .. }
             | Happening::FaultHealed { .. }
             | Happening::LoadEnded
+            | Happening::BrokerTraffic { .. }
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::NeverReady

@@ -108,6 +108,7 @@ impl Incidents {
             | Happening::Resumed
             | Happening::PowerLost { .. }
             | Happening::LoadEnded
+            | Happening::BrokerTraffic { .. }
             | Happening::Ended { .. }
             | Happening::MessageDropped { .. }
             | Happening::FaultRefused { .. }

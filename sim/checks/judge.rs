@@ -196,11 +196,14 @@ impl Judge {
                 }
                 Expectation::Run { metric, bounds } => {
                     let value = match metric {
-                        RunMetric::Connections => self.trace.connections(),
-                        RunMetric::MovingParts => moving_parts(&self.plan),
-                        RunMetric::Unsettled => unsettled(&self.plan, &self.trace, backlogged),
+                        RunMetric::Connections => Some(self.trace.connections()),
+                        RunMetric::MovingParts => Some(moving_parts(&self.plan)),
+                        RunMetric::Unsettled => Some(unsettled(&self.plan, &self.trace, backlogged)),
+                        RunMetric::BrokerRequests => self.trace.broker_traffic.map(|(requests, _)| requests),
+                        RunMetric::BrokerBytes => self.trace.broker_traffic.map(|(_, bytes)| bytes),
                     };
-                    let (subject, measured) = (Subject::Run { metric: *metric }, Measured::Value(value as f64));
+                    let measured = value.map_or(Measured::Nothing, |value| Measured::Value(value as f64));
+                    let subject = Subject::Run { metric: *metric };
                     results.push(guarantees::bounds::judge(subject, bounds, measured, None, None));
                 }
             }

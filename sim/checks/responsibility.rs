@@ -366,6 +366,7 @@ pub(super) fn asked_party(plan: &Plan, by: Option<(ServiceId, u16)>) -> Option<P
         Action::Work { .. }
         | Action::Publish { .. }
         | Action::Commit { .. }
+        | Action::StoreOffset
         | Action::Respond
         | Action::BeginTransaction
         | Action::SendOffsets { .. }
@@ -413,7 +414,8 @@ pub(super) fn ending_row(plan: &Plan, service: ServiceId, missing: u16) -> Optio
         StoreStep::InsertIfAbsent { present, table, .. } | StoreStep::Check { present, table, .. } => {
             (*present == Present::Skip).then_some(*table)
         }
-        StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
+        StoreStep::Insert { .. } | StoreStep::Upsert { .. } => None,
+        StoreStep::Add { .. } | StoreStep::Confirm { .. } | StoreStep::Commit { .. } => None,
     };
     let steps = &plan.services.get(usize::from(service.0))?.steps;
     let before = steps.iter().take(usize::from(missing)).enumerate().rev();
@@ -449,17 +451,8 @@ fn breaks_between_steps(why: GapWhy) -> bool {
 
 fn commit_step(plan: &Plan, service: ServiceId) -> Option<u16> {
     let steps = &plan.services.get(service.0 as usize)?.steps;
-    let commit = steps.iter().position(|step| match step.action {
-        Action::Commit { .. } | Action::SendOffsets { .. } => true,
-        Action::Work { .. }
-        | Action::Store { .. }
-        | Action::Call(_)
-        | Action::Publish { .. }
-        | Action::Respond
-        | Action::BeginTransaction
-        | Action::EndTransaction => false,
-    });
-    commit.map(|step| step as u16)
+    let says_done = |step: &StepPlan| step.commits() || step.action == Action::StoreOffset;
+    steps.iter().position(says_done).map(|step| step as u16)
 }
 
 fn sentence(plan: &Plan, why: &str, cause: Option<Incident>) -> String {

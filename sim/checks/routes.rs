@@ -128,7 +128,7 @@ pub fn place_of(plan: &Plan, topic: TopicId) -> Option<PlaceId> {
 /// Places at which a step leaves an effect.
 pub fn places_of_step(plan: &Plan, step: &StepPlan) -> Vec<PlaceId> {
     match &step.action {
-        Action::Work { .. } | Action::Commit { .. } | Action::Respond => Vec::new(),
+        Action::Work { .. } | Action::Commit { .. } | Action::StoreOffset | Action::Respond => Vec::new(),
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
         Action::Publish { topic, .. } => place_of(plan, *topic).into_iter().collect(),
         Action::Call(call) => {
@@ -145,7 +145,7 @@ fn table_written(operation: &StoreStep) -> Option<PlaceId> {
         | StoreStep::InsertIfAbsent { table, .. }
         | StoreStep::Upsert { table, .. }
         | StoreStep::Add { table, .. } => Some(table),
-        StoreStep::Check { .. } => None,
+        StoreStep::Check { .. } | StoreStep::Confirm { .. } | StoreStep::Commit { .. } => None,
     }
 }
 
@@ -232,6 +232,7 @@ pub fn called_by(step: &StepPlan) -> Option<ServiceId> {
         | Action::Store { .. }
         | Action::Publish { .. }
         | Action::Commit { .. }
+        | Action::StoreOffset
         | Action::Respond
         | Action::BeginTransaction
         | Action::SendOffsets { .. }

@@ -45,6 +45,8 @@ pub struct Trace {
     pub load_ended: Option<Time>,
     pub ended: Option<(Time, bool)>,
     pub never_ready: bool,
+    /// Requests to brokers, and bytes; known when the load is over, where a bound asks for it.
+    pub broker_traffic: Option<(u64, u64)>,
     pub panicked: Option<String>,
     pub last: Time,
     /// What the last append contradicted in another log; for the invariants.
@@ -194,6 +196,7 @@ impl Trace {
             load_ended: None,
             ended: None,
             never_ready: false,
+            broker_traffic: None,
             panicked: None,
             last: Time::ZERO,
             mismatch: None,
@@ -269,6 +272,7 @@ impl Trace {
                 self.ended = Some((event.time, *quiet));
                 self.each_progress(|progress| progress.end(event.time));
             }
+            Happening::BrokerTraffic { requests, bytes } => self.broker_traffic = Some((*requests, *bytes)),
             Happening::NeverReady => self.never_ready = true,
             Happening::Panicked { message } => self.panicked = Some(message.clone()),
             Happening::Paused
@@ -658,9 +662,15 @@ impl PlaceTrace {
                 StoreStep::Insert { .. }
                 | StoreStep::InsertIfAbsent { .. }
                 | StoreStep::Check { .. }
-                | StoreStep::Add { .. } => false,
+                | StoreStep::Add { .. }
+                | StoreStep::Confirm { .. }
+                | StoreStep::Commit { .. } => false,
             }),
-            Action::Work { .. } | Action::Publish { .. } | Action::Commit { .. } | Action::Respond => false,
+            Action::Work { .. }
+            | Action::Publish { .. }
+            | Action::Commit { .. }
+            | Action::StoreOffset
+            | Action::Respond => false,
             Action::Call(_) => false,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
         });

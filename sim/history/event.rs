@@ -70,6 +70,12 @@ pub enum Happening {
     /// When the load was to begin, a group had no assignment or a partition no leader. The run ends here: what it would
     /// measure is its start.
     NeverReady,
+    /// Requests that brokers were given while requests arrived, of clients and of each other, and bytes of these and of their
+    /// answers. Only where a bound asks for it.
+    BrokerTraffic {
+        requests: u64,
+        bytes: u64,
+    },
 }
 
 impl Happening {

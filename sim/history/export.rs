@@ -392,6 +392,9 @@ fn describe<'a>(event: &'a Event, names: &'a Names) -> Fields<'a> {
             row("fault-refused").fault(*fault).nodes("nodes", nodes).debug("outcome", why)
         }
         Happening::LoadEnded => row("load-ended"),
+        Happening::BrokerTraffic { requests, bytes } => {
+            row("broker-traffic").number("requests", *requests).number("bytes", *bytes)
+        }
         Happening::Ended { quiet } => row("ended").flag("quiet", *quiet),
         Happening::MessageDropped { to, kind, response } => {
             row("message-dropped").peer(*to).debug("kind", kind).flag("response", *response)

@@ -97,6 +97,9 @@ impl Reader {
                 why: fields.word("outcome")?,
             },
             "load-ended" => Happening::LoadEnded,
+            "broker-traffic" => {
+                Happening::BrokerTraffic { requests: fields.number("requests")?, bytes: fields.number("bytes")? }
+            }
             "ended" => Happening::Ended { quiet: fields.flag("quiet")? },
             "message-dropped" => Happening::MessageDropped {
                 to: fields.node("peer")?,

@@ -55,7 +55,7 @@ fn choices(plan: &Plan) -> Vec<String> {
         let acks =
             service.producers.iter().map(|producer| format!("{:?} {}", producer.acks, producer.enable_idempotence));
         let commits = service.steps.iter().filter_map(|step| match step.action {
-            Action::Commit { every, wait } => Some(format!("{every:?} {wait}")),
+            Action::Commit { every, how } => Some(format!("{every:?} {how:?}")),
             _ => None,
         });
         acks.chain(commits).collect::<Vec<_>>().join(" ")

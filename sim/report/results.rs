@@ -101,16 +101,21 @@ fn expectations(cells: &[CellReport]) -> Table {
 /// A metric with its unit.
 pub fn amount(subject: Subject, value: f64) -> String {
     match subject {
-        Subject::Service { metric, .. } => match metric.unit() {
-            Unit::Share => format!("{:.2} %", 100.0 * value),
-            Unit::Seconds => numbers::seconds(value),
-            Unit::Factor => numbers::multiple(value),
-            Unit::PerSecond => format!("{value:.1}/s"),
-            Unit::Plain => format!("{value:.1}"),
-        },
-        Subject::Delay { .. } => numbers::seconds(value),
-        Subject::Run { .. } => format!("{value:.1}"),
+        Subject::Service { metric, .. } => in_unit(metric.unit(), value),
+        Subject::Delay { .. } => in_unit(Unit::Seconds, value),
+        Subject::Run { metric } => in_unit(metric.unit(), value),
         Subject::Place { .. } => unreachable!("a place has fates, and a row of its own"),
+    }
+}
+
+fn in_unit(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Share => format!("{:.2} %", 100.0 * value),
+        Unit::Seconds => numbers::seconds(value),
+        Unit::Factor => numbers::multiple(value),
+        Unit::PerSecond => format!("{value:.1}/s"),
+        Unit::Bytes => format!("{:.1} MiB", value / f64::from(1 << 20)),
+        Unit::Plain => format!("{value:.1}"),
     }
 }
 

@@ -711,6 +711,7 @@ fn works_of(service: &ServicePlan) -> Vec<LiveValue> {
         | Action::Call(_)
         | Action::Publish { .. }
         | Action::Commit { .. }
+        | Action::StoreOffset
         | Action::BeginTransaction
         | Action::SendOffsets { .. }
         | Action::EndTransaction

@@ -49,7 +49,7 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "unclean-leader-election-enable" unclean_leader_election_enable boolean Kind::Boolean, "A replica that lacks acknowledged records may become leader.";
     "replica-lag-time-max" replica_lag_time_max duration Kind::Period, "A follower behind for longer leaves the in-sync set.";
     "replica-fetch-wait-max" replica_fetch_wait_max duration Kind::Duration, "How long a leader may hold a follower's fetch.";
-    "replica-fetch-backoff" replica_fetch_backoff duration Kind::Duration, "Pause of a follower after a failed fetch.";
+    "replica-fetch-backoff" replica_fetch_backoff duration Kind::Period, "Pause of a follower after a failed fetch.";
     "broker-heartbeat-interval" broker_heartbeat_interval duration Kind::Period, "Between two heartbeats of a broker to the controller.";
     "broker-session-timeout" broker_session_timeout duration Kind::Period, "A broker silent for longer is fenced.";
     "controller-quorum-election-timeout" controller_quorum_election_timeout duration Kind::Period, "How long a vote may take.";
@@ -116,10 +116,10 @@ settings!(PRODUCER_SETTINGS: ProducerSettings {
     "batch-size" batch_size size Kind::Size, "Most bytes in a batch.";
     "buffer-memory" buffer_memory size Kind::Size, "Most bytes that wait in the producer.";
     "max-block" max_block duration Kind::Duration, "How long a send waits for metadata or memory.";
-    "retry-backoff" retry_backoff duration Kind::Duration, "First pause before another attempt.";
-    "retry-backoff-max" retry_backoff_max duration Kind::Duration, "Longest pause before another attempt.";
-    "reconnect-backoff" reconnect_backoff duration Kind::Duration, "First pause before connecting again.";
-    "reconnect-backoff-max" reconnect_backoff_max duration Kind::Duration, "Longest pause before connecting again.";
+    "retry-backoff" retry_backoff duration Kind::Period, "First pause before another attempt.";
+    "retry-backoff-max" retry_backoff_max duration Kind::Period, "Longest pause before another attempt.";
+    "reconnect-backoff" reconnect_backoff duration Kind::Period, "First pause before connecting again.";
+    "reconnect-backoff-max" reconnect_backoff_max duration Kind::Period, "Longest pause before connecting again.";
     "metadata-max-age" metadata_max_age duration Kind::Duration, "Metadata is refreshed after this long.";
     "transaction-timeout" transaction_timeout duration Kind::Duration, "A transaction that is open for longer is aborted.";
     "max-request-size" max_request_size size Kind::Size, "Most bytes in a request.";
@@ -139,10 +139,10 @@ settings!(CONSUMER_SETTINGS: ConsumerSettings {
     "max-partition-fetch-bytes" max_partition_fetch_bytes size Kind::Size, "Most bytes of one fetch from one partition.";
     "request-timeout" request_timeout duration Kind::Duration, "How long a client waits for an answer.";
     "default-api-timeout" default_api_timeout duration Kind::Duration, "How long a blocking call of the client may take.";
-    "retry-backoff" retry_backoff duration Kind::Duration, "First pause before another attempt.";
-    "retry-backoff-max" retry_backoff_max duration Kind::Duration, "Longest pause before another attempt.";
-    "reconnect-backoff" reconnect_backoff duration Kind::Duration, "First pause before connecting again.";
-    "reconnect-backoff-max" reconnect_backoff_max duration Kind::Duration, "Longest pause before connecting again.";
+    "retry-backoff" retry_backoff duration Kind::Period, "First pause before another attempt.";
+    "retry-backoff-max" retry_backoff_max duration Kind::Period, "Longest pause before another attempt.";
+    "reconnect-backoff" reconnect_backoff duration Kind::Period, "First pause before connecting again.";
+    "reconnect-backoff-max" reconnect_backoff_max duration Kind::Period, "Longest pause before connecting again.";
     "metadata-max-age" metadata_max_age duration Kind::Duration, "Metadata is refreshed after this long.";
     "isolation-level" isolation_level isolation Kind::Words(&["read_uncommitted", "read_committed"]), "Whether records of aborted and open transactions are read.";
     "partition-assignment-strategy" partition_assignment_strategy assignor Kind::Words(ASSIGNORS), "How partitions are dealt to members of a classic group.";
@@ -380,9 +380,6 @@ pub const PLACE: &[Key] = &[
 ];
 
 pub const BOUNDARIES: &[&str] = &["caller", "producer", "queue", "group", "consumer", "downstream", "any"];
-
-/// Metrics of the run as a whole that this version does not have.
-pub const LATER_RUN_METRICS: &[&str] = &["broker-requests", "broker-bytes"];
 
 pub const CHAOS: &[Key] = &[
     key(

@@ -3,17 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::request::{Cursor, Present};
+use crate::types::request::Cursor;
 use crate::types::settings::*;
 use crate::types::*;
 
 mod calls;
 mod faults;
 mod live;
+mod steps;
 
 pub use calls::*;
 pub use faults::*;
 pub use live::*;
+pub use steps::*;
 
 /// Version of the random streams. Seeds of different versions are not comparable.
 pub const STREAM_VERSION: u32 = 1;
@@ -373,6 +375,19 @@ impl ServicePlan {
             Rung::Skip | Rung::Refuse | Rung::Crash | Rung::Close => None,
         })
     }
+
+    /// The store and the table that keep the positions of its group, where the group itself does not.
+    pub fn keeps_positions(&self) -> Option<(u16, PlaceId)> {
+        self.steps.iter().find_map(|step| {
+            let Action::Store { store, operations } = &step.action else { return None };
+            operations.iter().find_map(|operation| match operation {
+                StoreStep::Commit { table } => Some((*store, *table)),
+                StoreStep::Insert { .. } | StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. } => None,
+                StoreStep::Confirm { .. } => None,
+                StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
+            })
+        })
+    }
 }
 
 impl ConsumePlan {
@@ -411,89 +426,6 @@ pub enum OnRevoke {
     #[default]
     Commit,
     Abandon,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct StepPlan {
-    /// As written, for people and for charts: `insert db.orders`.
-    pub text: String,
-    pub action: Action,
-    /// Only for events of this origin.
-    pub of: Option<ServiceId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    Work {
-        time: Spread,
-        errors: Ratio,
-        poison: Ratio,
-    },
-    /// One request to one store; a lone store step is a transaction of one operation.
-    Store {
-        store: u16,
-        operations: Vec<StoreStep>,
-    },
-    /// `producer` is an index into the service's producers.
-    Publish {
-        topic: TopicId,
-        producer: u16,
-        wait: bool,
-        key: PublishKey,
-    },
-    Call(CallPlan),
-    Commit {
-        every: CommitEvery,
-        wait: bool,
-    },
-    Respond,
-    /// From here to the next `EndTransaction`, what the transactional producer is given is committed as one.
-    BeginTransaction,
-    /// The offset of the event is committed with the transaction.
-    SendOffsets {
-        /// The group learns who commits, and refuses who is not a member any more. KIP-447.
-        group_metadata: bool,
-    },
-    /// Commits.
-    EndTransaction,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PublishKey {
-    Key,
-    Id,
-    None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CommitEvery {
-    Record,
-    /// In front of a batch when it is the first step, behind it otherwise.
-    Batch,
-    Records(u32),
-    Interval(Duration),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreStep {
-    Insert { table: PlaceId, row: RowBy },
-    InsertIfAbsent { table: PlaceId, row: RowBy, present: Present },
-    Check { table: PlaceId, row: RowBy, present: Present },
-    Upsert { table: PlaceId, version_guard: bool },
-    Add { table: PlaceId, by: i64 },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RowBy {
-    #[default]
-    Event,
-    Offset,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -648,6 +580,7 @@ pub enum Unit {
     Seconds,
     Factor,
     PerSecond,
+    Bytes,
     Plain,
 }
 
@@ -695,6 +628,21 @@ pub enum RunMetric {
     MovingParts,
     /// Events of which what the caller was told and what was done disagree, so that only a person can put it right.
     Unsettled,
+    /// Requests that brokers are given while requests arrive: by clients, and by each other.
+    BrokerRequests,
+    /// Bytes of these and of the answers.
+    BrokerBytes,
+}
+
+impl RunMetric {
+    pub fn unit(self) -> Unit {
+        match self {
+            RunMetric::BrokerBytes => Unit::Bytes,
+            RunMetric::Connections | RunMetric::MovingParts | RunMetric::Unsettled | RunMetric::BrokerRequests => {
+                Unit::Plain
+            }
+        }
+    }
 }
 
 /// One bound on a measured value. Durations are seconds, shares are 0..=1, the rest plain numbers.

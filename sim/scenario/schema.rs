@@ -282,6 +282,7 @@ fn value(key: Key) -> Value {
         Kind::Text | Kind::Argument(_) | Kind::Phrase(_) => json!({ "type": "string" }),
         Kind::Name => name(),
         Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::BooleanOr(word) => json!({ "enum": [true, false, word] }),
         Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Kind::Duration | Kind::Period => unit(format!("^{DURATION}$"), &["250ms", "1.5s", "1m30s"]),
         Kind::DurationOr(word) => unit(format!("^({DURATION}|{word})$"), &["1h", word]),

@@ -178,7 +178,7 @@ impl Grammar {
                 if !keyword.built {
                     report_not_built(keyword.name, place, problems);
                 }
-                (keyword.name, Some(keyword.kind), keyword.kind == Kind::Boolean)
+                (keyword.name, Some(keyword.kind), keyword.kind.is_flag())
             } else {
                 self.report_stray(verb, word, place, problems);
                 at += 1;
@@ -190,7 +190,7 @@ impl Grammar {
             while at < words.len() && at != verb_at {
                 let taken = at - first;
                 let ends = verb.keyword(self, words[at].text).is_some() && (taken > 0 || optional);
-                let flag_ends = kind.is_none() || (kind == Some(Kind::Boolean) && !is_truth(words[at].text));
+                let flag_ends = kind.is_none_or(|kind| kind.is_flag() && !kind.takes(words[at].text));
                 if ends || flag_ends {
                     break;
                 }
@@ -227,7 +227,7 @@ impl Grammar {
                         .label("incomplete")
                         .help(format!("write `{name} {}`", kind.example().replace('"', ""))),
                 );
-            } else if kind == Some(Kind::Boolean) {
+            } else if kind.is_some_and(Kind::is_flag) {
                 phrase.given.push(Given {
                     key: name,
                     scalar: Scalar::Boolean(true),
@@ -310,7 +310,7 @@ impl Grammar {
     fn find_verb(&self, words: &[Word]) -> Option<usize> {
         (0..words.len()).find(|&at| {
             let is_value = at > 0
-                && self.common.iter().any(|key| key.name == words[at - 1].text && key.kind != Kind::Boolean)
+                && self.common.iter().any(|key| key.name == words[at - 1].text && !key.kind.is_flag())
                 && at + 1 < words.len();
             self.verb(words[at].text).is_some() && !is_value
         })
@@ -405,10 +405,6 @@ fn written_pair(key: &str, item: &Item) -> String {
         Value::Boolean(true) => key.to_string(),
         _ => format!("{key} {}", item.written()),
     }
-}
-
-fn is_truth(word: &str) -> bool {
-    word == "true" || word == "false"
 }
 
 /// Says that the language knows it and this version does not.

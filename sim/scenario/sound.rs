@@ -231,7 +231,9 @@ fn action(action: &Action, service: &ServicePlan, plan: &Plan) -> Result<(), Str
                 | StoreStep::InsertIfAbsent { table, .. }
                 | StoreStep::Check { table, .. }
                 | StoreStep::Upsert { table, .. }
-                | StoreStep::Add { table, .. } => place(*table, plan),
+                | StoreStep::Add { table, .. }
+                | StoreStep::Confirm { table, .. }
+                | StoreStep::Commit { table } => place(*table, plan),
             })
         }
         Action::Publish { topic: id, producer, .. } => {
@@ -259,7 +261,7 @@ fn action(action: &Action, service: &ServicePlan, plan: &Plan) -> Result<(), Str
             need(service.workers == 1, || "a transaction with several workers".into())?;
             need(plan.transactions_topic().is_some(), || "transactions without their topic".into())
         }
-        Action::Work { .. } | Action::Commit { .. } | Action::Respond => Ok(()),
+        Action::Work { .. } | Action::Commit { .. } | Action::StoreOffset | Action::Respond => Ok(()),
     }
 }
 

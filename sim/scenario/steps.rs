@@ -19,9 +19,11 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
             let inside = operations.iter().map(|operation| match operation {
                 StoreStep::Insert { table, .. } => ("insert", place(*table)),
                 StoreStep::InsertIfAbsent { table, .. } => ("insert-if-absent", place(*table)),
+                StoreStep::Confirm { table, .. } => ("confirm", place(*table)),
                 StoreStep::Check { table, .. } => ("check", place(*table)),
                 StoreStep::Upsert { table, .. } => ("upsert", place(*table)),
                 StoreStep::Add { table, .. } => ("add", place(*table)),
+                StoreStep::Commit { table } => ("commit", place(*table)),
             });
             // A transaction of one step is one only by its text.
             let is_transaction = operations.len() > 1 || step.text.starts_with("transaction ");
@@ -42,7 +44,8 @@ pub fn names_of(step: &StepPlan, plan: &Plan) -> Vec<StepName> {
             };
             vec![("call", to.unwrap_or_default())]
         }
-        Action::Commit { wait, .. } => vec![(if *wait { "commit" } else { "commit-async" }, String::new())],
+        Action::Commit { how, .. } => vec![(if how.waits() { "commit" } else { "commit-async" }, String::new())],
+        Action::StoreOffset => vec![("store-offset", String::new())],
         Action::Respond => vec![("respond", "ok".into())],
         Action::BeginTransaction => vec![("begin-transaction", String::new())],
         Action::SendOffsets { .. } => vec![("commit", String::new())],

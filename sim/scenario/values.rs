@@ -23,6 +23,8 @@ pub enum Kind {
     /// Several words with a grammar of its own.
     Phrase(&'static str),
     Boolean,
+    /// True, false, or this word for more than true.
+    BooleanOr(&'static str),
     /// From, to, both included.
     Integer(u64, u64),
     Duration,
@@ -72,7 +74,7 @@ impl Kind {
             Kind::Text => "a text",
             Kind::Name => "one name",
             Kind::Argument(what) | Kind::Phrase(what) | Kind::Own(what) => what,
-            Kind::Boolean => "true or false",
+            Kind::Boolean | Kind::BooleanOr(_) => "true or false",
             Kind::Integer(..) => "a whole number",
             Kind::Duration | Kind::Period | Kind::DurationOr(_) => "a duration",
             Kind::Size => "a size",
@@ -93,6 +95,7 @@ impl Kind {
             Kind::Name => "\"orders\"".into(),
             Kind::Argument(what) | Kind::Phrase(what) | Kind::Own(what) => what.into(),
             Kind::Boolean => "true".into(),
+            Kind::BooleanOr(word) => format!("true or \"{word}\""),
             Kind::Integer(low, _) => low.max(1).to_string(),
             Kind::Duration | Kind::Period | Kind::Shift => "\"10ms\"".into(),
             Kind::DurationOr(word) => format!("\"10s\" or \"{word}\""),
@@ -107,6 +110,16 @@ impl Kind {
                 quoted.join(", ")
             }
         }
+    }
+
+    /// Whether a keyword of this kind says true where nothing follows it.
+    pub fn is_flag(self) -> bool {
+        matches!(self, Kind::Boolean | Kind::BooleanOr(_))
+    }
+
+    /// Whether the word can follow a keyword of this kind, where it may also stand alone.
+    pub fn takes(self, word: &str) -> bool {
+        word == "true" || word == "false" || matches!(self, Kind::BooleanOr(other) if other == word)
     }
 
     /// Whether two values of a kind may stand in one (blanks belong to the value).
@@ -200,7 +213,7 @@ fn wrong<T>(scalar: &Scalar) -> T {
 /// Reads the value of `key`. A sentence writes numbers as words, a key of a table does not.
 pub fn read(kind: Kind, key: &str, item: &Item, in_sentence: bool, problems: &Problems) -> Option<Scalar> {
     match (kind, &item.value) {
-        (Kind::Boolean, Value::Boolean(truth)) => Some(Scalar::Boolean(*truth)),
+        (Kind::Boolean | Kind::BooleanOr(_), Value::Boolean(truth)) => Some(Scalar::Boolean(*truth)),
         (Kind::Integer(low, high), Value::Integer(number)) => {
             let inside = number.and_then(|number| u64::try_from(number).ok()).filter(|n| (low..=high).contains(n));
             if inside.is_none() {
@@ -330,7 +343,8 @@ pub fn parse(kind: Kind, text: &str) -> Result<Scalar, Wrong> {
         Kind::Name => {
             return if is_name(text) { Ok(Scalar::Text(text.to_string())) } else { Err(no_name(text)) };
         }
-        Kind::Boolean => match text {
+        Kind::BooleanOr(word) if text == word => Some(Scalar::Text(word.to_string())),
+        Kind::Boolean | Kind::BooleanOr(_) => match text {
             "true" => Some(Scalar::Boolean(true)),
             "false" => Some(Scalar::Boolean(false)),
             _ => None,

@@ -1,6 +1,6 @@
 //! The verbs and keywords of steps, rungs and faults: what may be said, whether or not it is built yet.
 
-use super::keys::{Key, key, later};
+use super::keys::{Key, key};
 use super::sentence::{Argument, Grammar, Verb};
 use super::values::Kind;
 
@@ -40,11 +40,24 @@ pub const STEPS: Grammar = Grammar {
             ],
             "Processing time.",
         ),
-        verb("insert", PLACE, &[ROW, later("lease", Kind::Duration, "")], "A row by event id; fails if there is one."),
+        verb("insert", PLACE, &[ROW], "A row by event id; fails if there is one."),
         verb(
             "insert-if-absent",
             PLACE,
-            &[PRESENT, ROW, later("expires", Kind::Duration, ""), later("lease", Kind::Duration, "")],
+            &[
+                PRESENT,
+                ROW,
+                key(
+                    "expires",
+                    Kind::Duration,
+                    "For how long the row is known; then it is as if it had never been there.",
+                ),
+                key(
+                    "lease",
+                    Kind::Duration,
+                    "Pending until `confirm`: others fail meanwhile, and take over when so much time has passed.",
+                ),
+            ],
             "A row by event id, unless there is one.",
         ),
         verb("check", PLACE, &[PRESENT, ROW], "Looks and writes nothing."),
@@ -61,16 +74,20 @@ pub const STEPS: Grammar = Grammar {
         ),
         verb(
             "commit",
-            Argument::Optional(Kind::Argument("a place")),
+            Argument::Optional(Kind::Argument("a table that keeps the position, as `store.table`")),
             &[key("every", Kind::Phrase("record, batch, a number or a duration"), "How often.")],
-            "Says done: commits the offset.",
+            "Says done: commits the offset, or, with a place, keeps the position in a table, compared and set.",
         ),
         verb(
             "commit-async",
             Argument::None,
             &[
                 key("every", Kind::Phrase("record, batch, a number or a duration"), "How often."),
-                later("retry", Kind::Boolean, "A failed commit is repeated."),
+                key(
+                    "retry",
+                    Kind::BooleanOr("always"),
+                    "A failed commit is repeated, unless a newer one was made; `always` repeats it all the same.",
+                ),
             ],
             "Says done without waiting for an answer.",
         ),
@@ -93,8 +110,13 @@ pub const STEPS: Grammar = Grammar {
             ],
             "A request to an endpoint or a service.",
         ),
-        later_verb("confirm", PLACE, &[], "A leased row is final."),
-        later_verb("store-offset", Argument::None, &[], "What librdkafka commits next."),
+        verb("confirm", PLACE, &[ROW], "A leased row stands for good; fails if somebody else has taken it over."),
+        verb(
+            "store-offset",
+            Argument::None,
+            &[],
+            "The offset behind the event is what librdkafka commits next, by its clock.",
+        ),
     ],
 };
 

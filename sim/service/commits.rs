@@ -11,7 +11,7 @@ use crate::scenario::plan::CommitOf;
 use crate::types::*;
 
 /// Names a commit between the interpreter and its consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitToken(pub u64);
 
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ struct Progress {
     position: Option<Offset>,
     /// The position last asked for.
     requested: Option<Offset>,
+    /// Nobody has waited for the answer, and it is not here.
+    unheard: bool,
 }
 
 impl Commits {
@@ -106,20 +108,44 @@ impl Commits {
 
     /// The positions that moved since they were last asked for.
     pub fn take(&mut self, now: Time) -> Vec<(TopicPartition, Offset)> {
+        self.take_where(now, |progress| progress.requested != progress.position)
+    }
+
+    /// The positions that are not known to be committed: whoever stops waits for them.
+    pub fn take_last(&mut self, now: Time) -> Vec<(TopicPartition, Offset)> {
+        self.take_where(now, |progress| progress.requested != progress.position || progress.unheard)
+    }
+
+    fn take_where(&mut self, now: Time, wanted: impl Fn(&Progress) -> bool) -> Vec<(TopicPartition, Offset)> {
         self.since = 0;
         self.last = now;
         self.unsaved = false;
         let mut offsets = Vec::new();
         for (partition, progress) in &mut self.partitions {
-            match progress.position {
-                Some(position) if progress.requested != Some(position) => {
-                    progress.requested = Some(position);
-                    offsets.push((*partition, position));
-                }
-                Some(_) | None => {}
+            if let Some(position) = progress.position
+                && wanted(progress)
+            {
+                (progress.requested, progress.unheard) = (Some(position), false);
+                offsets.push((*partition, position));
             }
         }
         offsets
+    }
+
+    /// Nobody waits for the answer to what was taken last.
+    pub fn not_waited_for(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        for (partition, offset) in offsets {
+            let own = self.partitions.get_mut(partition).filter(|own| own.requested == Some(*offset));
+            own.into_iter().for_each(|progress| progress.unheard = true);
+        }
+    }
+
+    /// The answer is here all the same: these are committed.
+    pub fn heard(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        for (partition, offset) in offsets {
+            let own = self.partitions.get_mut(partition).filter(|own| own.requested == Some(*offset));
+            own.into_iter().for_each(|progress| progress.unheard = false);
+        }
     }
 
     /// A commit failed: everything is asked for again next time, which does no harm to what was committed.
@@ -150,6 +176,16 @@ impl Commits {
 
     pub fn unsaved(&self) -> bool {
         self.unsaved
+    }
+
+    /// Something is done and not known to be committed.
+    pub fn uncertain(&self) -> bool {
+        self.unsaved || self.partitions.values().any(|progress| progress.unheard)
+    }
+
+    /// The partition is ours, and something of it was handed out.
+    pub fn has(&self, partition: TopicPartition) -> bool {
+        self.partitions.contains_key(&partition)
     }
 }
 

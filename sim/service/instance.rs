@@ -54,6 +54,9 @@ impl Service {
         let mut consumer = consumer;
         if let Some(consumer) = &mut consumer {
             own.retry_topics().for_each(|(topic, delay)| consumer.delay(topic, delay));
+            if own.keeps_positions().is_some() {
+                consumer.be_told_positions();
+            }
         }
         let producers = own.producers.iter().zip(0u16..).map(|(settings, number)| {
             let channel = Channel(FIRST_PRODUCER_CHANNEL.0 + number as u8);
@@ -144,7 +147,8 @@ impl Service {
             }
         } else if channel == STORE_CHANNEL {
             match response {
-                Response::Store(response) => self.interpreter.handle_store_answer(correlation, response),
+                Response::Store(response) => self.interpreter.handle_store_answer(correlation, response, step),
+                Response::KeptPositions(found) => self.interpreter.handle_kept_positions(correlation, found),
                 Response::Rows(rows) => self.interpreter.handle_rows(correlation, rows, step),
                 _ => {}
             }
@@ -171,7 +175,7 @@ impl Service {
                 redriver.handle_disconnected(channel, peer, step);
             }
         } else if channel == STORE_CHANNEL {
-            self.interpreter.handle_store_disconnected(peer);
+            self.interpreter.handle_store_disconnected(peer, step.time());
         } else if channel == CALL_CHANNEL {
             self.interpreter.handle_call_disconnected(peer, step);
         } else if channel < FIRST_PRODUCER_CHANNEL {
@@ -244,7 +248,9 @@ impl Service {
                 self.expect_transactional().send_offsets(group, membership, offsets, step);
             }
             Ask::EndTransaction(outcome) => self.expect_transactional().end_transaction(outcome, step),
-            Ask::Seek(partition, offset) => self.expect_consumer().seek(partition, offset, step),
+            Ask::StoreOffsets(offsets) => self.expect_consumer().store_offsets(&offsets),
+            Ask::Seek(partition, Some(offset)) => self.expect_consumer().seek(partition, offset, step),
+            Ask::Seek(partition, None) => self.expect_consumer().seek_by_policy(partition, step),
             Ask::FinishRevocation => self.expect_consumer().finish_revocation(step),
             Ask::Close => {
                 if let Some(consumer) = &mut self.consumer {
@@ -363,6 +369,7 @@ pub fn topics_of(service: &ServicePlan, number: u16) -> Vec<TopicId> {
         | Action::Store { .. }
         | Action::Call(_)
         | Action::Commit { .. }
+        | Action::StoreOffset
         | Action::Respond
         | Action::BeginTransaction
         | Action::SendOffsets { .. }

@@ -13,16 +13,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::async_commits::AsyncCommits;
 use super::calls::{Attempted, Breaker};
 use super::commits::{CommitToken, Commits};
 use super::flow::{Arrival, Flow, FlowId, FlowState, Flows, Source, TimerKey};
 use super::intake::Intake;
+use super::kept::Kept;
 use super::relay::Relay;
 use super::retreat::{Phase, Revoking};
 use crate::scenario::plan::{Action, CommitEvery, ConsumePlan, Plan, ServicePlan, Trigger, WorkerOrder};
 use crate::types::note::{Note, StepOutcome};
 use crate::types::record::TransactionOutcome;
 use crate::types::request::{CallResponse, Response, StoreResponse};
+use crate::types::settings::AutoCommit;
 use crate::types::*;
 
 /// All stores are called on this channel.
@@ -47,9 +50,11 @@ pub enum Ask {
         offsets: Vec<(TopicPartition, Offset)>,
         wait: bool,
     },
+    /// The clock commits these from now on.
+    StoreOffsets(Vec<(TopicPartition, Offset)>),
     FinishRevocation,
-    /// Read this partition from here again.
-    Seek(TopicPartition, Offset),
+    /// Read this partition from here; `None`: from where the reset policy says.
+    Seek(TopicPartition, Option<Offset>),
     /// Offsets become part of the open transaction; say whether they were taken.
     SendOffsets {
         offsets: Vec<(TopicPartition, Offset)>,
@@ -102,6 +107,7 @@ pub struct Interpreter {
     pub(super) sends: FewMap<SendId, FlowId>,
     pub(super) commits: Commits,
     pub(super) commits_out: FewMap<CommitToken, CommitPurpose>,
+    pub(super) async_commits: AsyncCommits,
     /// The application is inside poll().
     pub(super) polling: bool,
     /// Counts polls that returned records.
@@ -111,6 +117,8 @@ pub struct Interpreter {
     /// The rest of that batch.
     pub(super) held: VecDeque<Arrival>,
     pub(super) revoking: Option<Revoking>,
+    /// Of a service that keeps its positions in a store.
+    pub(super) kept: Option<Kept>,
     /// Of a service that polls a table.
     pub(super) relay: Option<Relay>,
     /// Whose transaction is open, or being ended.
@@ -158,6 +166,7 @@ impl Interpreter {
         let relay = matches!(own.trigger, Trigger::Poll(_)).then(Relay::new);
         Interpreter {
             service,
+            kept: Kept::of(own),
             relay,
             node,
             incarnation: Incarnation(0),
@@ -176,6 +185,7 @@ impl Interpreter {
             sends: FewMap::new(),
             commits: Commits::new(commit_of),
             commits_out: FewMap::new(),
+            async_commits: AsyncCommits::default(),
             polling: false,
             batch: 0,
             uncommitted_batch: None,
@@ -248,7 +258,7 @@ impl Interpreter {
         }
         self.batch += 1;
         let batch = self.batch;
-        let manual = self.commits_by_step();
+        let manual = self.counts_done();
         let commit_first = manual && self.commits_batch_first();
         if manual {
             self.commits.begin_batch(batch, count);
@@ -272,27 +282,30 @@ impl Interpreter {
         }
     }
 
-    pub fn handle_store_answer(&mut self, correlation: Correlation, response: StoreResponse) {
+    pub fn handle_store_answer(&mut self, correlation: Correlation, response: StoreResponse, step: &mut Step) {
         // An answer behind its timeout is not heard.
         let Some((id, _)) = self.store_calls.remove(&correlation) else {
+            self.handle_kept_failed(step.time(), |asked, _| asked == correlation);
             return self.handle_poll_failed(|asked, _| asked == correlation);
         };
         let FlowState::Storing { timer, .. } = self.flows.get(id).state else {
             panic!("a call to a store belongs to a step that waits for it");
         };
         self.timers.remove(&timer);
-        self.resolve(
-            id,
-            match response {
-                StoreResponse::Done => StepOutcome::Done,
-                StoreResponse::Skipped => StepOutcome::Skipped,
-                StoreResponse::Conflict | StoreResponse::Refused => StepOutcome::Failed,
-            },
-        );
+        match response {
+            StoreResponse::Done => {
+                self.position_kept(id);
+                self.resolve(id, StepOutcome::Done);
+            }
+            StoreResponse::Skipped => self.resolve(id, StepOutcome::Skipped),
+            StoreResponse::Superseded(next) => self.superseded(id, next, step),
+            StoreResponse::Conflict | StoreResponse::Refused => self.resolve(id, StepOutcome::Failed),
+        }
     }
 
     /// The connection to a store broke: its answers are lost.
-    pub fn handle_store_disconnected(&mut self, peer: NodeId) {
+    pub fn handle_store_disconnected(&mut self, peer: NodeId, now: Time) {
+        self.handle_kept_failed(now, |_, node| node == peer);
         self.handle_poll_failed(|_, node| node == peer);
         let lost: Vec<Correlation> =
             self.store_calls.iter().filter(|(_, call)| call.1 == peer).map(|(correlation, _)| correlation).collect();
@@ -376,7 +389,8 @@ impl Interpreter {
         let timer = self.timers.first().map(|((time, _), _)| (time, "step"));
         let commit = self.background_commit_due().map(|time| (time, "commit interval"));
         let end = self.phase.deadline().map(|time| (time, "shutdown"));
-        earlier(earlier(timer, commit), earlier(end, self.relay_deadline()))
+        let kept = self.kept.as_ref().and_then(Kept::next_deadline);
+        earlier(earlier(timer, commit), earlier(earlier(end, kept), self.relay_deadline()))
     }
 
     pub fn check_invariants(&self) {
@@ -413,7 +427,10 @@ impl Interpreter {
     /// What is left when no flow can go on.
     fn next_duty(&mut self, step: &mut Step) -> Option<Ask> {
         if let Some((partition, offset)) = self.goes_back_to.take() {
-            return Some(Ask::Seek(partition, offset));
+            return Some(Ask::Seek(partition, Some(offset)));
+        }
+        if let Some(ask) = self.kept_duty(step) {
+            return Some(ask);
         }
         if let Some(ask) = self.revocation_duty(step) {
             return Some(ask);
@@ -428,7 +445,13 @@ impl Interpreter {
                 return Some(Ask::Commit { token, offsets, wait: true });
             }
         }
-        if self.wants_records() {
+        let wants_records = self.wants_records();
+        if (self.polling || wants_records)
+            && let Some(ask) = self.repeat_commit()
+        {
+            return Some(ask);
+        }
+        if wants_records {
             self.polling = true;
             return Some(Ask::Poll);
         }
@@ -462,6 +485,7 @@ impl Interpreter {
             | Action::Store { .. }
             | Action::Publish { .. }
             | Action::Call(_)
+            | Action::StoreOffset
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }
@@ -513,6 +537,7 @@ impl Interpreter {
     pub(super) fn commit_token(&mut self, purpose: CommitPurpose) -> CommitToken {
         let token = CommitToken(self.next_number());
         self.commits_out.insert(token, purpose);
+        self.async_commits.newest = token;
         token
     }
 
@@ -559,9 +584,20 @@ impl Interpreter {
         }
     }
 
-    /// The list commits, not the consumer by itself.
+    /// The list commits to the group, not the consumer by itself and not a store.
     pub(super) fn commits_by_step(&self) -> bool {
-        self.consume().is_some_and(|consume| !consume.consumer.enable_auto_commit)
+        self.kept.is_none() && self.consume().is_some_and(|consume| !consume.consumer.enable_auto_commit)
+    }
+
+    /// How the client commits by itself, where it does.
+    pub(super) fn auto_commit(&self) -> Option<AutoCommit> {
+        let consumer = &self.consume()?.consumer;
+        consumer.enable_auto_commit.then_some(consumer.auto_commit)
+    }
+
+    /// What is done is counted here, for commits or for what the clock commits.
+    pub(super) fn counts_done(&self) -> bool {
+        self.commits_by_step() || self.auto_commit().is_some_and(AutoCommit::is_told)
     }
 
     fn commits_batch_first(&self) -> bool {

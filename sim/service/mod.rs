@@ -6,6 +6,7 @@
 //! The machines are as sans-IO as the queue's: an input and the time go in, effects and notes come out in order.
 
 mod arrivals;
+mod async_commits;
 mod callers;
 mod calls;
 mod commits;
@@ -14,6 +15,7 @@ mod flow;
 mod instance;
 mod intake;
 mod interpreter;
+mod kept;
 mod ladder;
 mod mishap;
 mod redrive;

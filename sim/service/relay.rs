@@ -185,6 +185,7 @@ impl Interpreter {
             service,
             step: number,
             attempt: self.store_attempt(number, attempt),
+            incarnation: self.incarnation,
             operations: vec![operation],
         };
         self.ask_store(id, poll.store, request, step);

@@ -75,6 +75,7 @@ impl Phase {
 impl Interpreter {
     pub fn handle_assigned(&mut self, partitions: &[TopicPartition]) {
         self.commits.assign(partitions);
+        self.kept.as_mut().into_iter().for_each(|kept| kept.assign(partitions));
     }
 
     pub fn handle_revoking(&mut self, partitions: Vec<TopicPartition>, step: &mut Step) {
@@ -87,7 +88,7 @@ impl Interpreter {
     pub fn handle_lost(&mut self, partitions: &[TopicPartition], step: &mut Step) {
         self.forget_latest(partitions);
         self.drop_waiting(partitions, step);
-        self.commits.forget(partitions);
+        self.disown(partitions);
         if let Some(revoking) = &mut self.revoking {
             revoking.partitions.retain(|partition| !partitions.contains(partition));
             if revoking.partitions.is_empty() {
@@ -97,8 +98,7 @@ impl Interpreter {
     }
 
     pub fn handle_commit_done(&mut self, token: CommitToken, result: Result<(), ErrorCode>, step: &mut Step) {
-        // Nobody waits for an asynchronous commit.
-        let Some(purpose) = self.commits_out.remove(&token) else { return };
+        let Some(purpose) = self.commits_out.remove(&token) else { return self.end_async_commit(token, result) };
         if result.is_err() {
             self.commits.failed();
         }
@@ -156,16 +156,22 @@ impl Interpreter {
             RevokingStage::Committed => Vec::new(),
             RevokingStage::Finishing if !self.commits_on_revoke() => Vec::new(),
             RevokingStage::Finishing if self.flows.iter().any(|(_, flow)| self.is_revoking(flow)) => return None,
-            RevokingStage::Finishing => self.commits.take(step.time()),
+            RevokingStage::Finishing => self.commits.take_last(step.time()),
         };
         if offsets.is_empty() {
             let revoking = self.revoking.take()?;
-            self.commits.forget(&revoking.partitions);
+            self.disown(&revoking.partitions);
             return Some(Ask::FinishRevocation);
         }
         self.revoking.as_mut()?.stage = RevokingStage::Committing;
         let token = self.commit_token(CommitPurpose::Revocation);
         Some(Ask::Commit { token, offsets, wait: true })
+    }
+
+    /// The partitions are somebody else's from now on.
+    fn disown(&mut self, partitions: &[TopicPartition]) {
+        self.commits.forget(partitions);
+        self.kept.as_mut().into_iter().for_each(|kept| kept.forget(partitions));
     }
 
     /// What a shutdown needs next.
@@ -177,13 +183,13 @@ impl Interpreter {
         }
         let commits = match self.phase {
             Phase::Draining { .. } if self.flows.running() > 0 => return None,
-            Phase::Draining { .. } => self.commits_on_revoke() && self.commits.unsaved(),
+            Phase::Draining { .. } => self.commits_on_revoke() && self.commits.uncertain(),
             Phase::Committed { .. } => false,
             Phase::Created | Phase::Running | Phase::Committing { .. } | Phase::Closing { .. } | Phase::Exited => {
                 return None;
             }
         };
-        let offsets = if commits { self.commits.take(step.time()) } else { Vec::new() };
+        let offsets = if commits { self.commits.take_last(step.time()) } else { Vec::new() };
         if offsets.is_empty() {
             self.phase = Phase::Closing { until };
             return Some(Ask::Close);

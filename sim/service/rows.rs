@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::request::{Cursor, PollRowsRequest, PolledRow, Row};
+use crate::types::request::{Cursor, PollRowsRequest, PolledRow, Row, Stands};
 use crate::types::*;
 
 /// The content of one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreRows {
     tables: BTreeMap<PlaceId, Table>,
-    /// Positions kept beside the data: the next offset to process.
-    positions: BTreeMap<TopicPartition, Offset>,
+    /// Positions kept beside the data, in a table, for a service: the next offset to process.
+    positions: BTreeMap<(PlaceId, ServiceId, TopicPartition), Offset>,
     /// Tables that are polled, in the order in which their rows are polled.
     queues: BTreeMap<PlaceId, RowQueue>,
 }
@@ -36,12 +36,85 @@ struct Table {
     rows: RowSet,
     versions: BTreeMap<Key, u32>,
     counters: BTreeMap<Key, i64>,
+    /// Rows that do not simply stand: of all others the set above says all.
+    passing: BTreeMap<Row, Passing>,
+}
+
+/// What a row is that does not stand for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    /// Forgotten from then on.
+    Until(Time),
+    /// Leased to a process, which alone may go on with it until then.
+    Leased { holder: Holder, until: Time },
+    /// The holder has confirmed it, and may say so again.
+    Confirmed { holder: Holder },
+}
+
+/// A process that asks: a node, in one of its lives.
+pub type Holder = (NodeId, Incarnation);
+
+/// How a row stands to somebody who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowState {
+    Absent,
+    Present,
+    /// Somebody else has it on lease.
+    LeasedAway,
+    /// On lease by who asks, or its lease has run out.
+    Free,
 }
 
 impl StoreRows {
-    /// True when the row is new.
-    pub fn insert(&mut self, table: PlaceId, row: Row) -> bool {
-        self.tables.entry(table).or_default().rows.insert(row)
+    /// True when the row is new. For `holder`, from now on.
+    pub fn insert(&mut self, table: PlaceId, row: Row, stands: Stands, (holder, now): (Holder, Time)) -> bool {
+        let table = self.tables.entry(table).or_default();
+        let passing = match stands {
+            Stands::ForGood => None,
+            Stands::For(length) => Some(Passing::Until(now + length)),
+            Stands::Lease(length) => Some(Passing::Leased { holder, until: now + length }),
+        };
+        let forgotten = matches!(table.passing.get(&row), Some(Passing::Until(until)) if *until <= now);
+        let new = table.rows.insert(row);
+        match passing {
+            Some(passing) => table.passing.insert(row, passing),
+            None => table.passing.remove(&row),
+        };
+        new || forgotten
+    }
+
+    /// False when the row is not on lease by this process, nor free for it to be.
+    pub fn confirm(&mut self, table: PlaceId, row: Row, holder: Holder) -> bool {
+        let Some(passing) = self.tables.get_mut(&table).and_then(|table| table.passing.get_mut(&row)) else {
+            return false;
+        };
+        match *passing {
+            Passing::Leased { holder: of, .. } | Passing::Confirmed { holder: of } if of == holder => {
+                *passing = Passing::Confirmed { holder };
+                true
+            }
+            Passing::Leased { .. } | Passing::Confirmed { .. } | Passing::Until(_) => false,
+        }
+    }
+
+    /// Whether [`StoreRows::confirm`] would do it.
+    pub fn may_confirm(&self, table: PlaceId, row: Row, holder: Holder) -> bool {
+        match self.tables.get(&table).and_then(|table| table.passing.get(&row)) {
+            Some(Passing::Leased { holder: of, .. } | Passing::Confirmed { holder: of }) => *of == holder,
+            Some(Passing::Until(_)) | None => false,
+        }
+    }
+
+    pub fn state(&self, table: PlaceId, row: Row, (holder, now): (Holder, Time)) -> RowState {
+        let Some(table) = self.tables.get(&table).filter(|table| table.rows.contains(row)) else {
+            return RowState::Absent;
+        };
+        match table.passing.get(&row) {
+            Some(Passing::Until(until)) if *until <= now => RowState::Absent,
+            Some(Passing::Leased { holder: of, until }) if *of == holder || *until <= now => RowState::Free,
+            Some(Passing::Leased { .. }) => RowState::LeasedAway,
+            Some(Passing::Until(_) | Passing::Confirmed { .. }) | None => RowState::Present,
+        }
     }
 
     /// Writes the version of a key and gives back the one that was there.
@@ -54,12 +127,8 @@ impl StoreRows {
         *counter = counter.saturating_add(by);
     }
 
-    pub fn set_position(&mut self, partition: TopicPartition, next: Offset) {
-        self.positions.insert(partition, next);
-    }
-
-    pub fn contains(&self, table: PlaceId, row: Row) -> bool {
-        self.tables.get(&table).is_some_and(|table| table.rows.contains(row))
+    pub fn set_position(&mut self, table: PlaceId, service: ServiceId, partition: TopicPartition, next: Offset) {
+        self.positions.insert((table, service, partition), next);
     }
 
     pub fn version(&self, table: PlaceId, key: Key) -> Option<u32> {
@@ -70,8 +139,8 @@ impl StoreRows {
         self.tables.get(&table).and_then(|table| table.counters.get(&key).copied()).unwrap_or_default()
     }
 
-    pub fn position(&self, partition: TopicPartition) -> Option<Offset> {
-        self.positions.get(&partition).copied()
+    pub fn position(&self, table: PlaceId, service: ServiceId, partition: TopicPartition) -> Option<Offset> {
+        self.positions.get(&(table, service, partition)).copied()
     }
 
     /// The number of a row whose transaction begins now.

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::commits::CommitToken;
 use super::flow::{FlowId, FlowState, Source};
 use super::interpreter::{Ask, CommitPurpose, Interpreter, STORE_CHANNEL};
-use crate::scenario::plan::{Action, CommitEvery, PublishKey, RowBy, ServicePlan, StepPlan, StoreStep};
+use crate::scenario::plan::{Action, CommitEvery, CommitHow, PublishKey, RowBy, ServicePlan, StepPlan, StoreStep};
 use crate::types::note::{Note, StepOutcome};
 use crate::types::random::combine;
 use crate::types::request::{CallResponse, Request, Response, Row, StoreOperation, StoreRequest};
+use crate::types::settings::AutoCommit;
 use crate::types::*;
 
 /// What the beginning of a step led to.
@@ -103,8 +103,11 @@ impl Interpreter {
         if !is_for(plan, &flow.message) {
             return Some(Begun::NotDue);
         }
-        if let Action::Commit { every, wait } = plan.action {
-            return Some(self.begin_commit(id, every, wait, step));
+        if let Action::Commit { every, how } = plan.action {
+            return Some(self.begin_commit(id, every, how, step));
+        }
+        if plan.action == Action::StoreOffset {
+            return Some(self.begin_store_offset(id, step));
         }
         if let Action::SendOffsets { group_metadata } = plan.action {
             return Some(self.begin_offsets(id, group_metadata, step));
@@ -133,7 +136,7 @@ impl Interpreter {
             }
             Action::BeginTransaction => self.begin_transaction(id),
             Action::EndTransaction => self.end_transaction(id),
-            Action::Commit { .. } | Action::SendOffsets { .. } => unreachable!("begun above"),
+            Action::Commit { .. } | Action::StoreOffset | Action::SendOffsets { .. } => unreachable!("begun above"),
         })
     }
 
@@ -153,6 +156,7 @@ impl Interpreter {
             Action::Work { .. }
             | Action::Store { .. }
             | Action::Publish { .. }
+            | Action::StoreOffset
             | Action::Respond
             | Action::BeginTransaction
             | Action::SendOffsets { .. }
@@ -191,9 +195,13 @@ impl Interpreter {
     fn end_flow(&mut self, id: FlowId, service: &ServicePlan, step: &mut Step) -> Option<Ask> {
         let flow = self.remove_flow(id);
         step.note(Note::FlowDone { service: service.id, event: flow.message.event, skipped: flow.skipped });
-        let source = flow.source.filter(|_| !flow.counted && self.commits_by_step())?;
+        let source = flow.source.filter(|_| !flow.counted && self.counts_done())?;
         // No commit step was for this event, or it had passed the commit before it failed: done all the same.
         let complete = self.commits.mark(source);
+        if self.auto_commit() == Some(AutoCommit::BehindBatch) {
+            let offsets = self.commits.take(step.time());
+            return (!offsets.is_empty()).then_some(Ask::StoreOffsets(offsets));
+        }
         let every_batch = service.steps.iter().any(|step| {
             matches!(step.action, Action::Commit { every: CommitEvery::Batch, .. }) && self.commits.unsaved()
         });
@@ -238,7 +246,8 @@ impl Interpreter {
             service,
             step: number,
             attempt: self.store_attempt(number, attempt),
-            operations: operations.iter().map(|operation| store_operation(*operation, &message, source)).collect(),
+            incarnation: self.incarnation,
+            operations: operations.iter().filter_map(|one| self.store_operation(*one, &message, source)).collect(),
         };
         self.ask_store(id, store, request, step);
         Begun::Waiting
@@ -284,9 +293,48 @@ impl Interpreter {
         Begun::Ask(Ask::Publish { producer, topic, key, record })
     }
 
+    /// `None`: only an event of a topic has a position.
+    fn store_operation(&self, step: StoreStep, message: &Message, source: Option<Source>) -> Option<StoreOperation> {
+        let named = |row: RowBy| match (row, source) {
+            (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
+            (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.id()),
+        };
+        Some(match step {
+            StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },
+            StoreStep::InsertIfAbsent { table, row, present, stands } => {
+                StoreOperation::InsertIfAbsent { table, row: named(row), present, stands }
+            }
+            StoreStep::Confirm { table, row } => StoreOperation::Confirm { table, row: named(row) },
+            StoreStep::Check { table, row, present } => StoreOperation::Check { table, row: named(row), present },
+            StoreStep::Upsert { table, version_guard } => StoreOperation::Upsert { table, version_guard },
+            StoreStep::Add { table, by } => StoreOperation::Add { table, by },
+            StoreStep::Commit { table } => self.kept.as_ref()?.operation(table, source?),
+        })
+    }
+
     // --- commits ---
 
-    fn begin_commit(&mut self, id: FlowId, every: CommitEvery, wait: bool, step: &mut Step) -> Begun {
+    /// What is done is stored for the clock, which commits it later.
+    fn begin_store_offset(&mut self, id: FlowId, step: &mut Step) -> Begun {
+        let service = self.id();
+        let flow = self.flows.get(id);
+        let Some(source) = flow.source.filter(|_| !flow.again) else { return Begun::NotDue };
+        let newly = !std::mem::replace(&mut flow.counted, true);
+        let (number, event) = (flow.step, flow.message.event);
+        if newly {
+            self.commits.mark(source);
+        }
+        let offsets = self.commits.take(step.time());
+        if offsets.is_empty() {
+            return Begun::NotDue;
+        }
+        step.note(Note::StepReached { service, step: number, event });
+        self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
+        self.ready.push_front(id);
+        Begun::Ask(Ask::StoreOffsets(offsets))
+    }
+
+    fn begin_commit(&mut self, id: FlowId, every: CommitEvery, how: CommitHow, step: &mut Step) -> Begun {
         let flow = self.flows.get(id);
         if let Some(row) = flow.row {
             return self.begin_row_commit(id, row, every, step);
@@ -295,7 +343,7 @@ impl Interpreter {
         let first = flow.step == 0;
         let newly = !std::mem::replace(&mut flow.counted, true);
         if !self.commits.owns(source) {
-            return self.begin_commit_of_another(id, source, newly, wait, step);
+            return self.begin_commit_of_another(id, source, newly, how, step);
         }
         let batch_first = first && self.uncommitted_batch == Some(source.batch);
         let complete = newly && self.commits.mark(source);
@@ -315,13 +363,13 @@ impl Interpreter {
             return Begun::NotDue;
         }
         let offsets = self.commits.take(step.time());
-        if batch_first && (offsets.is_empty() || !wait) {
+        if batch_first && (offsets.is_empty() || !how.waits()) {
             self.release_held();
         }
         if offsets.is_empty() {
             return Begun::NotDue;
         }
-        self.ask_commit(id, offsets, wait, step)
+        self.ask_commit(id, offsets, how, step)
     }
 
     /// The partition went to somebody else meanwhile: a zombie commits what it has done, and is refused.
@@ -330,7 +378,7 @@ impl Interpreter {
         id: FlowId,
         source: Source,
         newly: bool,
-        wait: bool,
+        how: CommitHow,
         step: &mut Step,
     ) -> Begun {
         if newly {
@@ -340,24 +388,31 @@ impl Interpreter {
         if self.commits.round_of(source.partition) != source.round {
             return Begun::NotDue;
         }
-        self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], wait, step)
+        self.ask_commit(id, vec![(source.partition, source.offset.plus(1))], how, step)
     }
 
-    fn ask_commit(&mut self, id: FlowId, offsets: Vec<(TopicPartition, Offset)>, wait: bool, step: &mut Step) -> Begun {
+    fn ask_commit(
+        &mut self,
+        id: FlowId,
+        offsets: Vec<(TopicPartition, Offset)>,
+        how: CommitHow,
+        step: &mut Step,
+    ) -> Begun {
         let service = self.id();
         let flow = self.flows.get(id);
         step.note(Note::StepReached { service, step: flow.step, event: flow.message.event });
-        let token = if wait {
-            let token = self.commit_token(CommitPurpose::Step(id));
-            self.flows.get(id).state = FlowState::Committing(token);
-            token
-        } else {
-            // Nobody retries an asynchronous commit; a later one covers it.
-            self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
-            self.ready.push_front(id);
-            CommitToken(self.next_number())
-        };
-        Begun::Ask(Ask::Commit { token, offsets, wait })
+        match how {
+            CommitHow::Sync => {
+                let token = self.commit_token(CommitPurpose::Step(id));
+                self.flows.get(id).state = FlowState::Committing(token);
+                Begun::Ask(Ask::Commit { token, offsets, wait: true })
+            }
+            CommitHow::Async { retry } => {
+                self.flows.get(id).state = FlowState::Finish(StepOutcome::Done);
+                self.ready.push_front(id);
+                Begun::Ask(self.commit_async(offsets, retry))
+            }
+        }
     }
 
     /// The commit of a step was not answered: asks again, under the same note.
@@ -384,7 +439,9 @@ pub(super) fn is_for(step: &StepPlan, message: &Message) -> bool {
 /// On to the next `commit` or `respond`, or to the end of the list.
 pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
     let ends = |step: &StepPlan| match step.action {
-        Action::Commit { .. } | Action::SendOffsets { .. } | Action::Respond => is_for(step, &flow.message),
+        Action::Commit { .. } | Action::StoreOffset | Action::SendOffsets { .. } | Action::Respond => {
+            is_for(step, &flow.message)
+        }
         Action::Work { .. }
         | Action::Store { .. }
         | Action::Call(_)
@@ -396,20 +453,4 @@ pub(super) fn jump_to_end(flow: &mut super::flow::Flow, service: &ServicePlan) {
     let found = service.steps.iter().skip(behind).position(ends).map(|index| behind + index);
     flow.step = found.unwrap_or(service.steps.len()) as u16;
     flow.state = FlowState::Begin;
-}
-
-fn store_operation(step: StoreStep, message: &Message, source: Option<Source>) -> StoreOperation {
-    let named = |row: RowBy| match (row, source) {
-        (RowBy::Offset, Some(source)) => Row::Offset(source.partition, source.offset),
-        (RowBy::Event, _) | (RowBy::Offset, None) => Row::Event(message.id()),
-    };
-    match step {
-        StoreStep::Insert { table, row } => StoreOperation::Insert { table, row: named(row) },
-        StoreStep::InsertIfAbsent { table, row, present } => {
-            StoreOperation::InsertIfAbsent { table, row: named(row), present }
-        }
-        StoreStep::Check { table, row, present } => StoreOperation::Check { table, row: named(row), present },
-        StoreStep::Upsert { table, version_guard } => StoreOperation::Upsert { table, version_guard },
-        StoreStep::Add { table, by } => StoreOperation::Add { table, by },
-    }
 }

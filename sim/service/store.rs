@@ -13,10 +13,13 @@
 use std::sync::Arc;
 
 use super::mishap::{Fate, Mishaps};
-use super::rows::StoreRows;
+use super::rows::{Holder, RowState, StoreRows};
 use crate::scenario::plan::{Plan, StorePlan, Trigger};
 use crate::types::note::{Note, StoreEffect};
-use crate::types::request::{PollRowsRequest, Present, Request, Response, StoreOperation, StoreRequest, StoreResponse};
+use crate::types::request::{
+    KeptPositionsRequest, PollRowsRequest, Present, Request, Response, Row, Stands, StoreOperation, StoreRequest,
+    StoreResponse,
+};
 use crate::types::*;
 
 #[derive(Clone, Debug)]
@@ -43,6 +46,7 @@ enum Work {
     /// With a number for each row that it inserts into a polled table.
     Transaction(Box<StoreRequest>, Vec<RowNumber>),
     Poll(Box<PollRowsRequest>),
+    Positions(KeptPositionsRequest),
 }
 
 impl Store {
@@ -102,6 +106,7 @@ impl Store {
                 Work::Transaction(Box::new(request), numbers)
             }
             Request::PollRows(poll) => Work::Poll(Box::new(poll)),
+            Request::KeptPositions(kept) => Work::Positions(kept),
             _ => return,
         };
         let plan = self.store_plan();
@@ -133,12 +138,13 @@ impl Store {
                             Response::Store(self.execute(request, numbers, from.peer, step))
                         }
                         (_, Work::Poll(poll)) => Response::Rows(self.rows.poll(poll)),
+                        (_, Work::Positions(kept)) => Response::KeptPositions(self.kept_positions(kept)),
                     };
                     match (fate, work) {
                         (Fate::AnswerLost, Work::Transaction(request, _)) => {
                             step.note(Note::AnswerLost { event: request.message.event });
                         }
-                        (Fate::AnswerLost, Work::Poll(_)) => {}
+                        (Fate::AnswerLost, Work::Poll(_) | Work::Positions(_)) => {}
                         (_, _) => self.push(answered, Due::Answer { to: from, response }),
                     }
                 }
@@ -155,8 +161,9 @@ impl Store {
         caller: NodeId,
         step: &mut Step,
     ) -> StoreResponse {
+        let by = ((caller, request.incarnation), step.time());
         for operation in &request.operations {
-            match self.check(operation) {
+            match self.check(operation, request.service, by) {
                 StoreResponse::Done => {}
                 objection => return objection,
             }
@@ -164,7 +171,7 @@ impl Store {
         let StoreRequest { message, service, step: number, .. } = *request;
         let mut numbers = numbers.iter();
         for operation in &request.operations {
-            let effect = self.apply(operation, &message);
+            let effect = self.apply(operation, &message, by);
             if let Some((place, effect)) = effect {
                 step.note(Note::EffectApplied { service, step: number, place, message, effect, caller });
             }
@@ -176,43 +183,48 @@ impl Store {
                 let rank = self.rows.see(table, number, message);
                 step.note(Note::RowSeen { place: table, event: message.event, number, rank });
             }
-            self.pass(operation, service, step);
+            self.pass(operation, (service, caller), step);
         }
         step.note(Note::StepExecuted { service, step: number, event: message.event, caller });
         StoreResponse::Done
     }
 
     /// `Done` when the operation has no objection.
-    fn check(&self, operation: &StoreOperation) -> StoreResponse {
+    fn check(&self, operation: &StoreOperation, service: ServiceId, by: (Holder, Time)) -> StoreResponse {
         match *operation {
-            StoreOperation::Insert { table, row } if self.rows.contains(table, row) => StoreResponse::Conflict,
-            StoreOperation::InsertIfAbsent { table, row, present } | StoreOperation::Check { table, row, present }
-                if self.rows.contains(table, row) =>
-            {
-                match present {
+            StoreOperation::Insert { table, row } => match self.rows.state(table, row, by) {
+                RowState::Absent => StoreResponse::Done,
+                RowState::Present | RowState::LeasedAway | RowState::Free => StoreResponse::Conflict,
+            },
+            StoreOperation::InsertIfAbsent { table, row, present, .. }
+            | StoreOperation::Check { table, row, present } => match self.rows.state(table, row, by) {
+                RowState::Absent | RowState::Free => StoreResponse::Done,
+                RowState::LeasedAway => StoreResponse::Conflict,
+                RowState::Present => match present {
                     Present::Skip => StoreResponse::Skipped,
                     Present::Continue => StoreResponse::Done,
                     Present::Fail => StoreResponse::Conflict,
+                },
+            },
+            StoreOperation::Confirm { table, row } => match self.rows.may_confirm(table, row, by.0) {
+                true => StoreResponse::Done,
+                false => StoreResponse::Conflict,
+            },
+            StoreOperation::SetOffset { table, partition, expected, .. } => {
+                match self.rows.position(table, service, partition) {
+                    kept if kept == expected => StoreResponse::Done,
+                    kept => StoreResponse::Superseded(kept.unwrap_or_default()),
                 }
             }
-            StoreOperation::SetOffset { partition, expected, .. }
-                if self.rows.position(partition).is_some_and(|position| position != expected) =>
-            {
-                StoreResponse::Conflict
-            }
-            StoreOperation::Insert { .. }
-            | StoreOperation::InsertIfAbsent { .. }
-            | StoreOperation::Check { .. }
-            | StoreOperation::Upsert { .. }
+            StoreOperation::Upsert { .. }
             | StoreOperation::Add { .. }
             | StoreOperation::MarkSent { .. }
-            | StoreOperation::MoveCursor { .. }
-            | StoreOperation::SetOffset { .. } => StoreResponse::Done,
+            | StoreOperation::MoveCursor { .. } => StoreResponse::Done,
         }
     }
 
-    /// A poller says which rows it is done with.
-    fn pass(&mut self, operation: &StoreOperation, service: ServiceId, step: &mut Step) {
+    /// A poller says which rows it is done with, or a consumer which records.
+    fn pass(&mut self, operation: &StoreOperation, (service, by): (ServiceId, NodeId), step: &mut Step) {
         match operation {
             StoreOperation::MarkSent { table, rows } => {
                 self.rows.mark(*table, rows);
@@ -222,17 +234,40 @@ impl Store {
                 let to = self.rows.move_cursor(*table, service, *to);
                 step.note(Note::CursorMoved { service, place: *table, cursor: *cursor, to });
             }
+            StoreOperation::SetOffset { table, group, partition, next, .. } => {
+                let (group, partition, offset) = (*group, *partition, *next);
+                self.rows.set_position(*table, service, partition, offset);
+                step.note(Note::OffsetCommitted { group, partition, offset, member: None, by });
+            }
             _ => {}
         }
     }
 
-    fn apply(&mut self, operation: &StoreOperation, message: &Message) -> Option<(PlaceId, StoreEffect)> {
+    fn kept_positions(&self, kept: &KeptPositionsRequest) -> Vec<(TopicPartition, Option<Offset>)> {
+        let of = |partition: &TopicPartition| (*partition, self.rows.position(kept.table, kept.service, *partition));
+        kept.partitions.iter().map(of).collect()
+    }
+
+    fn apply(
+        &mut self,
+        operation: &StoreOperation,
+        message: &Message,
+        by: (Holder, Time),
+    ) -> Option<(PlaceId, StoreEffect)> {
         match *operation {
-            StoreOperation::Insert { table, row } | StoreOperation::InsertIfAbsent { table, row, .. } => {
-                let new = self.rows.insert(table, row);
-                Some((table, if new { StoreEffect::Inserted } else { StoreEffect::Unchanged }))
+            StoreOperation::Insert { table, row } => Some((table, self.insert(table, row, Stands::ForGood, by))),
+            StoreOperation::InsertIfAbsent { table, row, stands, .. } => {
+                // A row that stands is left as it is.
+                let stays = self.rows.state(table, row, by) == RowState::Present;
+                let effect = if stays { StoreEffect::Unchanged } else { self.insert(table, row, stands, by) };
+                Some((table, effect))
+            }
+            StoreOperation::Confirm { table, row } => {
+                self.rows.confirm(table, row, by.0);
+                None
             }
             StoreOperation::Check { .. } | StoreOperation::MarkSent { .. } | StoreOperation::MoveCursor { .. } => None,
+            StoreOperation::SetOffset { .. } => None,
             StoreOperation::Upsert { table, version_guard } => {
                 Some((table, self.upsert(table, message, version_guard)))
             }
@@ -240,11 +275,11 @@ impl Store {
                 self.rows.add(table, message.key, by);
                 Some((table, StoreEffect::Added))
             }
-            StoreOperation::SetOffset { partition, next, .. } => {
-                self.rows.set_position(partition, next);
-                None
-            }
         }
+    }
+
+    fn insert(&mut self, table: PlaceId, row: Row, stands: Stands, by: (Holder, Time)) -> StoreEffect {
+        if self.rows.insert(table, row, stands, by) { StoreEffect::Inserted } else { StoreEffect::Unchanged }
     }
 
     fn upsert(&mut self, table: PlaceId, message: &Message, version_guard: bool) -> StoreEffect {
@@ -283,6 +318,7 @@ fn inserted(operation: &StoreOperation) -> Option<PlaceId> {
     match operation {
         StoreOperation::Insert { table, .. } | StoreOperation::InsertIfAbsent { table, .. } => Some(*table),
         StoreOperation::Check { .. }
+        | StoreOperation::Confirm { .. }
         | StoreOperation::Upsert { .. }
         | StoreOperation::Add { .. }
         | StoreOperation::MarkSent { .. }

@@ -4,9 +4,11 @@
 
 mod calls;
 mod groups;
+mod store;
 
 pub use calls::*;
 pub use groups::*;
+pub use store::*;
 
 use super::metadata::{BrokerRegistration, MetadataRecord};
 use super::record::{AbortedTransaction, TransactionOutcome};
@@ -129,6 +131,8 @@ pub enum Request {
     /// A service calls another one. Answered as `Call` is.
     CallService(ServiceRequest),
     PollRows(PollRowsRequest),
+    /// A service asks a store where it had come to in these partitions.
+    KeptPositions(KeptPositionsRequest),
     /// A broker that is to be written to asks the coordinator of the transaction to add its partitions. KIP-890.
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
     /// Answered as AddPartitionsToTxn is.
@@ -197,6 +201,8 @@ pub enum Response {
     Store(StoreResponse),
     Endpoint(EndpointResponse),
     Rows(Vec<PolledRow>),
+    /// `None`: nothing is kept.
+    KeptPositions(Vec<(TopicPartition, Option<Offset>)>),
     AddPartitionsToTxn {
         error: ErrorCode,
     },
@@ -252,6 +258,8 @@ pub struct ProduceRequest {
     pub transactional_id: Option<TransactionalId>,
     pub acks: Acks,
     pub timeout: Duration,
+    /// From 1; of the batch that was sent most often: an identity for draws, no part of the protocol.
+    pub attempt: u32,
     /// At most one batch for each partition.
     pub batches: Vec<(TopicPartition, RecordBatch)>,
 }
@@ -523,126 +531,6 @@ pub enum CallResponse {
     Refused(EventId),
 }
 
-/// One atomic transaction on one store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct StoreRequest {
-    pub message: Message,
-    /// Who asks, for the record: service, instance node, and number of its step in the flow.
-    pub service: ServiceId,
-    pub step: u16,
-    /// Which attempt of this process at this step this is, over all events: an identity for draws.
-    pub attempt: u64,
-    pub operations: Vec<StoreOperation>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum StoreOperation {
-    /// A row by event id or offset; refuses the whole transaction if there is one.
-    Insert {
-        table: PlaceId,
-        row: Row,
-    },
-    InsertIfAbsent {
-        table: PlaceId,
-        row: Row,
-        present: Present,
-    },
-    Check {
-        table: PlaceId,
-        row: Row,
-        present: Present,
-    },
-    /// Overwrite by key; with the guard only if the version is newer.
-    Upsert {
-        table: PlaceId,
-        version_guard: bool,
-    },
-    /// Adds to the row of the key; not idempotent.
-    Add {
-        table: PlaceId,
-        by: i64,
-    },
-    /// Rows of a polled table are done with.
-    MarkSent {
-        table: PlaceId,
-        rows: Vec<RowNumber>,
-    },
-    /// Rows of a polled table up to this one are done with, for the service that asks. Never goes back.
-    MoveCursor {
-        table: PlaceId,
-        cursor: Cursor,
-        to: RowNumber,
-    },
-    /// Position kept beside the data: compared with `expected` and set.
-    SetOffset {
-        partition: TopicPartition,
-        expected: Offset,
-        next: Offset,
-    },
-}
-
-/// The next rows of a polled table, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PollRowsRequest {
-    pub table: PlaceId,
-    pub service: ServiceId,
-    pub cursor: Cursor,
-    /// Rows behind this one; `None`: behind the cursor that the store keeps for the service.
-    pub after: Option<RowNumber>,
-    pub limit: u32,
-    /// Which poll of this process this is: an identity for draws.
-    pub attempt: u64,
-}
-
-/// Which rows a poll finds, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cursor {
-    /// Rows that are not marked, by number.
-    #[default]
-    Unsent,
-    /// Rows whose number is above the highest one done. A row that is seen late has a lower one.
-    HighestId,
-    /// Rows that were seen after the last one done.
-    CommitOrder,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PolledRow {
-    /// In the order of the cursor.
-    pub number: RowNumber,
-    pub message: Message,
-}
-
-/// What names a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Row {
-    Event(EventId),
-    Offset(TopicPartition, Offset),
-}
-
-/// What to do when the row is there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Present {
-    /// Leave the list for its `commit` or `respond`.
-    #[default]
-    Skip,
-    Continue,
-    Fail,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StoreResponse {
-    Done,
-    /// A row was present and the operation said `skip`: nothing was applied.
-    Skipped,
-    /// A row was present and the operation refuses that: nothing was applied.
-    Conflict,
-    /// The store said no before it did anything.
-    Refused,
-}
-
 impl FetchedPartition {
     /// Neither refused nor told where the logs diverge.
     pub fn is_read(&self) -> bool {
@@ -675,7 +563,7 @@ impl Request {
             Request::BeginQuorumEpoch { .. } => RequestKind::BeginQuorumEpoch,
             Request::FetchQuorum(_) => RequestKind::FetchQuorum,
             Request::Call(_) => RequestKind::Call,
-            Request::Store(_) | Request::PollRows(_) => RequestKind::Store,
+            Request::Store(_) | Request::PollRows(_) | Request::KeptPositions(_) => RequestKind::Store,
             Request::Endpoint(_) => RequestKind::Endpoint,
             Request::CallService(_) => RequestKind::Call,
             Request::AddPartitionsToTxn(_) => RequestKind::AddPartitionsToTxn,
@@ -691,10 +579,14 @@ impl Request {
     pub fn identity(&self) -> u64 {
         use random::combine;
         let about = match self {
-            Request::Produce(produce) => produce.batches.iter().fold(0, |identity, (partition, batch)| {
-                let first = batch.messages().first().map_or(0, |record| record.send.0 + 1);
-                combine(combine(identity, partition.number()), first)
-            }),
+            Request::Produce(produce) => {
+                let batches = produce.batches.iter().fold(0, |identity, (partition, batch)| {
+                    let first = batch.messages().first().map_or(0, |record| record.send.0 + 1);
+                    combine(combine(identity, partition.number()), first)
+                });
+                // What is sent again meets another fate.
+                if produce.attempt <= 1 { batches } else { combine(batches, u64::from(produce.attempt)) }
+            }
             Request::Fetch(fetch) => fetch.partitions.first().map_or(0, |first| {
                 combine(first.partition.number(), first.fetch_offset.0 << 20 ^ u64::from(fetch.session_epoch))
             }),
@@ -715,6 +607,7 @@ impl Request {
             Request::Endpoint(call) => call.identity,
             Request::CallService(call) => call.identity,
             Request::PollRows(poll) => combine(u64::from(poll.service.0) | 1 << 63, poll.attempt),
+            Request::KeptPositions(kept) => combine(u64::from(kept.service.0) | 3 << 62, kept.attempt),
             _ => 0,
         };
         combine(self.kind() as u64, about)

@@ -27,9 +27,12 @@ pub enum ClientLibrary {
     Java,
     /// librdkafka 2.x and what is built on it. Source: its CONFIGURATION.md.
     Librdkafka,
+    /// kafkajs 2.x. Source: its documentation of producers, consumers and retries; consumer/runner.js.
+    /// Kafka differs: kafkajs sends heartbeats between messages, and here they go on while a handler works.
+    Kafkajs,
 }
 
-/// When offsets are committed by the client itself. What is committed is always what was handed out so far.
+/// When offsets are committed by the client itself, and which: where nothing else is said, what was handed out so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AutoCommit {
@@ -39,6 +42,21 @@ pub enum AutoCommit {
     InPoll,
     /// By the clock, whatever the application has in hand. librdkafka: enable.auto.offset.store.
     ByClock,
+    /// By the clock, what the application has stored. librdkafka: enable.auto.offset.store=false, rd_kafka_offset_store.
+    Stored,
+    /// Behind each batch, what the handler is through with, and waits for the answer before it fetches on.
+    /// kafkajs: Runner.fetch, resolveOffset, autoCommitOffsets.
+    BehindBatch,
+}
+
+impl AutoCommit {
+    /// What is committed is what the application says, and not what was handed out.
+    pub fn is_told(self) -> bool {
+        match self {
+            AutoCommit::Stored | AutoCommit::BehindBatch => true,
+            AutoCommit::InPoll | AutoCommit::ByClock => false,
+        }
+    }
 }
 
 /// From which replica a consumer is told to read. Kafka: `replica.selector.class`, KIP-392.
@@ -270,6 +288,17 @@ impl ProducerSettings {
                 reconnect_backoff_max: Duration::from_secs(10),
                 ..java
             },
+            // Each call of send() is a request of its own; five retries are over before any time for delivery would be.
+            ClientLibrary::Kafkajs => ProducerSettings {
+                enable_idempotence: false,
+                max_in_flight_requests_per_connection: 1_000_000,
+                retries: 5,
+                linger: Duration::ZERO,
+                delivery_timeout: Duration::from_secs(300),
+                retry_backoff: Duration::from_millis(300),
+                retry_backoff_max: Duration::from_secs(30),
+                ..java
+            },
         }
     }
 }
@@ -407,6 +436,19 @@ impl ConsumerSettings {
                 max_poll_records: 1,
                 reconnect_backoff: Duration::from_millis(100),
                 reconnect_backoff_max: Duration::from_secs(10),
+                ..java
+            },
+            // A batch is what a fetch brought; who is not back within its rebalanceTimeout is left out of the round.
+            ClientLibrary::Kafkajs => ConsumerSettings {
+                auto_commit: AutoCommit::BehindBatch,
+                isolation_level: IsolationLevel::ReadCommitted,
+                session_timeout: Duration::from_secs(30),
+                max_poll_interval: Duration::from_secs(60),
+                max_poll_records: 100_000,
+                fetch_max_wait: Duration::from_secs(5),
+                fetch_max_bytes: ByteCount(10 << 20),
+                retry_backoff: Duration::from_millis(300),
+                retry_backoff_max: Duration::from_secs(30),
                 ..java
             },
         }

@@ -180,9 +180,7 @@ fn at_step(
     let chosen = |step: u16| match selector {
         StepSelector::Index(index) => index == step,
         StepSelector::Any => true,
-        StepSelector::Commit => {
-            matches!(steps[step as usize].action, Action::Commit { .. } | Action::SendOffsets { .. })
-        }
+        StepSelector::Commit => steps[step as usize].commits(),
         StepSelector::Poll | StepSelector::MidBatch | StepSelector::Rung(_) => false,
         StepSelector::Effect => has_judged_effect(&steps[step as usize].action, plan),
     };
@@ -203,7 +201,8 @@ fn at_step(
         }
         (Side::After, Note::StepDone { service: other, step, .. }) if *other == service && chosen(*step) => Some(node),
         (Side::Inside, Note::StepExecuted { service: other, step, caller, .. })
-            if *other == service && chosen(*step) =>
+            // A commit to a store has said so already.
+            if *other == service && chosen(*step) && selector != StepSelector::Commit =>
         {
             Some(*caller)
         }
@@ -252,7 +251,7 @@ fn at_step(
 }
 
 fn commits_by_step(steps: &[StepPlan]) -> bool {
-    steps.iter().any(|step| matches!(step.action, Action::Commit { .. } | Action::SendOffsets { .. }))
+    steps.iter().any(StepPlan::commits)
 }
 
 fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
@@ -271,14 +270,14 @@ fn has_judged_effect(action: &Action, plan: &Plan) -> bool {
             | StoreStep::InsertIfAbsent { table, .. }
             | StoreStep::Upsert { table, .. }
             | StoreStep::Add { table, .. } => judged(*table),
-            StoreStep::Check { .. } => false,
+            StoreStep::Check { .. } | StoreStep::Confirm { .. } | StoreStep::Commit { .. } => false,
         }),
         Action::Publish { topic, .. } => judged(plan.topics[topic.0 as usize].place),
         Action::Call(call) => match call.to {
             Callee::Endpoint(endpoint) => judged(plan.endpoints[usize::from(endpoint)].place),
             Callee::Service(_) => false,
         },
-        Action::Work { .. } | Action::Commit { .. } | Action::Respond => false,
+        Action::Work { .. } | Action::Commit { .. } | Action::StoreOffset | Action::Respond => false,
         Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => false,
     }
 }

@@ -23,7 +23,7 @@ use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
-use super::wires::{End, Wire, message};
+use super::wires::{End, Traffic, Wire, message};
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
@@ -59,6 +59,7 @@ pub struct World<O> {
     pub(super) handlers: Handlers,
     /// Who wants to hear of messages.
     pub(super) wires: Option<Sender<Wire>>,
+    pub(super) traffic: Option<Traffic>,
 }
 
 /// Something that will happen.
@@ -211,6 +212,7 @@ impl<O: FnMut(&Event)> World<O> {
             fault_draws: plan.seed.keyed("faults"),
             handlers: Handlers::default(),
             wires: None,
+            traffic: Traffic::wanted(&plan),
             live: plan.clone(),
             plan,
         }
@@ -335,6 +337,7 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Delivered { to, from, input } => {
                 self.messages += u64::from(to != from);
                 self.wire(End::Delivered, to, from, Some(parcel), to_server);
+                self.count(to, from, &input);
                 self.step(to, input);
             }
             Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
@@ -698,6 +701,7 @@ impl<O: FnMut(&Event)> World<O> {
             self.heal(active);
         }
         self.load_ended = true;
+        self.tell_traffic();
         self.record(WORLD, Happening::LoadEnded);
         for index in 1..self.nodes.len() {
             let id = NodeId(index as u16);

@@ -4,7 +4,7 @@ use super::*;
 use crate::history::{Happening, StopReason};
 use crate::scenario::plan::*;
 use crate::types::note::{CallerOutcome, Note};
-use crate::types::request::Present;
+use crate::types::request::{Present, Stands};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -23,7 +23,12 @@ pub fn shop() -> Plan {
     let node = |id: u16, name: &str, kind| NodePlan { id: NodeId(id), name: name.into(), kind, rack: None };
     let place = |id: u16, name: &str, kind| PlacePlan { id: PlaceId(id), name: name.into(), kind };
     let step = |text: &str, action| StepPlan { text: text.into(), action, of: None };
-    let booking = StoreStep::InsertIfAbsent { table: PlaceId(2), row: RowBy::Event, present: Present::Skip };
+    let booking = StoreStep::InsertIfAbsent {
+        table: PlaceId(2),
+        row: RowBy::Event,
+        present: Present::Skip,
+        stands: Stands::ForGood,
+    };
     Plan {
         scenario: "shop".into(),
         cell: String::new(),
@@ -140,7 +145,7 @@ pub fn shop() -> Plan {
                 }),
                 steps: vec![
                     step("insert-if-absent db.bookings", Action::Store { store: 0, operations: vec![booking] }),
-                    step("commit", Action::Commit { every: CommitEvery::Record, wait: true }),
+                    step("commit", Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync }),
                 ],
                 ladder: vec![Rung::Block { backoff: "100ms..5s".parse().unwrap() }],
                 producers: Vec::new(),

@@ -1,10 +1,10 @@
 //! What consumers cost and are owed: for each shipped scenario about them the one setting that decides, flipped.
 
-use hikyaku::checks::{EvidenceKind, RunOutcome, Verdict};
-use hikyaku::scenario::plan::{Boundary, Plan};
+use hikyaku::checks::{EvidenceKind, Measured, RunOutcome, Subject, Verdict};
+use hikyaku::scenario::plan::{Boundary, Plan, RunMetric};
 use hikyaku::types::Seed;
 
-use crate::common::{load, lost, parse, repeated, run};
+use crate::common::{load, lost, parse, repeated, run, run_all};
 
 fn plan(scenario: &str, sets: &[&str]) -> Plan {
     load(&format!("scenarios/{scenario}.toml"), sets).cells[0].plan(Seed(1))
@@ -38,6 +38,23 @@ fn a_commit_that_is_not_waited_for_repeats_more_and_a_final_one_nothing() {
     assert!(10 * waits.max(1) < goes_on, "{goes_on} against {waits}");
     assert_eq!(of("async", "in-order"), 0);
     assert!(0 < of("async", "abandoned"));
+}
+
+/// The last commit before the quiet is lost, or one that a newer one follows.
+#[test]
+fn a_failed_commit_is_made_again_if_no_newer_one_was_made() {
+    let scenario = "commits_that_are_not_waited_for_widen_the_window";
+    let family = load(&format!("scenarios/{scenario}.toml"), &["stop=[\"last-lost\", \"older-lost\"]"]);
+    let runs = run_all(&family, 0..8);
+    let of = |commit: &str, stop: &str| -> u64 {
+        let cell = family.cells.iter().position(|cell| cell.id == format!("commit={commit},stop={stop}"));
+        let runs = runs.iter().filter(|run| Some(run.cell) == cell);
+        runs.map(|run| repeated(&run.outcome)).sum()
+    };
+    assert!(0 < of("async", "last-lost"));
+    assert_eq!((of("retry", "last-lost"), of("retry-always", "last-lost")), (0, 0));
+    assert_eq!((of("async", "older-lost"), of("retry", "older-lost")), (0, 0));
+    assert!(0 < of("retry-always", "older-lost"), "it went back behind a newer one");
 }
 
 #[test]
@@ -87,4 +104,25 @@ db.bookings = "may-repeat"
     };
     assert!(3 <= repeated_with("commit every batch"));
     assert_eq!(repeated_with("commit"), 0);
+}
+
+/// Work of brokers is what they are given: a commit for each record is a request for each.
+#[test]
+fn brokers_are_given_a_request_for_each_commit() {
+    let bounds = ["expect.broker-requests=any", "expect.broker-bytes=any", "fault.crash=at 29s for 1s crash booking"];
+    let work = |commit: &str| {
+        let steps = format!("service.booking.steps=[\"insert-if-absent db.bookings\", \"{commit}\"]");
+        let outcome = outcome("quickstart", &[&bounds[..], &[&steps]].concat());
+        let value = |metric: RunMetric| {
+            let found = outcome.expectations.iter().find(|one| one.subject == Subject::Run { metric });
+            match found.map(|one| one.measured) {
+                Some(Measured::Value(value)) => value,
+                other => panic!("{metric:?}: {other:?}"),
+            }
+        };
+        (value(RunMetric::BrokerRequests), value(RunMetric::BrokerBytes))
+    };
+    let ((each, bytes), (seldom, fewer_bytes)) = (work("commit"), work("commit every 100"));
+    assert!(1_000.0 < each - seldom && each - seldom < 2_000.0, "{each} and {seldom} of some 1,500 records");
+    assert!(1_500.0 * 1024.0 < fewer_bytes && fewer_bytes < bytes, "{bytes} and {fewer_bytes}");
 }

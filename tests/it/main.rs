@@ -28,6 +28,7 @@ mod order_flow;
 mod outbox;
 mod page;
 mod partitions;
+mod positions;
 mod producers;
 mod promises;
 mod queueing;

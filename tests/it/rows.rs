@@ -73,7 +73,14 @@ fn one_setting_decides_what_a_row_shows() {
 fn one_setting_decides_what_becomes_of_the_effects() {
     let retries = "retries_are_safe_in_the_java_client_and_not_in_librdkafka";
     let partitions = "adding_partitions_under_load_breaks_the_order";
-    let cases: [(&str, &[&str], &str, &str); 5] = [
+    let commits = "commits_that_are_not_waited_for_widen_the_window";
+    let cases: [(&str, &[&str], &str, &str); 6] = [
+        (
+            commits,
+            &["commit=retry-always", "stop=older-lost"],
+            "variant.retry-always.service.booking.steps=[\"add db.bookings\", \"commit-async every 50 retry\"]",
+            "db.bookings duplicates: not seen",
+        ),
         (
             retries,
             &["producer=librdkafka-idempotent", "strike=lost-answers"],

@@ -6,7 +6,7 @@ use crate::history::Happening;
 use crate::history::event::StopReason;
 use crate::scenario::plan::*;
 use crate::types::note::*;
-use crate::types::request::{ErrorCode, Present};
+use crate::types::request::{ErrorCode, Present, Stands};
 use crate::types::settings::Acks;
 use crate::types::*;
 
@@ -260,7 +260,12 @@ fn a_marker_before_the_work_is_lost_at_the_consumer() {
     let markers = PlaceId(3);
     let mut plan = plan(Billing::Insert);
     plan.places.push(PlacePlan { id: markers, name: "db.markers".to_string(), kind: PlaceKind::Table { store: 0 } });
-    let marker = StoreStep::InsertIfAbsent { table: markers, row: RowBy::Event, present: Present::Skip };
+    let marker = StoreStep::InsertIfAbsent {
+        table: markers,
+        row: RowBy::Event,
+        present: Present::Skip,
+        stands: Stands::ForGood,
+    };
     let action = Action::Store { store: 0, operations: vec![marker] };
     plan.services[1].steps.insert(0, StepPlan { text: "insert-if-absent db.markers".to_string(), action, of: None });
     let mut story = Story::new(&plan);

@@ -8,7 +8,7 @@ use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
 use crate::types::metadata::PartitionState;
 use crate::types::note::*;
-use crate::types::request::{ErrorCode, Present};
+use crate::types::request::{ErrorCode, Present, Stands};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -38,7 +38,12 @@ pub enum Billing {
 
 pub fn plan(effect: Billing) -> Plan {
     let operation = match effect {
-        Billing::Insert => StoreStep::InsertIfAbsent { table: INVOICES, row: RowBy::Event, present: Present::Skip },
+        Billing::Insert => StoreStep::InsertIfAbsent {
+            table: INVOICES,
+            row: RowBy::Event,
+            present: Present::Skip,
+            stands: Stands::ForGood,
+        },
         Billing::Add => StoreStep::Add { table: INVOICES, by: 1 },
         Billing::Upsert => StoreStep::Upsert { table: INVOICES, version_guard: false },
     };
@@ -170,7 +175,7 @@ fn billing(operation: StoreStep) -> ServicePlan {
         }),
         steps: vec![
             step("insert db.invoices", Action::Store { store: 0, operations: vec![operation] }),
-            step("commit", Action::Commit { every: CommitEvery::Record, wait: true }),
+            step("commit", Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync }),
         ],
         ladder: vec![
             Rung::Retry { times: 1, backoff: Spread::ZERO },

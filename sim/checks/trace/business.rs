@@ -202,7 +202,9 @@ impl Trace {
                 | StoreStep::InsertIfAbsent { table, .. }
                 | StoreStep::Check { table, .. }
                 | StoreStep::Upsert { table, .. }
-                | StoreStep::Add { table, .. } => table,
+                | StoreStep::Add { table, .. }
+                | StoreStep::Confirm { table, .. }
+                | StoreStep::Commit { table } => table,
             };
             let slot = self.ledger.place_mut(about, table);
             if let Some(slot) = slot.filter(|slot| slot.count > 0) {

@@ -9,7 +9,7 @@
 use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
-use crate::types::request::{Cursor, Present};
+use crate::types::request::{Cursor, Present, Stands};
 use crate::types::settings::{Acks, IsolationLevel, OffsetReset};
 use crate::types::*;
 
@@ -135,7 +135,26 @@ impl Proposals<'_> {
                 });
             }
             self.commit_last(index, auto);
+            self.commits_in_order(index);
         }
+    }
+
+    /// No commit overtakes a newer one, and none is made without hearing how it ended.
+    fn commits_in_order(&mut self, index: usize) {
+        let name = &self.plan.services[index].name;
+        let mut commits = |change: &str, made: CommitHow| {
+            self.propose(format!("{name}: {change}"), |plan| {
+                for step in &mut plan.services[index].steps {
+                    if let Action::Commit { how, .. } = &mut step.action
+                        && !how.waits()
+                    {
+                        *how = made;
+                    }
+                }
+            });
+        };
+        commits("`commit-async retry`", CommitHow::Async { retry: CommitRetry::UnlessNewer });
+        commits("`commit` waits for its answer", CommitHow::Sync);
     }
 
     /// Rows that are found however late they are seen.
@@ -164,7 +183,12 @@ impl Proposals<'_> {
             self.propose(format!("{name}: `insert` becomes `insert-if-absent`"), |plan| {
                 for operation in operations(&mut plan.services[index]) {
                     if let StoreStep::Insert { table, .. } = *operation {
-                        *operation = StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+                        *operation = StoreStep::InsertIfAbsent {
+                            table,
+                            row: RowBy::Event,
+                            present: Present::Continue,
+                            stands: Stands::ForGood,
+                        };
                     }
                 }
             });
@@ -190,8 +214,12 @@ impl Proposals<'_> {
                 |plan| {
                     for operation in operations(&mut plan.services[index]) {
                         if let StoreStep::Add { table, .. } = *operation {
-                            *operation =
-                                StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+                            *operation = StoreStep::InsertIfAbsent {
+                                table,
+                                row: RowBy::Event,
+                                present: Present::Continue,
+                                stands: Stands::ForGood,
+                            };
                         }
                     }
                 },
@@ -267,27 +295,32 @@ impl Proposals<'_> {
     fn commit_last(&mut self, index: usize, auto: bool) {
         let service = &self.plan.services[index];
         let name = &service.name;
-        if auto {
+        let stores = service.steps.iter().any(|step| step.action == Action::StoreOffset);
+        if auto && !stores {
             self.propose(format!("{name}: enable-auto-commit = false, and `commit` as the last step"), |plan| {
                 if let Trigger::Consume(consume) = &mut plan.services[index].trigger {
                     consume.consumer.enable_auto_commit = false;
                 }
-                let action = Action::Commit { every: CommitEvery::Record, wait: true };
+                let action = Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync };
                 plan.services[index].steps.push(StepPlan { text: "commit".to_string(), action, of: None });
             });
             return;
         }
-        let commit = service.steps.iter().position(|step| matches!(step.action, Action::Commit { .. }));
+        let says_done = |step: &StepPlan| matches!(step.action, Action::Commit { .. } | Action::StoreOffset);
+        let commit = service.steps.iter().position(says_done);
         let Some(commit) = commit.filter(|commit| commit + 1 < service.steps.len()) else { return };
         let text = service.steps[commit].text.clone();
         self.propose(format!("{name}: `{text}` as the last step"), |plan| move_to_end(plan, index, commit));
     }
 
-    /// The marker and the effects that it guards, in one transaction of their store, where the last of them stood.
+    /// The marker, or the position, and the effects that it guards, in one transaction of their store, where the last of them stood.
     fn marker_inside(&mut self, index: usize) {
         let service = &self.plan.services[index];
-        let is_marker =
-            |operation: &StoreStep| matches!(operation, StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. });
+        let is_marker = |operation: &StoreStep| match operation {
+            StoreStep::InsertIfAbsent { .. } | StoreStep::Check { .. } | StoreStep::Commit { .. } => true,
+            StoreStep::Insert { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => false,
+            StoreStep::Confirm { .. } => false,
+        };
         let with_marker = service.steps.iter().find_map(|step| match &step.action {
             Action::Store { store, operations } if operations.iter().any(is_marker) => Some(*store),
             _ => None,

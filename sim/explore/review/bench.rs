@@ -191,7 +191,8 @@ impl<'a> Bench<'a> {
         for (number, step) in service.steps.iter().enumerate() {
             let answered = match &step.action {
                 Action::Store { .. } | Action::Call(_) => true,
-                Action::Publish { wait, .. } | Action::Commit { wait, .. } => *wait,
+                Action::Publish { wait, .. } => *wait,
+                Action::Commit { how, .. } => how.waits(),
                 _ => false,
             };
             let last = number + 1 == service.steps.len();

@@ -5,7 +5,7 @@ use super::points::{Finding, Point};
 use super::reading::*;
 use crate::explore::explain::cures;
 use crate::scenario::plan::*;
-use crate::types::request::Present;
+use crate::types::request::{Present, Stands};
 
 /// Words for each change, and the system that has it, the smallest first.
 pub fn changes<'a>(point: Point, finding: &Finding, bench: &mut Bench<'a>) -> Vec<(String, Bench<'a>)> {
@@ -124,7 +124,12 @@ fn rows_by_event<'a>(bench: &mut Bench<'a>) -> Vec<(String, Bench<'a>)> {
             let Action::Store { operations, .. } = &step.action else { continue };
             let [StoreStep::Add { table, .. } | StoreStep::Upsert { table, .. }] = operations[..] else { continue };
             let mut plan = bench.stated.clone();
-            let row = StoreStep::InsertIfAbsent { table, row: RowBy::Event, present: Present::Continue };
+            let row = StoreStep::InsertIfAbsent {
+                table,
+                row: RowBy::Event,
+                present: Present::Continue,
+                stands: Stands::ForGood,
+            };
             if let Action::Store { operations, .. } = &mut plan.services[index].steps[number].action {
                 *operations = vec![row];
             }

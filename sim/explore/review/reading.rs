@@ -2,6 +2,7 @@
 
 use crate::scenario::plan::*;
 use crate::types::request::Cursor;
+use crate::types::settings::AutoCommit;
 use crate::types::settings::OffsetReset;
 use crate::types::*;
 
@@ -74,7 +75,8 @@ pub fn partitions_of(plan: &Plan, service: &ServicePlan) -> u32 {
 }
 
 pub fn commits_by_itself(service: &ServicePlan) -> bool {
-    matches!(&service.trigger, Trigger::Consume(consume) if consume.consumer.enable_auto_commit)
+    matches!(&service.trigger, Trigger::Consume(consume)
+        if consume.consumer.enable_auto_commit && consume.consumer.auto_commit != AutoCommit::Stored)
 }
 
 /// Whether somebody can find out afterwards what became of an event here.

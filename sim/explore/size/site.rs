@@ -129,13 +129,13 @@ impl Site {
                     self.left_out.push(format!("how long `{}` takes", step.text));
                     continue;
                 }
-                Action::Commit { every, wait: true } => {
+                Action::Commit { every, how: CommitHow::Sync } => {
                     if *every == CommitEvery::Record {
                         self.left_out.push(format!("how long `{}` takes, for every event", step.text));
                     }
                     continue;
                 }
-                Action::Commit { .. } | Action::Respond | Action::BeginTransaction => continue,
+                Action::Commit { .. } | Action::StoreOffset | Action::Respond | Action::BeginTransaction => continue,
             };
             let mean = spread.mean().as_seconds();
             self.mean += mean;

@@ -48,7 +48,8 @@ impl Broker {
             | Request::Store(_)
             | Request::Endpoint(_)
             | Request::CallService(_)
-            | Request::PollRows(_) => return,
+            | Request::PollRows(_)
+            | Request::KeptPositions(_) => return,
         };
         step.reply(from, response);
     }

@@ -196,6 +196,7 @@ fn produce(send: u64, stamp: Option<ProducerStamp>) -> Request {
     };
     let timeout = Duration::from_secs(30);
     Request::Produce(ProduceRequest {
+        attempt: 1,
         transactional_id: None,
         acks: Acks::All,
         timeout,
@@ -306,6 +307,16 @@ fn a_produce_that_nobody_replicates_times_out_and_its_connection_goes_on() {
     let effects = say(&bench.handle(Input::Timeout));
     assert!(effects.contains(&"3:1 produce RequestTimedOut 0".to_string()), "{effects:?}");
     assert!(effects.contains(&"3:2 offset 0".to_string()), "{effects:?}");
+}
+
+#[test]
+fn a_batch_that_is_sent_again_meets_another_fate() {
+    let sent = |attempt| match produce(7, None) {
+        Request::Produce(produce) => Request::Produce(ProduceRequest { attempt, ..produce }).identity(),
+        other => other.identity(),
+    };
+    assert_eq!(sent(1), produce(7, None).identity(), "the first attempt is keyed by its batch alone");
+    assert_eq!([sent(1), sent(2), sent(3)].iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
 }
 
 #[test]

@@ -89,16 +89,20 @@ impl Consumer {
         id
     }
 
-    /// Everything returned by polls so far. False when there is nothing to commit, or nobody to commit as.
+    /// Everything returned by polls so far, or what the application has stored of it. False when there is nothing to commit,
+    /// or nobody to commit as.
     pub(super) fn commit_positions(&mut self, wait: bool, deadline: Time, step: &mut Step) -> bool {
         let offsets: Vec<CommittedOffset> = self
             .positions
             .iter()
             .filter(|(_, position)| position.standing == Standing::Valid)
-            .map(|(partition, position)| CommittedOffset {
-                partition: *partition,
-                offset: Some(position.offset),
-                leader_epoch: position.offset_epoch,
+            .filter_map(|(partition, position)| {
+                let offset = match self.settings.auto_commit {
+                    AutoCommit::InPoll | AutoCommit::ByClock => position.offset,
+                    AutoCommit::Stored | AutoCommit::BehindBatch => position.stored?,
+                };
+                let leader_epoch = position.offset_epoch.filter(|_| offset == position.offset);
+                Some(CommittedOffset { partition: *partition, offset: Some(offset), leader_epoch })
             })
             .collect();
         if offsets.is_empty() || self.membership.identity().is_none() {
@@ -115,11 +119,22 @@ impl Consumer {
             return;
         }
         let now = step.time();
+        if self.settings.auto_commit == AutoCommit::BehindBatch {
+            if std::mem::take(&mut self.is_stored_anew) {
+                self.commit_positions(true, now + self.settings.default_api_timeout, step);
+            }
+            return;
+        }
         if self.commits.next_automatic <= now {
             self.begin_auto_commit_interval(step);
             self.commit_positions(false, now + self.settings.default_api_timeout, step);
         }
         self.arm(self.commits.next_automatic, "auto commit");
+    }
+
+    /// The batch is not committed yet that the next one has to wait for.
+    pub(super) fn awaits_commit(&self) -> bool {
+        self.settings.auto_commit == AutoCommit::BehindBatch && self.commits.is_committing_automatically()
     }
 
     pub(super) fn begin_auto_commit_interval(&mut self, step: &mut Step) {
@@ -292,8 +307,8 @@ impl Consumer {
     }
 }
 
-/// Kafka: RetriableException. A broken connection counts as timed out.
-fn is_retriable(error: ErrorCode) -> bool {
+/// What failed may succeed the next time. Kafka: RetriableException. A broken connection counts as timed out.
+pub fn is_retriable(error: ErrorCode) -> bool {
     matches!(
         error,
         ErrorCode::CoordinatorLoadInProgress

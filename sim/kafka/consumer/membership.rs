@@ -223,7 +223,9 @@ impl Consumer {
     pub(super) fn own(&mut self, assignment: Vec<TopicPartition>, added: Vec<TopicPartition>, step: &mut Step) {
         let (member, generation) = self.membership.identity().expect("whoever is assigned is a member");
         for partition in &added {
-            self.positions.insert(*partition, Position::unknown());
+            let standing =
+                if self.is_told_positions { Standing::AwaitingApplication } else { Standing::AwaitingCommitted };
+            self.positions.insert(*partition, Position::unknown(standing));
         }
         self.count_unsettled();
         self.offset_fetch = match self.offset_fetch {

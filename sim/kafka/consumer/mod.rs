@@ -36,7 +36,7 @@ use membership::{Membership, Protocol, Stage};
 use positions::{Position, Standing};
 use requests::{InFlight, Purpose, Requests};
 
-pub use commits::CommitId;
+pub use commits::{CommitId, is_retriable};
 
 /// How long close() tries to commit and leave. Kafka: Consumer.DEFAULT_CLOSE_TIMEOUT_MS.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,6 +88,10 @@ pub struct Consumer {
     buffers: Buffers,
     events: VecDeque<ConsumerEvent>,
     is_polling: bool,
+    /// The application keeps the positions of what it is assigned.
+    is_told_positions: bool,
+    /// The application has stored offsets since the last commit behind a batch.
+    is_stored_anew: bool,
     closing: Closing,
     /// Nothing that waits for an instant is due before this one.
     wake: (Time, TimerName),
@@ -141,6 +145,8 @@ impl Consumer {
             buffers: Buffers::new(),
             events: VecDeque::new(),
             is_polling: false,
+            is_told_positions: false,
+            is_stored_anew: false,
             closing: Closing::No,
             wake: (Time::NEVER, ""),
             settings,
@@ -153,6 +159,12 @@ impl Consumer {
         self.delays.insert(topic, by);
     }
 
+    /// The application keeps positions beside its data, and seeks to them whenever it is assigned something: nobody asks the
+    /// group. Nothing is handed out before. Kafka: seek() in onPartitionsAssigned.
+    pub fn be_told_positions(&mut self) {
+        self.is_told_positions = true;
+    }
+
     /// The application enters poll(); it stays there until records are handed out.
     pub fn poll(&mut self, step: &mut Step) {
         if self.closing != Closing::No {
@@ -161,8 +173,8 @@ impl Consumer {
         self.is_polling = true;
         self.membership.poll_deadline = Time::NEVER;
         self.commit_automatically_when_due(step);
-        // Kept records go out without a look at anything else, unless a round has to come first.
-        if self.may_hand_out() && self.hand_out(step) {
+        // Kept records go out without a look at anything else, unless a round or a commit has to come first.
+        if self.may_hand_out() && !self.awaits_commit() && self.hand_out(step) {
             return;
         }
         self.buffers.want_fetch();
@@ -202,6 +214,23 @@ impl Consumer {
             self.buffers.drop_partition(partition);
             self.set_position(partition, offset, None, PositionReason::Stored, step);
             self.advance(step);
+        }
+    }
+
+    /// The application keeps no position of the partition: the reset policy finds one.
+    pub fn seek_by_policy(&mut self, partition: TopicPartition, step: &mut Step) {
+        if self.positions.contains_key(&partition) {
+            self.reset_position(partition);
+            self.advance(step);
+        }
+    }
+
+    /// The next automatic commit is of these. What is not assigned is left alone.
+    /// librdkafka: rd_kafka_offsets_store; kafkajs: resolveOffset.
+    pub fn store_offsets(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        self.is_stored_anew |= !offsets.is_empty();
+        for (partition, offset) in offsets {
+            self.positions.get_mut(partition).into_iter().for_each(|position| position.stored = Some(*offset));
         }
     }
 
@@ -306,7 +335,10 @@ impl Consumer {
             Closing::Committing { .. } | Closing::Leaving { .. } => self.advance_closing(step),
             Closing::Closed => return,
         }
-        let by_clock = self.settings.auto_commit == AutoCommit::ByClock;
+        let by_clock = match self.settings.auto_commit {
+            AutoCommit::ByClock | AutoCommit::Stored => true,
+            AutoCommit::InPoll | AutoCommit::BehindBatch => false,
+        };
         if by_clock || !self.guards.stand(Guard::AutoCommitInPoll) {
             // Another library, and a mutant of this one, commit by the clock, whatever the application has in hand.
             self.commit_automatically_when_due(step);
@@ -314,7 +346,7 @@ impl Consumer {
         if self.is_polling && self.may_hand_out() {
             self.commit_automatically_when_due(step);
             self.settle_positions(step);
-            if !self.hand_out(step) {
+            if !self.awaits_commit() && !self.hand_out(step) {
                 self.fetch(step);
             }
         }

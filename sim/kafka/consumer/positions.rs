@@ -16,6 +16,8 @@ pub(super) struct Position {
     checked_epoch: LeaderEpoch,
     /// Nothing is asked about the partition before.
     pub not_before: Time,
+    /// What the application has stored, for commits by the clock.
+    pub stored: Option<Offset>,
     /// A replica that is nearer than the leader, as the leader has said, and until when that is believed. KIP-392.
     pub preferred: Option<(NodeId, Time)>,
 }
@@ -30,18 +32,21 @@ pub(super) enum Standing {
     AwaitingValidation { asked: bool },
     /// Fetched from and handed out.
     Valid,
+    /// The application keeps positions itself, and says this one. Leaves to: Valid, AwaitingReset, WithoutPosition.
+    AwaitingApplication,
     /// No position and no policy to find one: every poll throws.
     WithoutPosition,
 }
 
 impl Position {
-    pub fn unknown() -> Position {
+    pub fn unknown(standing: Standing) -> Position {
         Position {
-            standing: Standing::AwaitingCommitted,
+            standing,
             offset: Offset::ZERO,
             offset_epoch: None,
             checked_epoch: LeaderEpoch(0),
             not_before: Time::ZERO,
+            stored: None,
             preferred: None,
         }
     }
@@ -160,6 +165,7 @@ impl Consumer {
                 Standing::AwaitingReset { .. }
                 | Standing::AwaitingValidation { .. }
                 | Standing::AwaitingCommitted
+                | Standing::AwaitingApplication
                 | Standing::Valid
                 | Standing::WithoutPosition => {}
             }
@@ -191,7 +197,7 @@ impl Consumer {
         let standing = Standing::Valid;
         // The leader is asked first, and says again who is nearer.
         let (not_before, preferred) = (Time::ZERO, None);
-        *position = Position { standing, offset, offset_epoch, checked_epoch, not_before, preferred };
+        *position = Position { standing, offset, offset_epoch, checked_epoch, not_before, stored: None, preferred };
         self.count_unsettled();
         self.buffers.want_fetch();
         step.note(Note::PositionSet { group: self.group, partition, offset, why });
@@ -248,6 +254,7 @@ impl Consumer {
                 Standing::AwaitingReset { asked: true }
                 | Standing::AwaitingValidation { asked: true }
                 | Standing::AwaitingCommitted
+                | Standing::AwaitingApplication
                 | Standing::Valid
                 | Standing::WithoutPosition => continue,
             };

@@ -174,6 +174,7 @@ impl Controller {
             | Request::Endpoint(_)
             | Request::CallService(_)
             | Request::PollRows(_)
+            | Request::KeptPositions(_)
             | Request::AddPartitionsToTxn(_)
             | Request::AddOffsetsToTxn(_)
             | Request::EndTxn(_)

@@ -221,6 +221,7 @@ impl Quorum {
             | Response::Store(_)
             | Response::Endpoint(_)
             | Response::Rows(_)
+            | Response::KeptPositions(_)
             | Response::AddPartitionsToTxn { .. }
             | Response::EndTxn { .. }
             | Response::WriteTxnMarkers { .. }

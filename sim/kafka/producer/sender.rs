@@ -50,7 +50,7 @@ impl Producer {
     fn send_batches(&mut self, index: usize, node: NodeId, step: &mut Step) {
         let mut batches = Vec::with_capacity(1);
         let mut flights = Vec::with_capacity(1);
-        let mut bytes = 0;
+        let (mut bytes, mut attempt) = (0, 1);
         for _ in 0..self.connections[index].ready.len() {
             let Some(partition) = self.connections[index].ready.front().copied() else {
                 break;
@@ -65,6 +65,7 @@ impl Producer {
                 break;
             }
             bytes += size;
+            attempt = attempt.max(self.accumulator.batch(id).map_or(1, |batch| batch.failures + 1));
             // If it has more to send it joins the end of the list again: one batch for each partition in a request.
             self.connections[index].ready.pop_front();
             self.accumulator.queue_mut(partition).place = Place::Empty;
@@ -72,8 +73,8 @@ impl Producer {
             flights.push((partition, id));
         }
         let (acks, timeout) = (self.settings.acks, self.settings.request_timeout);
-        let request =
-            Request::Produce(ProduceRequest { transactional_id: self.transactional_id(), acks, timeout, batches });
+        let transactional_id = self.transactional_id();
+        let request = Request::Produce(ProduceRequest { transactional_id, acks, timeout, attempt, batches });
         if acks == Acks::None {
             // No answer will come: what the network does with it, nobody learns.
             let correlation = self.next_correlation();

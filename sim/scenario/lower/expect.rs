@@ -5,9 +5,8 @@ use crate::types::{Ratio, ServiceId};
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
-use super::super::keys::{LATER_RUN_METRICS, PLACE};
+use super::super::keys::PLACE;
 use super::super::plan::*;
-use super::super::sentence::report_not_built;
 use super::super::tree::{Item, Table, Text, Value};
 use super::super::values::{self, Kind, Scalar};
 use super::Builder;
@@ -45,6 +44,8 @@ pub const RUN_METRICS: &[(&str, RunMetric)] = &[
     ("connections", RunMetric::Connections),
     ("moving-parts", RunMetric::MovingParts),
     ("unsettled", RunMetric::Unsettled),
+    ("broker-requests", RunMetric::BrokerRequests),
+    ("broker-bytes", RunMetric::BrokerBytes),
 ];
 
 pub const FLOORS: &[(&str, FloorMetric)] = &[
@@ -122,6 +123,10 @@ impl Unit {
                 Ok(Scalar::Rate(interval)) => Some(1.0 / interval.as_seconds()),
                 _ => None,
             },
+            Unit::Bytes => match values::parse(Kind::Size, text) {
+                Ok(Scalar::Size(size)) => Some(size.0 as f64),
+                _ => None,
+            },
             Unit::Plain => text.parse::<u64>().ok().map(|number| number as f64),
         }
     }
@@ -132,6 +137,7 @@ impl Unit {
             Unit::Seconds => "< 60s",
             Unit::Factor => ">= 1.5x",
             Unit::PerSecond => ">= 100/s",
+            Unit::Bytes => "<= 10MiB",
             Unit::Plain => "<= 1000",
         }
     }
@@ -146,11 +152,9 @@ impl Builder<'_> {
         };
         for (name, item) in table.iter() {
             if let Some((_, metric)) = RUN_METRICS.iter().find(|(known, _)| *known == name) {
-                if let Some(bounds) = self.read_bounds(name, Unit::Plain, item) {
+                if let Some(bounds) = self.read_bounds(name, metric.unit(), item) {
                     self.plan.expectations.push(Expectation::Run { metric: *metric, bounds });
                 }
-            } else if LATER_RUN_METRICS.contains(&name) {
-                report_not_built(name, item.key, self.problems);
             } else if self.absent.iter().any(|absent| absent == name) {
                 self.judged.push((name.to_string(), item.key, true));
             } else if let Some(service) = self.service(name) {

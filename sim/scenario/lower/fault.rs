@@ -468,6 +468,8 @@ impl Builder<'_> {
         let every = service.steps.iter().find_map(|step| match &step.action {
             Action::Commit { every, .. } => Some(*every),
             Action::SendOffsets { .. } => Some(CommitEvery::Record),
+            Action::Store { .. } if step.commits() => Some(CommitEvery::Record),
+            Action::StoreOffset => None,
             Action::Work { .. } | Action::Store { .. } | Action::Publish { .. } | Action::Respond => None,
             Action::Call(_) | Action::BeginTransaction | Action::EndTransaction => None,
         });

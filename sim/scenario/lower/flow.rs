@@ -98,7 +98,11 @@ impl Builder<'_> {
             .flat_map(|step| match &step.action {
                 Action::Publish { topic, .. } => vec![self.plan.topics[usize::from(topic.0)].place],
                 Action::Store { operations, .. } => operations.iter().filter_map(inserted).collect(),
-                Action::Work { .. } | Action::Commit { .. } | Action::Respond | Action::Call(_) => Vec::new(),
+                Action::Work { .. }
+                | Action::Commit { .. }
+                | Action::StoreOffset
+                | Action::Respond
+                | Action::Call(_) => Vec::new(),
                 Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => Vec::new(),
             })
             .collect()
@@ -200,7 +204,7 @@ impl Builder<'_> {
                     self.plan.services[usize::from(service.0)].steps.iter().map(|step| self.mean(step)).sum()
                 }
             },
-            Action::Publish { .. } | Action::Commit { .. } | Action::Respond => 0.0,
+            Action::Publish { .. } | Action::Commit { .. } | Action::StoreOffset | Action::Respond => 0.0,
             Action::BeginTransaction | Action::SendOffsets { .. } | Action::EndTransaction => 0.0,
         }
     }
@@ -258,7 +262,8 @@ impl Builder<'_> {
 pub(super) fn inserted(operation: &StoreStep) -> Option<PlaceId> {
     match operation {
         StoreStep::Insert { table, .. } | StoreStep::InsertIfAbsent { table, .. } => Some(*table),
-        StoreStep::Check { .. } | StoreStep::Upsert { .. } | StoreStep::Add { .. } => None,
+        StoreStep::Check { .. } | StoreStep::Upsert { .. } => None,
+        StoreStep::Add { .. } | StoreStep::Confirm { .. } | StoreStep::Commit { .. } => None,
     }
 }
 
@@ -269,6 +274,6 @@ fn writes_table(step: &StepPlan, place: PlaceId) -> bool {
         | StoreStep::InsertIfAbsent { table, .. }
         | StoreStep::Upsert { table, .. }
         | StoreStep::Add { table, .. } => *table == place,
-        StoreStep::Check { .. } => false,
+        StoreStep::Check { .. } | StoreStep::Confirm { .. } | StoreStep::Commit { .. } => false,
     })
 }

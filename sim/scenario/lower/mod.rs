@@ -9,9 +9,11 @@ mod cluster;
 mod expect;
 mod fault;
 mod flow;
+mod leases;
 mod letters;
 mod live;
 mod poll;
+mod positions;
 mod service;
 mod steps;
 mod target;
@@ -410,7 +412,6 @@ fn is_reserved(name: &str) -> bool {
     let words = [&STEPS, &RUNGS, &FAULTS];
     target::ROLES.contains(&name)
         || KEYWORDS.contains(&name)
-        || super::keys::LATER_RUN_METRICS.contains(&name)
         || RUN_METRICS.iter().any(|(metric, _)| *metric == name)
         || words.iter().any(|grammar| grammar.verb(name).is_some())
         || words.iter().flat_map(|grammar| grammar.verbs).any(|verb| verb.keywords.iter().any(|key| key.name == name))

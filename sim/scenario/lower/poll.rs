@@ -44,12 +44,12 @@ impl Builder<'_> {
     pub(super) fn check_row_commit(&self, service: usize, place: Place) {
         let steps = &self.plan.services[service].steps;
         let commit = steps.iter().zip(0..).find_map(|(step, number)| match step.action {
-            Action::Commit { every, wait } => Some((number, every, wait, step.of)),
+            Action::Commit { every, how } => Some((number, every, how, step.of)),
             _ => None,
         });
-        let Some((number, every, wait, of)) = commit else { return };
+        let Some((number, every, how, of)) = commit else { return };
         let problem = match every {
-            _ if !wait => Some(("`commit-async` of rows", "write \"commit\"")),
+            _ if !how.waits() => Some(("`commit-async` of rows", "write \"commit\"")),
             _ if of.is_some() => Some(("a commit of some rows only", "remove `of`")),
             CommitEvery::Records(_) | CommitEvery::Interval(_) => Some((
                 "rows that are done with and not committed would be polled again",

@@ -297,14 +297,9 @@ impl Builder<'_> {
 
     /// The service's own word counts before the one for all clients.
     fn read_library(&self, client: &Fields, fields: &Fields) -> ClientLibrary {
-        let own = fields.text("library").map(|word| (word, fields));
-        match own.or_else(|| client.text("library").map(|word| (word, client))) {
-            Some((word, of)) if word == "kafkajs" => {
-                let place = of.item("library").map_or(of.place, |item| item.place);
-                report_not_built("library = kafkajs", place, self.problems);
-                ClientLibrary::Java
-            }
-            Some((word, _)) if word == "librdkafka" => ClientLibrary::Librdkafka,
+        match fields.text("library").or_else(|| client.text("library")).as_deref() {
+            Some("kafkajs") => ClientLibrary::Kafkajs,
+            Some("librdkafka") => ClientLibrary::Librdkafka,
             Some(_) | None => ClientLibrary::Java,
         }
     }
@@ -438,6 +433,9 @@ impl Builder<'_> {
             self.problems
                 .add(Diagnostic::error("S059", place(key), title).label("means nothing to this group").help(cure));
         }
+        if library == ClientLibrary::Kafkajs {
+            self.refuse_of_kafkajs(&given, &consumer, place);
+        }
         if consumer.session_timeout < self.plan.cluster.settings.group_min_session_timeout {
             let minimum = self.plan.cluster.settings.group_min_session_timeout;
             self.problems.add(
@@ -529,8 +527,8 @@ impl Builder<'_> {
         let mut settings = producer.settings.clone();
         let stated = |key: &str| producer.given.contains(key);
         let in_flight = "max-in-flight-requests-per-connection";
-        if producer.library == ClientLibrary::Librdkafka && settings.enable_idempotence && !stated(in_flight) {
-            // librdkafka: rd_kafka_conf_finalize adjusts what was not set by hand.
+        if producer.library != ClientLibrary::Java && settings.enable_idempotence && !stated(in_flight) {
+            // librdkafka: rd_kafka_conf_finalize adjusts what was not set by hand; kafkajs keeps idempotent batches in order.
             settings.max_in_flight_requests_per_connection = 5;
         }
         let impossible =

@@ -7,7 +7,7 @@ use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::fields::Fields;
 use super::super::keys::PRODUCER_SETTINGS;
 use super::super::plan::*;
-use super::super::sentence::{Given, Phrase, report_not_built};
+use super::super::sentence::{Given, Phrase};
 use super::super::tree::{Item, Text};
 use super::super::values::{self, Kind, Scalar};
 use super::super::vocabulary::{RUNGS, STEPS};
@@ -20,6 +20,9 @@ pub(super) struct Seen {
     pub commits: Vec<Place>,
     pub responds: Vec<Place>,
     pub bare_work: Vec<Place>,
+    pub stores_offset: Vec<Place>,
+    pub leases: Vec<(PlaceId, Place)>,
+    pub confirms: Vec<(PlaceId, Place)>,
 }
 
 impl Builder<'_> {
@@ -45,6 +48,9 @@ impl Builder<'_> {
         // A step that could not be read may have been the one that is missed below.
         if self.problems.errors() == before {
             self.check_done(service, thing, fields, &seen);
+            self.check_stored(service, producer.library, fields, &seen);
+            self.check_kept(service, &seen);
+            self.check_leases(&seen);
             self.check_headroom(service, fields, &seen);
         }
     }
@@ -57,11 +63,11 @@ impl Builder<'_> {
         seen: &mut Seen,
     ) -> Option<StepPlan> {
         if let Some(transaction) = item.table().and_then(|table| table.get("transaction")) {
-            return self.read_transaction(item, transaction);
+            return self.read_transaction(item, transaction, seen);
         }
         let phrase = STEPS.read(item, self.problems)?;
         let of = self.read_origin(&phrase);
-        if let Some((store, operation)) = self.read_store_step(&phrase) {
+        if let Some((store, operation)) = self.read_store_step(&phrase, seen) {
             let operation = operation?;
             let action = Action::Store { store: store?, operations: vec![operation] };
             return Some(StepPlan { text: phrase.text, action, of: of? });
@@ -70,8 +76,19 @@ impl Builder<'_> {
             "work" => self.read_work(service, &phrase, seen)?,
             "publish" => self.read_publish(service, &phrase, producer)?,
             "call" => self.read_call(&phrase)?,
-            "commit" => self.read_commit(&phrase, true, seen)?,
-            "commit-async" => self.read_commit(&phrase, false, seen)?,
+            "commit" => self.read_commit(&phrase, CommitHow::Sync, seen)?,
+            "commit-async" => {
+                let retry = match phrase.scalar("retry") {
+                    Some(Scalar::Text(_)) => CommitRetry::Always,
+                    Some(Scalar::Boolean(true)) => CommitRetry::UnlessNewer,
+                    Some(_) | None => CommitRetry::Never,
+                };
+                self.read_commit(&phrase, CommitHow::Async { retry }, seen)?
+            }
+            "store-offset" => {
+                seen.stores_offset.push(phrase.verb_place);
+                Action::StoreOffset
+            }
             _ => {
                 seen.responds.push(phrase.verb_place);
                 Action::Respond
@@ -101,7 +118,7 @@ impl Builder<'_> {
         origin.filter(|_| is_origin).map(Some)
     }
 
-    fn read_transaction(&self, item: &Item, transaction: &Item) -> Option<StepPlan> {
+    fn read_transaction(&self, item: &Item, transaction: &Item, seen: &mut Seen) -> Option<StepPlan> {
         let table = item.table().expect("it has a key");
         for (key, item) in table.iter().filter(|(key, _)| !["transaction", "of"].contains(key)) {
             let title = format!("`{}` is not a keyword of `transaction`", printable(key));
@@ -119,7 +136,7 @@ impl Builder<'_> {
                 good = false;
                 continue;
             };
-            let Some((store, operation)) = self.read_store_step(&phrase) else {
+            let Some((store, operation)) = self.read_store_step(&phrase, seen) else {
                 self.report_not_in_transaction(&phrase);
                 good = false;
                 continue;
@@ -169,12 +186,10 @@ impl Builder<'_> {
 
     fn report_not_in_transaction(&self, phrase: &Phrase) {
         let name = phrase.verb.name;
-        if name == "commit" && phrase.value().is_some() {
-            report_not_built("commit PLACE", phrase.verb_place, self.problems);
-            return;
-        }
         let help = match name {
-            "commit" | "commit-async" => "commit the offset behind the transaction",
+            "commit" | "commit-async" => {
+                "commit the offset behind the transaction, or keep the position in it: `commit store.table`"
+            }
             _ => "put it in front of the transaction or behind it",
         };
         self.problems.add(
@@ -185,11 +200,19 @@ impl Builder<'_> {
     }
 
     /// `None` when the verb is no store step; inside, `None` when something is wrong with it.
-    fn read_store_step(&self, phrase: &Phrase) -> Option<(Option<u16>, Option<StoreStep>)> {
-        if !["insert", "insert-if-absent", "check", "upsert", "add"].contains(&phrase.verb.name) {
+    fn read_store_step(&self, phrase: &Phrase, seen: &mut Seen) -> Option<(Option<u16>, Option<StoreStep>)> {
+        if !["insert", "insert-if-absent", "confirm", "check", "upsert", "add", "commit"].contains(&phrase.verb.name) {
             return None;
         }
         let given = phrase.value()?;
+        if phrase.verb.name == "commit" {
+            seen.commits.push(phrase.verb_place);
+            if let Some(every) = phrase.get("every") {
+                let diagnostic = Diagnostic::error("S057", every.place, "a position is kept with each event");
+                self.problems.add(diagnostic.label("`every` of a commit to a table").help("remove `every`"));
+                return Some((None, None));
+            }
+        }
         let Some((table, store)) = self.read_table(given.text()) else { return Some((None, None)) };
         let row = match phrase.scalar("key").map(Scalar::text) {
             Some("offset") => RowBy::Offset,
@@ -202,8 +225,16 @@ impl Builder<'_> {
         };
         let operation = match phrase.verb.name {
             "insert" => StoreStep::Insert { table, row },
-            "insert-if-absent" => StoreStep::InsertIfAbsent { table, row, present },
+            "insert-if-absent" => {
+                let stands = self.read_stands(phrase, table, seen);
+                StoreStep::InsertIfAbsent { table, row, present, stands }
+            }
+            "confirm" => {
+                seen.confirms.push((table, phrase.verb_place));
+                StoreStep::Confirm { table, row }
+            }
             "check" => StoreStep::Check { table, row, present },
+            "commit" => StoreStep::Commit { table },
             "upsert" => StoreStep::Upsert { table, version_guard: phrase.flag("version-guard") },
             _ => StoreStep::Add { table, by: phrase.scalar("by").map_or(1, Scalar::u64) as i64 },
         };
@@ -305,14 +336,10 @@ impl Builder<'_> {
         topic
     }
 
-    fn read_commit(&self, phrase: &Phrase, wait: bool, seen: &mut Seen) -> Option<Action> {
-        if phrase.value().is_some() {
-            report_not_built("commit PLACE", phrase.verb_place, self.problems);
-            return None;
-        }
+    fn read_commit(&self, phrase: &Phrase, how: CommitHow, seen: &mut Seen) -> Option<Action> {
         seen.commits.push(phrase.verb_place);
         let Some(given) = phrase.get("every") else {
-            return Some(Action::Commit { every: CommitEvery::Record, wait });
+            return Some(Action::Commit { every: CommitEvery::Record, how });
         };
         let text = given.text();
         let every = match text.text {
@@ -333,7 +360,7 @@ impl Builder<'_> {
                 }
             },
         };
-        Some(Action::Commit { every, wait })
+        Some(Action::Commit { every, how })
     }
 
     fn check_done(&self, service: usize, thing: &Thing, fields: &Fields, seen: &Seen) {

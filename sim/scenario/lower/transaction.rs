@@ -4,12 +4,11 @@
 //! so that a fault may strike between and inside any two of them. What it publishes goes through one producer of its
 //! own; `commit` in it means the offset of the event, as part of the transaction.
 
-use crate::types::settings::Acks;
+use crate::types::settings::{Acks, ClientLibrary};
 
 use super::super::diagnostics::{Diagnostic, Place, printable};
 use super::super::keys::PRODUCER_SETTINGS;
 use super::super::plan::*;
-use super::super::sentence::report_not_built;
 use super::super::tree::Item;
 use super::super::values::{self, Kind, Scalar};
 use super::super::vocabulary::STEPS;
@@ -26,7 +25,8 @@ impl Builder<'_> {
         seen: &mut Seen,
     ) {
         let table = item.table().expect("it has a key");
-        let mut group_metadata = true;
+        // kafkajs sends TxnOffsetCommit in versions that know neither member nor generation.
+        let mut group_metadata = producer.library != ClientLibrary::Kafkajs;
         for (key, item) in table.iter().filter(|(key, _)| *key != "kafka-transaction") {
             if key == "group-metadata" {
                 let read = values::read(Kind::Boolean, "group-metadata", item, false, self.problems);
@@ -63,6 +63,7 @@ impl Builder<'_> {
                 | Action::Call(_)
                 | Action::Respond
                 | Action::BeginTransaction
+                | Action::StoreOffset
                 | Action::SendOffsets { .. }
                 | Action::EndTransaction => {}
             }
@@ -99,9 +100,9 @@ impl Builder<'_> {
                     Some(("`commit` in a transaction is about its event", "remove `every`"))
                 }
                 "commit" if phrase.value().is_some() => {
-                    report_not_built("commit PLACE", phrase.verb_place, self.problems);
-                    return None;
+                    Some(("no transaction of the queue spans a store", "put it into a `transaction` of its store"))
                 }
+                "store-offset" => Some(("`store-offset` in a transaction", "write \"commit\"")),
                 "publish" if settings.is_some() => {
                     Some(("one producer publishes all of a transaction", "give its settings to the service"))
                 }

@@ -60,6 +60,12 @@ pub fn called(line: &str, steps: &str) -> String {
     calling.replace("[fault]", &format!("[service.ledger]\non = \"called\"\nsteps = {steps}\n{line}\n[fault]"))
 }
 
+/// Stock has a client of librdkafka.
+fn rdkafka(line: &str, steps: &str) -> String {
+    let client = format!("auto-offset-reset = \"latest\"\nlibrary = \"librdkafka\"\n{line}");
+    stock(steps).replace("auto-offset-reset = \"earliest\"", &client)
+}
+
 pub fn ladder(rungs: &str) -> String {
     with("auto-offset", &format!("auto-offset-reset = \"latest\"\non-failure = {rungs}"))
 }
@@ -181,7 +187,26 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S020",
             "nothing defines an endpoint or a called service `bank`",
         ),
-        (stock("[\"store-offset\", \"commit\"]"), "S009", "`store-offset` is not built yet"),
+        (stock("[\"insert-if-absent db.marks lease 5s\", \"insert db.rows\", \"commit\"]"), "S057", "never confirmed"),
+        (stock("[\"insert db.rows\", \"confirm db.marks\", \"commit\"]"), "S057", "no step here leases a row"),
+        (
+            stock("[\"insert-if-absent db.marks lease 5s expires 1m\", \"confirm db.marks\", \"commit\"]"),
+            "S057",
+            "leased and expires",
+        ),
+        (stock("[\"insert-if-absent db.rows expires 0s\", \"commit\"]"), "S032", "no time at all"),
+        (stock("[\"insert db.rows lease 5s\", \"commit\"]"), "S043", "`lease`"),
+        (with("auto-offset", "auto-offset-reset = \"latest\"\nretry-backoff = \"0s\""), "S032", "less than 1ms"),
+        (stock("[\"store-offset\", \"commit\"]"), "S059", "`store-offset` is a call of librdkafka"),
+        (rdkafka("", "[\"work 1ms\", \"store-offset\", \"commit\"]"), "S052", "nothing commits what"),
+        (
+            rdkafka("enable-auto-commit = true", "[\"store-offset\", \"store-offset\"]"),
+            "S052",
+            "stores its offset twice",
+        ),
+        (with("steps = [\"publish", "steps = [\"store-offset\", \"respond ok\"]"), "S050", "consumes nothing"),
+        (stock("[{ kafka-transaction = [\"store-offset\"] }, \"commit\"]"), "S057", "`store-offset` in a transaction"),
+        (stock("[\"work 1ms\", \"commit-async retry often\"]"), "S043", "`often` is not a keyword of `commit-async`"),
         (stock("[{ kafka-transaction = [] }, \"commit\"]"), "S057", "a transaction is empty"),
         (stock("[{ kafka-transaction = [\"commit every 5\"] }]"), "S057", "is about its event"),
         (stock("[{ kafka-transaction = [\"commit-async\"] }]"), "S057", "`commit-async` in a transaction"),
@@ -189,9 +214,19 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (stock("[{ kafka-transaction = [\"commit\"] }, \"commit\"]"), "S052", "commits twice"),
         (stock("[{ kafka-transaction = [{ kafka-transaction = [\"commit\"] }] }]"), "S057", "in a transaction"),
         (
-            stock("[{ transaction = [\"insert db.rows\", \"commit db.marks\"] }]"),
-            "S009",
-            "`commit PLACE` is not built yet",
+            stock("[{ transaction = [\"insert db.rows\", \"commit\"] }, \"commit\"]"),
+            "S057",
+            "cannot stand in a transaction",
+        ),
+        (stock("[{ transaction = [\"insert db.rows\", \"commit db.marx\"] }]"), "S051", "did you mean `db.marks`?"),
+        (stock("[\"insert db.rows\", \"commit db.marks every 5\"]"), "S057", "a position is kept with each event"),
+        (stock("[\"insert db.rows\", \"commit db.marks\", \"commit\"]"), "S052", "commits twice"),
+        (stock("[{ kafka-transaction = [\"commit db.marks\"] }]"), "S057", "no transaction of the queue spans a store"),
+        (
+            with("auto-offset", "workers = 4\nauto-offset-reset = \"latest\"")
+                .replace("\"commit\"", "\"commit db.marks\""),
+            "S057",
+            "cannot keep its position in a table",
         ),
         (
             with("on = \"requests\"", "on = \"called\""),
@@ -246,7 +281,20 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S059",
             "`group-remote-assignor` is a setting of the consumer group protocol",
         ),
-        (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\""), "S009", "`library = kafkajs`"),
+        (
+            with(
+                "auto-offset",
+                "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\"\nenable-auto-commit = true\nauto-commit-interval = \"1s\"",
+            )
+            .replace(", \"commit\"", ""),
+            "S009",
+            "`auto-commit-interval of kafkajs`",
+        ),
+        (
+            with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"kafkajs\"\ngroup-protocol = \"consumer\""),
+            "S059",
+            "kafkajs knows the classic group protocol only",
+        ),
         (with("auto-offset", "auto-offset-reset = \"latest\"\nlibrary = \"rdkafka\""), "S033", "did you mean"),
         (
             with("rate = \"10/s\"", "rate = \"10/s\"\nlibrary = \"librdkafka\"")
@@ -284,7 +332,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""), "S009", "`cleanup-policy`"),
-        (expect("broker-bytes = \"<= 10\""), "S009", "`broker-bytes` is not built yet"),
+        (expect("broker-bytes = \"<= 10\""), "S030", "`broker-bytes`"),
         (expect("connections = \"<= 10ms\""), "S083", "`connections` cannot be"),
         (expect("unsettled = \"never\""), "S083", "`unsettled` cannot be"),
         (expect("db.rows = { delay-p99 = \"< 10\" }"), "S083", "`delay-p99` cannot be"),

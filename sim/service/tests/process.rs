@@ -89,6 +89,7 @@ fn rows_outlive_the_process_of_their_store() {
     let mut store = Store::new(Arc::clone(&plan), 0);
     let insert = |event| {
         let request = Request::Store(request::StoreRequest {
+            incarnation: Incarnation(1),
             message: message(event),
             service: SERVICE,
             step: 0,

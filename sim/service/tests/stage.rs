@@ -165,7 +165,14 @@ impl Stage {
         let (plan, from) =
             (Arc::clone(plan), ReplyTo { connection: ConnectionId(2), correlation: Correlation(0), peer: NodeId(99) });
         let operations = vec![StoreOperation::Insert { table: PlaceId(0), row: Row::Event(message.event) }];
-        let request = StoreRequest { message, service: ServiceId(9), step: 0, attempt: 0, operations };
+        let request = StoreRequest {
+            message,
+            service: ServiceId(9),
+            step: 0,
+            attempt: 0,
+            incarnation: Incarnation(0),
+            operations,
+        };
         self.store.as_mut().expect("a system").reconfigure(Arc::new(other));
         self.step_store(Input::Request { from, request: Request::Store(request) });
         self.store.as_mut().expect("a system").reconfigure(plan);
@@ -213,16 +220,19 @@ impl Stage {
             Ask::Commit { token, offsets, wait } => {
                 let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
                 self.say(format!("commits {}{}", offsets.join(" "), if wait { "" } else { ", goes on" }));
-                if wait {
-                    self.commits.push_back(token);
-                }
+                self.commits.push_back(token);
             }
             Ask::SendOffsets { offsets, .. } => {
                 let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
                 self.say(format!("sends offsets {}", offsets.join(" ")));
             }
             Ask::EndTransaction(outcome) => self.say(format!("ends its transaction: {outcome:?}")),
-            Ask::Seek(partition, offset) => self.say(format!("goes back to {partition} offset {offset}")),
+            Ask::StoreOffsets(offsets) => {
+                let offsets: Vec<String> = offsets.iter().map(|(at, to)| format!("{}@{to}", at.partition)).collect();
+                self.say(format!("stores {}", offsets.join(" ")));
+            }
+            Ask::Seek(partition, Some(offset)) => self.say(format!("goes back to {partition} offset {offset}")),
+            Ask::Seek(partition, None) => self.say(format!("reads {partition} from where its policy says")),
             Ask::FinishRevocation => self.say("gives the partitions back".into()),
             Ask::Close => self.say("closes its clients".into()),
             Ask::Exit { clean } => self.say(format!("exits, clean={clean}")),
@@ -238,7 +248,9 @@ impl Stage {
                     match request {
                         Request::Endpoint(_) => self.step_endpoint(Input::Request { from, request }),
                         // A poll that finds nothing is not worth a line.
-                        Request::PollRows(_) => self.step_store(Input::Request { from, request }),
+                        Request::PollRows(_) | Request::KeptPositions(_) => {
+                            self.step_store(Input::Request { from, request });
+                        }
                         _ => {
                             self.say("calls the store".into());
                             self.step_store(Input::Request { from, request });
@@ -268,9 +280,12 @@ impl Stage {
                     }
                     self.act(|interpreter, step| interpreter.handle_rows(to.correlation, rows, step));
                 }
+                Output::Effect(Effect::Reply { to, response: Response::KeptPositions(found) }) => {
+                    self.act(|interpreter, _| interpreter.handle_kept_positions(to.correlation, found));
+                }
                 Output::Effect(Effect::Reply { to, response: Response::Store(response) }) => {
                     self.say(format!("store: answers {response:?}"));
-                    self.act(|interpreter, _| interpreter.handle_store_answer(to.correlation, response));
+                    self.act(|interpreter, step| interpreter.handle_store_answer(to.correlation, response, step));
                 }
                 Output::Effect(effect) => panic!("a store does not {effect:?}"),
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::scenario::plan::*;
-use crate::types::request::{Cursor, Present};
+use crate::types::request::{Cursor, Present, Stands};
 use crate::types::settings::*;
 use crate::types::*;
 
@@ -136,6 +136,9 @@ pub fn from_arguments(arguments: &[(String, String)]) -> Arc<Plan> {
         consume.on_revoke = OnRevoke::Abandon;
     }
     consume.consumer.enable_auto_commit = get("auto-commit").is_some();
+    if get("auto-commit") == Some("stored") {
+        consume.consumer.auto_commit = AutoCommit::Stored;
+    }
     let interval = Duration::from_millis(100);
     let cursor = match get("cursor") {
         Some("highest-id") => Cursor::HighestId,
@@ -196,18 +199,27 @@ fn step(text: &str) -> StepPlan {
         }
         ["call", ..] => Action::Call(call(&words)),
         ["respond"] => Action::Respond,
+        ["store-offset"] => Action::StoreOffset,
         ["begin"] => Action::BeginTransaction,
         ["send-offsets"] => Action::SendOffsets { group_metadata: true },
         ["end"] => Action::EndTransaction,
-        ["commit-async"] => Action::Commit { every: CommitEvery::Record, wait: false },
-        ["commit"] => Action::Commit { every: CommitEvery::Record, wait: true },
-        ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, wait: true },
+        ["commit-async", ref retry @ ..] => {
+            let retry = match retry {
+                [] => CommitRetry::Never,
+                ["retry"] => CommitRetry::UnlessNewer,
+                ["retry", "always"] => CommitRetry::Always,
+                other => panic!("no retry {other:?}"),
+            };
+            Action::Commit { every: CommitEvery::Record, how: CommitHow::Async { retry } }
+        }
+        ["commit"] => Action::Commit { every: CommitEvery::Record, how: CommitHow::Sync },
+        ["commit", "every", "batch"] => Action::Commit { every: CommitEvery::Batch, how: CommitHow::Sync },
         ["commit", "every", often] => {
             let every = match often.parse() {
                 Ok(count) => CommitEvery::Records(count),
                 Err(_) => CommitEvery::Interval(often.parse().expect("a duration")),
             };
-            Action::Commit { every, wait: true }
+            Action::Commit { every, how: CommitHow::Sync }
         }
         _ => Action::Store { store: 0, operations: words.join(" ").split('+').map(store_step).collect() },
     };
@@ -242,10 +254,20 @@ fn store_step(text: &str) -> StoreStep {
     };
     match words[0] {
         "insert" => StoreStep::Insert { table, row },
-        "insert-if-absent" => StoreStep::InsertIfAbsent { table, row, present },
+        "insert-if-absent" => {
+            let length = |name: &str| {
+                let at = words.iter().position(|word| *word == name)?;
+                Some(words[at + 1].parse().expect("a duration"))
+            };
+            let lease = length("lease").map(Stands::Lease);
+            let stands = lease.or(length("expires").map(Stands::For)).unwrap_or_default();
+            StoreStep::InsertIfAbsent { table, row, present, stands }
+        }
+        "confirm" => StoreStep::Confirm { table, row },
         "check" => StoreStep::Check { table, row, present },
         "upsert" => StoreStep::Upsert { table, version_guard: words.contains(&"version-guard") },
         "add" => StoreStep::Add { table, by: 1 },
+        "keep" => StoreStep::Commit { table },
         other => panic!("no step `{other}`"),
     }
 }

@@ -537,8 +537,9 @@ impl HandlerProcess {
         *tries += 1;
         let place = combine(u64::from(service.0) << 16 | u64::from(number), *tries);
         let process = u64::from(self.node.0) << 32 | u64::from(self.incarnation.0);
-        let attempt = combine(place, process);
-        let request = StoreRequest { message: subject.message, service, step: number, attempt, operations };
+        let (attempt, incarnation) = (combine(place, process), self.incarnation);
+        let request =
+            StoreRequest { message: subject.message, service, step: number, attempt, incarnation, operations };
         let correlation = Correlation(self.next_number());
         let timer = self.set_timer(step.time() + patience, Timer::Store(correlation));
         self.stores.insert(correlation, StoreCall { call, peer, about: (number, event), timer });
@@ -553,7 +554,9 @@ impl HandlerProcess {
         let outcome = match response {
             Some(StoreResponse::Done) => StepOutcome::Done,
             Some(StoreResponse::Skipped) => StepOutcome::Skipped,
-            Some(StoreResponse::Conflict | StoreResponse::Refused) => StepOutcome::Failed,
+            Some(StoreResponse::Superseded(_) | StoreResponse::Conflict | StoreResponse::Refused) => {
+                StepOutcome::Failed
+            }
             None => StepOutcome::Unknown,
         };
         self.note_done(Some(about), outcome, step);

@@ -7,7 +7,7 @@ use super::context::{Context, Event, failure};
 use super::desk::{Answer, Ask};
 use super::error::{Error, Result};
 use crate::scenario::plan::*;
-use crate::types::request::{Present, Row, StoreOperation, StoreResponse};
+use crate::types::request::{Present, Row, Stands, StoreOperation, StoreResponse};
 use crate::types::*;
 
 /// A database of the scenario.
@@ -89,7 +89,12 @@ impl Transaction {
     #[track_caller]
     pub fn insert_if_absent(self, table: &str) -> Transaction {
         let row = self.row();
-        self.with(table, |table| StoreOperation::InsertIfAbsent { table, row, present: Present::Skip })
+        self.with(table, |table| StoreOperation::InsertIfAbsent {
+            table,
+            row,
+            present: Present::Skip,
+            stands: Stands::ForGood,
+        })
     }
 
     #[track_caller]
@@ -185,7 +190,9 @@ fn table_of(step: &StoreStep) -> PlaceId {
         | StoreStep::InsertIfAbsent { table, .. }
         | StoreStep::Check { table, .. }
         | StoreStep::Upsert { table, .. }
-        | StoreStep::Add { table, .. } => table,
+        | StoreStep::Add { table, .. }
+        | StoreStep::Confirm { table, .. }
+        | StoreStep::Commit { table } => table,
     }
 }
 
@@ -196,6 +203,8 @@ fn is_same_verb(step: &StoreStep, operation: &StoreOperation) -> bool {
         StoreStep::Check { .. } => "check",
         StoreStep::Upsert { .. } => "upsert",
         StoreStep::Add { .. } => "add",
+        StoreStep::Confirm { .. } => "confirm",
+        StoreStep::Commit { .. } => "commit",
     };
     declared == verb(operation)
 }
@@ -206,6 +215,7 @@ fn verb(operation: &StoreOperation) -> &'static str {
         StoreOperation::Insert { .. } => "insert",
         StoreOperation::InsertIfAbsent { .. } => "insert-if-absent",
         StoreOperation::Check { .. } => "check",
+        StoreOperation::Confirm { .. } => "confirm",
         StoreOperation::Upsert { .. } => "upsert",
         StoreOperation::Add { .. }
         | StoreOperation::SetOffset { .. }

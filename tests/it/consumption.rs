@@ -44,7 +44,7 @@ fn a_commit_that_is_not_waited_for_repeats_more_and_a_final_one_nothing() {
 #[test]
 fn a_failed_commit_is_made_again_if_no_newer_one_was_made() {
     let scenario = "commits_that_are_not_waited_for_widen_the_window";
-    let family = load(&format!("scenarios/{scenario}.toml"), &["stop=[\"last-lost\", \"older-lost\"]"]);
+    let family = load(&format!("scenarios/{scenario}.toml"), &["matrix.stop=[\"last-lost\", \"older-lost\"]"]);
     let runs = run_all(&family, 0..8);
     let of = |commit: &str, stop: &str| -> u64 {
         let cell = family.cells.iter().position(|cell| cell.id == format!("commit={commit},stop={stop}"));

@@ -16,6 +16,7 @@ duration = "40s"
 brokers = 3
 [topic.orders]
 partitions          = 3
+replication         = 3
 min-insync-replicas = 2
 [store.db]
 tables       = ["effects", "offsets"]

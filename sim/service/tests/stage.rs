@@ -345,6 +345,7 @@ fn describe(note: &Note) -> String {
         Note::RowSeen { event, number, rank, .. } => format!("{event} is row {number}, the {rank}. to be seen"),
         Note::RowsPolled { rows, .. } => format!("has rows {}", numbers(rows)),
         Note::RowsMarked { rows, .. } => format!("rows {} are done with", numbers(rows)),
+        Note::OffsetCommitted { partition, offset, .. } => format!("keeps {}@{offset}", partition.partition),
         Note::CursorMoved { to, .. } => format!("the cursor stands at {to}"),
         other => format!("{other:?}"),
     }

@@ -178,3 +178,12 @@ fn the_transaction_behind_an_expired_batch_has_another_epoch() {
         assert_eq!(run.outcome.verdict, Verdict::Holds, "seed {}: {:?}", run.seed.0, run.outcome.reasons);
     }
 }
+
+/// Reported by a mix of faults with every guard standing, though the older protocol allows it.
+#[test]
+fn whose_transaction_a_late_request_has_ended_is_not_fenced_without_a_reason() {
+    let family = load("tests/data/whose_transaction_a_late_request_has_ended.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
+    }
+}

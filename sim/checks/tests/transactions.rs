@@ -357,26 +357,6 @@ fn who_is_fenced_has_a_successor_or_took_too_long() {
     assert_eq!(violation.message, "producer 6 with epoch 0 was fenced and has no successor");
 }
 
-/// By the older protocol a late request to commit ends the next transaction, and its producer hears of it when it aborts.
-#[test]
-fn whose_transaction_a_late_request_has_ended_is_not_fenced_without_a_reason() {
-    for (version, is_told, violations) in
-        [(TransactionVersion::One, false, 0), (TransactionVersion::One, true, 1), (TransactionVersion::Two, false, 1)]
-    {
-        let mut plan = transactional();
-        plan.cluster.settings.transaction_version = version;
-        let mut told = Told { story: Story::new(&plan), end: 0 };
-        written(&mut told, 0, TransactionState::Empty, None);
-        written(&mut told, 0, TransactionState::PrepareCommit, None);
-        if is_told {
-            let (transaction, producer, epoch) = (TransactionalId(9), PRODUCER, ProducerEpoch(0));
-            told.story.note(SHOP_1, Note::TransactionEnded { transaction, producer, epoch, outcome: COMMIT });
-        }
-        fenced(&mut told, PRODUCER, 0);
-        assert_eq!(told.story.violations().len(), violations, "{version:?}, told: {is_told}");
-    }
-}
-
 /// A coordinator that is deposed and does not know it refuses whoever went on with its successor.
 #[test]
 fn a_deposed_coordinator_may_fence_without_a_successor() {

@@ -159,7 +159,11 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::CoordinatorEpochCheck => (
             "a deposed transaction coordinator still ends transactions",
-            killed(&[Invariant(TransactionsAreAtomic)], Transactions, "old-metadata"),
+            killed(
+                &[Invariant(TransactionsAreAtomic), Promise(Loss), Promise(Duplicates)],
+                Transactions,
+                "old-metadata",
+            ),
         ),
         Guard::RepeatedMarker => (
             "a marker whose answer was lost is refused when it comes again, for ever",

@@ -374,10 +374,6 @@ impl<O: FnMut(&Event)> World<O> {
         }
     }
 
-    fn retransmit_at(&mut self, at: Time, connection: ConnectionId, to_server: bool) {
-        self.queue.push(at, 0, Scheduled::Retransmit { connection, to_server });
-    }
-
     // --- processes ---
 
     fn start(&mut self, id: NodeId) {

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use super::handlers::Handlers;
 use super::network::Offered;
-use super::pump::{WORLD, World};
+use super::pump::{Scheduled, WORLD, World};
 use super::{RunReport, drive, on_fresh_thread};
 use crate::history::{Event, Happening};
 use crate::scenario::plan::{Expectation, Plan, RunMetric};
@@ -78,6 +78,10 @@ impl<O: FnMut(&Event)> World<O> {
     pub(super) fn disconnected(&mut self, client: NodeId, channel: Channel, peer: NodeId) {
         self.wire(End::Delivered, client, peer, None, false);
         self.step(client, Input::Disconnected { channel, peer });
+    }
+
+    pub(super) fn retransmit_at(&mut self, at: Time, connection: ConnectionId, to_server: bool) {
+        self.schedule(at, Scheduled::Retransmit { connection, to_server });
     }
 
     /// The word that a connection is over goes to its client.

@@ -1,7 +1,7 @@
 //! The reports of a sweep: terminal, Markdown, a page, JUnit, annotations of GitHub, and a table of all runs.
 //!
-//! All but the terminal's are a function of the verdict (and of an earlier one, if it is given), without a clock in it, so that shards merged on another
-//! machine give the same bytes. Nothing is decided here.
+//! All but the terminal's are a function of the verdict (and of an earlier one, if it is given), without a clock in it, so that shards
+//! merged on another machine give the same bytes. Nothing is decided here.
 
 pub mod annotations;
 pub mod baseline;

@@ -155,8 +155,9 @@ fn station(plan: &Plan, routes: &Routes, service: &ServicePlan) -> Option<Statio
         return None;
     }
     let arriving = arriving_of(plan, routes, service)?;
-    // What batches do to a wait has no closed form here.
-    if arriving.sources.iter().any(|source| matches!(source.arrivals, Arrivals::Burst(_))) {
+    // What batches and the hours do to a wait has no closed form here.
+    let has_one = |source: &Source| matches!(source.arrivals, Arrivals::Constant | Arrivals::Poisson);
+    if !arriving.sources.iter().all(has_one) {
         return None;
     }
     let poisson = arriving.sources.iter().all(|source| source.arrivals == Arrivals::Poisson);

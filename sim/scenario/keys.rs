@@ -321,7 +321,11 @@ pub const SERVICE: &[Key] = &[
 
 pub const REQUESTS: &[Key] = &[
     key("rate", Kind::Rate, "Arrivals of events."),
-    key("arrivals", Kind::Phrase("constant, poisson or burst N"), "How arrivals are spread in time."),
+    key(
+        "arrivals",
+        Kind::Phrase("constant, poisson, burst N or diurnal 50% over 24h"),
+        "How arrivals are spread in time.",
+    ),
     key("keys", Kind::Own("a number of keys, \"zipf 1.1 of N\" or \"unique\""), "How many entities events are about."),
     key("size", Kind::Size, "Of an event."),
     key("count", Kind::Integer(1, 1_000_000_000), "At most this many events."),

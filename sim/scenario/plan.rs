@@ -340,6 +340,11 @@ pub enum Arrivals {
     Poisson,
     /// Batches of this many at once, as a Poisson process of batches; the mean rate stays.
     Burst(u32),
+    /// A Poisson process whose rate follows the hours: `rate · (1 + amplitude · sin(2π · t / period))`, with t since the load began.
+    Diurnal {
+        amplitude: Ratio,
+        period: Duration,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

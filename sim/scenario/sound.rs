@@ -183,6 +183,9 @@ fn service(service: &ServicePlan, plan: &Plan) -> Result<(), String> {
             match (requests.keys, requests.arrivals) {
                 (Keys::Uniform(0) | Keys::Zipf { of: 0, .. }, _) => return Err("it has no keys".into()),
                 (_, Arrivals::Burst(0)) => return Err("its bursts are empty".into()),
+                (_, Arrivals::Diurnal { amplitude, period }) if Ratio::ONE < amplitude || period.is_zero() => {
+                    return Err("its day has no length, or a rate below zero".into());
+                }
                 (Keys::Uniform(_) | Keys::Zipf { .. } | Keys::Unique, _) => {}
             }
         }

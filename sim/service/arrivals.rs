@@ -4,6 +4,8 @@
 //! kind of arrivals leaves the keys as they were. Zipf: rejection-inversion (Hörmann and Derflinger 1996), exact for
 //! every exponent, two or three draws, no table.
 
+use std::f64::consts::TAU;
+
 use crate::scenario::plan::{Arrivals, Keys, RequestsPlan};
 use crate::types::*;
 
@@ -34,6 +36,7 @@ impl ArrivalTimes {
             Arrivals::Constant => {}
             Arrivals::Poisson => times.next += times.rng.exponential(interval),
             Arrivals::Burst(size) => times.next += times.rng.exponential(interval * u64::from(size)),
+            Arrivals::Diurnal { amplitude, period } => times.next_of_day(amplitude, period),
         }
         times
     }
@@ -54,8 +57,23 @@ impl ArrivalTimes {
                 self.next += self.rng.exponential(self.interval * u64::from(size));
             }
             Arrivals::Burst(_) => {}
+            Arrivals::Diurnal { amplitude, period } => self.next_of_day(amplitude, period),
         }
         number
+    }
+
+    /// Candidates come at the rate of the busiest hour, and each is taken with the share that the hour has of it (thinning; Lewis and
+    /// Shedler 1979).
+    fn next_of_day(&mut self, amplitude: Ratio, period: Duration) {
+        let amplitude = amplitude.as_f64();
+        while self.next < self.end {
+            self.next +=
+                Duration::from_seconds_f64(self.rng.exponential(self.interval).as_seconds() / (1.0 + amplitude));
+            let phase = TAU * self.next.since(Time::LOAD_START).as_seconds() / period.as_seconds();
+            if self.rng.unit() * (1.0 + amplitude) <= 1.0 + amplitude * libm::sin(phase) {
+                return;
+            }
+        }
     }
 
     /// Another mean gap from now on. What is left of the gap under way is stretched: the rest of an exponential gap is one

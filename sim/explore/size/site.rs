@@ -71,10 +71,15 @@ impl Site {
             return Err(format!("nobody says how many events reach `{name}` each second"));
         };
         let rate: f64 = sources.iter().map(|source| source.rate).sum();
+        if sources.iter().any(|source| matches!(source.arrivals, Arrivals::Diurnal { .. })) {
+            return Err(format!(
+                "arrivals at `{name}` follow the hours: size it for the busiest one, with its `rate` and `arrivals = \"poisson\"`"
+            ));
+        }
         let variation = sources.iter().map(|source| {
             let of_one = match source.arrivals {
                 Arrivals::Constant => 0.0,
-                Arrivals::Poisson => 1.0,
+                Arrivals::Poisson | Arrivals::Diurnal { .. } => 1.0,
                 Arrivals::Burst(batch) => f64::from(batch),
             };
             source.rate / rate * of_one

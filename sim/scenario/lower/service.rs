@@ -6,14 +6,14 @@ use crate::types::request::Cursor;
 use crate::types::settings::{
     Acks, ClientLibrary, ConsumerSettings, GroupProtocol, OffsetReset, ProducerSettings, ReplicaSelector,
 };
-use crate::types::{ByteCount, Duration, GroupId, NodeId, ServiceId, TopicId};
+use crate::types::{ByteCount, Duration, GroupId, NodeId, Ratio, ServiceId, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
 use super::super::fields::Fields;
 use super::super::keys::*;
 use super::super::plan::*;
-use super::super::sentence::{report_not_built, split};
+use super::super::sentence::split;
 use super::super::tree::{Table, Text, Value};
 use super::super::values::{self, Kind};
 use super::poll::NOWHERE;
@@ -349,18 +349,27 @@ impl Builder<'_> {
                     return Arrivals::Burst(count as u32);
                 }
             }
-            ["diurnal", ..] => {
-                report_not_built("diurnal", text.place, self.problems);
-                return Arrivals::Poisson;
+            ["diurnal", amplitude, "over", period] => {
+                let amplitude = values::parse(Kind::Ratio, amplitude).map(|scalar| scalar.ratio());
+                let period = values::parse(Kind::Duration, period).map(|scalar| scalar.duration());
+                if let (Ok(amplitude), Ok(period)) = (amplitude, period)
+                    && amplitude <= Ratio::ONE
+                    && !period.is_zero()
+                {
+                    return Arrivals::Diurnal { amplitude, period };
+                }
             }
             _ => {}
         }
         let title = format!("`arrivals` is `{}`", printable(text.text));
-        let near = nearest(words.first().copied().unwrap_or(""), ["constant", "poisson"]);
+        const WAYS: [&str; 4] = ["constant", "poisson", "burst 10", "diurnal 50% over 24h"];
+        let word = |way: &'static str| way.split(' ').next().unwrap_or(way);
+        let near = nearest(words.first().copied().unwrap_or(""), WAYS.map(word));
+        let near = near.and_then(|near| WAYS.into_iter().find(|way| word(way) == near));
         self.problems.add(
             Diagnostic::error("S033", text.place, title)
                 .label("not a way to arrive")
-                .help("one of \"constant\", \"poisson\", \"burst 10\"")
+                .help("one of \"constant\", \"poisson\", \"burst 10\", \"diurnal 50% over 24h\"")
                 .did_you_mean(text.place, near.map(|near| format!("\"{near}\"")).as_deref()),
         );
         Arrivals::Poisson

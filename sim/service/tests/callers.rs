@@ -135,7 +135,8 @@ fn versions_count_the_events_of_a_key_and_ids_are_unique() {
 
 #[test]
 fn nothing_arrives_outside_the_load_phase() {
-    for arrivals in [Arrivals::Constant, Arrivals::Poisson, Arrivals::Burst(10)] {
+    let of_day = Arrivals::Diurnal { amplitude: Ratio(500_000_000), period: Duration::from_secs(50) };
+    for arrivals in [Arrivals::Constant, Arrivals::Poisson, Arrivals::Burst(10), of_day] {
         let plan = requests(|requests| (requests.count, requests.arrivals) = (None, arrivals));
         let end = Time::LOAD_START + Duration::from_secs(100);
         let mut times = ArrivalTimes::new(&plan, end, Seed(3).stream("arrivals test"));
@@ -152,6 +153,26 @@ fn nothing_arrives_outside_the_load_phase() {
     let mut ended = callers(requests(|requests| requests.count = None));
     at(&mut ended, 0, Input::Command(Command::EndLoad));
     assert_eq!(ended.next_deadline().map(|due| due.1), None);
+}
+
+#[test]
+fn arrivals_of_a_day_follow_its_hours() {
+    let period = Duration::from_secs(1000);
+    let arrivals = Arrivals::Diurnal { amplitude: "60%".parse().expect("a share"), period };
+    let plan = requests(|requests| (requests.count, requests.arrivals) = (None, arrivals));
+    let mut times = ArrivalTimes::new(&plan, Time::LOAD_START + period * 4, Seed(3).stream("arrivals test"));
+    let mut quarters = [0u64; 4];
+    while let Some(time) = times.peek() {
+        let quarter = time.since(Time::LOAD_START).0 / (period.0 / 4);
+        quarters[quarter as usize % 4] += 1;
+        times.advance();
+    }
+    // Ten a second on average; of the sine of a day, a quarter has 2/π on average.
+    for (count, sign) in quarters.iter().zip([1.0, 1.0, -1.0, -1.0]) {
+        let expected = 10_000.0 * (1.0 + sign * 0.6 * std::f64::consts::FRAC_2_PI);
+        let z = libm::fabs(*count as f64 - expected) / libm::sqrt(expected);
+        assert!(z < 4.0, "{count} instead of {expected:.0}");
+    }
 }
 
 #[test]

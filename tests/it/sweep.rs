@@ -292,7 +292,8 @@ fn a_kind_of_failure_is_new_or_as_before_or_gone_against_a_baseline() {
     assert!(said.contains("0 of 12"), "{said}");
     for file in ["summary.md", "index.html"] {
         let text = fs::read_to_string(format!("{both}/{file}")).unwrap();
-        assert!(text.contains("Against the baseline: holds before") && text.contains("by chance"), "{file}: {text}");
+        assert!(text.contains("gainst the baseline") && text.contains("olds before, violated now"), "{file}: {text}");
+        assert!(text.contains("by chance"), "{file}: {text}");
     }
 
     // Read before anything is written, so that the folder may be the same; and shards merged say what the whole says.

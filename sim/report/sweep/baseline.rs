@@ -27,7 +27,7 @@ pub fn sentence(comparison: &SweepComparison) -> String {
     .collect();
     let parts = if parts.is_empty() { "no failure on either side".to_string() } else { parts.join(", ") };
     let list = if comparison.same_list { "; the same runs were listed" } else { "" };
-    format!("Against the baseline: {verdict}; {parts}{list}")
+    format!("{verdict}; {parts}{list}")
 }
 
 /// What was swept on one side only.

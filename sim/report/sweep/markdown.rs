@@ -57,7 +57,7 @@ pub fn render(sweep: &SweepVerdict, comparison: Option<&SweepComparison>) -> Str
 }
 
 fn against(comparison: &SweepComparison) -> String {
-    let mut text = format!("\n\n{}.", in_text(&baseline::sentence(comparison)));
+    let mut text = format!("\n\nAgainst the baseline: {}.", in_text(&baseline::sentence(comparison)));
     for remark in baseline::remarks(comparison) {
         text += &format!(" {}.", in_text(&remark));
     }

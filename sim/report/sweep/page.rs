@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::{baseline, commands, failed_of, place, reached, reason_of, self_check, share, size, verdict_of};
 use crate::checks::sweep::{FailureGroup, SweepComparison, SweepVerdict};
 use crate::checks::{Verdict, word};
+use crate::report::baseline::capitalised;
 use crate::report::html::{class_of, page, table};
 use crate::report::numbers::{count, counted, seconds};
 use crate::report::results::tone;
@@ -81,7 +82,7 @@ fn against(comparison: &SweepComparison) -> Markup {
     html! {
         section #baseline {
             h2 { "Against the baseline" }
-            p { (printable(&baseline::sentence(comparison))) }
+            p { strong { (printable(&capitalised(&baseline::sentence(comparison)))) "." } }
             @for remark in baseline::remarks(comparison) { p { (printable(&remark)) } }
             @if !kinds.is_empty() { (table("kinds", &kinds)) }
         }

@@ -67,7 +67,7 @@ pub fn render(sweep: &SweepVerdict, comparison: Option<&SweepComparison>, circum
 }
 
 fn against(comparison: &SweepComparison) -> String {
-    let mut text = paragraph(&baseline::sentence(comparison), 2);
+    let mut text = paragraph(&format!("against the baseline: {}", baseline::sentence(comparison)), 2);
     for remark in baseline::remarks(comparison) {
         text += &paragraph(&remark, 2);
     }

@@ -42,6 +42,8 @@ pub struct Hunted {
     pub searches: Vec<Search>,
     /// What its witness says, which is heard where most searches did not kill.
     pub witness: Option<Testimony>,
+    /// A witness was to be heard, and everything was stopped before.
+    pub unheard: bool,
 }
 
 /// The one run of a witness.
@@ -110,7 +112,7 @@ impl Hunted {
     }
 
     pub fn is_interrupted(&self) -> bool {
-        self.searches.iter().any(|search| search.end == End::Interrupted)
+        self.unheard || self.searches.iter().any(|search| search.end == End::Interrupted)
     }
 }
 
@@ -144,7 +146,7 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
         {
             place.insert(limits.source.family(on.system).map_err(NotHunted::Unreadable)?);
         }
-        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new(), witness: None });
+        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new(), witness: None, unheard: false });
     }
     let places = hunted.iter().enumerate().filter_map(|(place, one)| one.on.map(|on| (place, on)));
     let places = places.map(|(place, on)| Ok((place, cell_of(&families[&on.system], on)?)));
@@ -171,7 +173,11 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
         hunted[places[number / BASES as usize].0].searches.push(search);
     }
     for one in &mut hunted {
-        if !limits.swarm && one.median().is_none() && !limits.stop.load(Ordering::Relaxed) {
+        if limits.swarm || one.median().is_some() {
+            continue;
+        }
+        one.unheard = limits.stop.load(Ordering::Relaxed);
+        if !one.unheard {
             one.witness = testimony(one.mutant, limits.source).map_err(NotHunted::Unreadable)?;
         }
     }

@@ -8,7 +8,7 @@ use super::fault_band::{self, FaultBand};
 use super::page::{DRAWN, EndLabel, HEIGHT, Lettering, MARGIN, Page, Plot, WIDTH, pen};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
-use crate::report::numbers::{count, multiple, seconds};
+use crate::report::numbers::{count, counted, multiple, seconds};
 
 /// Messages that wait, over time.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,6 +229,8 @@ pub fn title(chart: &BacklogChart) -> String {
         (None, _) => format!("with {} ", series.name()),
     };
     let sentence = match (best, worst) {
+        // Without a fault there is nothing to clear.
+        (None, Some(_)) if chart.faults.is_empty() => without_fault(chart, &named),
         (None, None) => "no backlog was measured".to_string(),
         (None, Some(_)) if ordered.len() > 1 => format!("no backlog clears in {horizon}"),
         (None, Some(series)) => format!("{}the backlog does not clear in {horizon}", named(series)),
@@ -245,6 +247,19 @@ pub fn title(chart: &BacklogChart) -> String {
     };
     let mut letters = sentence.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Of the line that rises highest: how far, and what is left of it.
+fn without_fault(chart: &BacklogChart, named: &dyn Fn(&BacklogSeries) -> String) -> String {
+    let highest = |series: &BacklogSeries| series.points.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1));
+    let peaks = chart.series.iter().filter_map(|series| Some((series, highest(series)?, series.points.last()?.1)));
+    match peaks.max_by(|one, other| one.1.1.total_cmp(&other.1.1)) {
+        Some((series, (time, peak), last)) => {
+            let (peak, last) = (counted(peak as u64, "message"), count(last as u64));
+            format!("{}the backlog is {peak} at most, at {}, and {last} at the end", named(series), seconds(time))
+        }
+        None => "no backlog was measured".to_string(),
+    }
 }
 
 /// "3 min after the fault"; a plain time when there was no fault, or one that outlasted the backlog.

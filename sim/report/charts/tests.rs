@@ -297,6 +297,10 @@ fn the_title_of_a_backlog_says_when_it_clears() {
     assert_eq!(title(&[0.9, 1.0]), "No backlog clears in 7 min");
     assert_eq!(title(&[1.0]), "At 1.0× the backlog does not clear in 7 min");
     assert_eq!(title(&[]), "No backlog was measured");
+    let mut calm = backlog(&[1.0], 100.0, 420.0);
+    calm.faults.clear();
+    let of_calm = backlog::title(&calm);
+    assert!(of_calm.starts_with("At 1.0× the backlog is ") && of_calm.ends_with(" at the end"), "{of_calm}");
     let mut during = backlog(&[1.5], 100.0, 420.0);
     during.faults.push(band("crash of b2", FaultKind::Crash, 100.0, 300.0));
     assert_eq!(backlog::title(&during), "At 1.5× the backlog clears at 3 min 30 s");

@@ -90,13 +90,17 @@ pub fn title(chart: &LatencyChart) -> String {
     let end = chart.faults.iter().map(|fault| fault.to).fold(f64::NEG_INFINITY, f64::max);
     let text = match chart.before() {
         Some(before) if !chart.faults.is_empty() && before * RAISED < highest => {
-            let after = chart.points.iter().filter(|point| end < point.at && before * RAISED < point.p99);
+            let behind = || chart.points.iter().filter(|point| end < point.at);
+            let after = behind().filter(|point| before * RAISED < point.p99);
             let stays = match after.map(|point| point.at).reduce(f64::max) {
                 Some(last) if chart.points.last().is_some_and(|point| point.at <= last) => {
                     "and that stays high to the end".to_string()
                 }
                 Some(last) => format!("and that stays high until {} after the last fault", seconds(last - end)),
-                None => "and no more than before once the faults are over".to_string(),
+                None => match behind().map(|point| point.p99).reduce(f64::max) {
+                    Some(rest) => format!("and up to {} once the faults are over", seconds(rest)),
+                    None => "and the run ends with the fault".to_string(),
+                },
             };
             format!(
                 "99 % of the events take up to {} before the fault, then up to {}, {stays}",

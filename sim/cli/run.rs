@@ -76,6 +76,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
         (None, None) => own_seeds.clone(),
     };
     // Before anything is run: the folder may be the one that is written to.
+    let earlier = |path: &Path| baseline::<Earlier>(path, "verdict.json", "run");
     let baseline = arguments.baseline.as_deref().map(earlier).transpose()?;
     let stop = stop_on_interrupt()?;
     let total = family.cells.len() as u64 * (seeds.end - seeds.start);
@@ -122,12 +123,13 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     Ok(if interrupted { Exit::Interrupted } else { exit })
 }
 
-fn earlier(path: &Path) -> anyhow::Result<Earlier> {
-    let file = if path.is_dir() { path.join("verdict.json") } else { path.to_path_buf() };
+/// The earlier result of a command, which it wrote under this name; by its folder or by itself.
+pub fn baseline<T: serde::de::DeserializeOwned>(path: &Path, name: &str, command: &str) -> anyhow::Result<T> {
+    let file = if path.is_dir() { path.join(name) } else { path.to_path_buf() };
     let shown = scenario::printable(&file.display().to_string());
     let text = fs::read_to_string(&file)
-        .with_context(|| format!("failed to read the baseline {shown}; `hikyaku run SCENARIO --out DIR` writes one"))?;
-    serde_json::from_str(&text).with_context(|| format!("{shown} is no result of `hikyaku run`"))
+        .with_context(|| format!("failed to read the baseline {shown}; `hikyaku {command} … --out DIR` writes one"))?;
+    serde_json::from_str(&text).with_context(|| format!("{shown} is no result of `hikyaku {command}`"))
 }
 
 /// Raised by Ctrl-C and SIGTERM; the second one ends the process at once.

@@ -23,7 +23,7 @@ use crate::types::Guard;
 use crate::world;
 
 use super::check::scenario_files;
-use super::run::{MOST_SEEDS, jobs_default, parse_guard, parse_seeds, stop_on_interrupt};
+use super::run::{MOST_SEEDS, baseline, jobs_default, parse_guard, parse_seeds, stop_on_interrupt};
 use super::{Exit, SweepFormat};
 
 // Headings of the help.
@@ -267,11 +267,7 @@ fn conclude(
 
 /// An earlier sweep, by its folder or its file.
 pub fn earlier(path: &Path) -> anyhow::Result<SweepVerdict> {
-    let file = if path.is_dir() { path.join("sweep.json") } else { path.to_path_buf() };
-    let shown = scenario::printable(&shown(&file));
-    let text = fs::read_to_string(&file)
-        .with_context(|| format!("failed to read the baseline {shown}; `hikyaku sweep … --out DIR` writes one"))?;
-    serde_json::from_str(&text).with_context(|| format!("{shown} is no result of `hikyaku sweep`"))
+    baseline(path, "sweep.json", "sweep")
 }
 
 /// Of some cell no run was done at all.

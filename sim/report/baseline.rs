@@ -1,7 +1,7 @@
 //! The difference to an earlier result, in words: one sentence, then a table, most telling first. The terminal, the page and the
 //! Markdown say the same.
 
-use super::numbers::{counted, percent};
+use super::numbers::{capitalised, counted, percent};
 use super::results::{amount, tone};
 use super::table::{Align, Cell, Table};
 use super::terminal::Tone;
@@ -144,9 +144,4 @@ fn by(change: &Change) -> String {
         }
         _ => String::new(),
     }
-}
-
-pub fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -5,14 +5,15 @@ use crate::checks::{
     Subject,
 };
 use crate::scenario::plan::{
-    Expectation, FaultAction, FaultFamily, NodeKind, OrderExpectation, Plan, ServiceMetric, ServicePlan, Target,
+    Expectation, FaultAction, FaultFamily, NodeKind, OrderExpectation, PlaceExpectation, Plan, ServiceMetric,
+    ServicePlan, Target, Tolerance,
 };
 use crate::types::*;
 
 use super::charts::Figure;
 use super::charts::backlog::{BacklogChart, BacklogSeries};
 use super::charts::fault_band::FaultBand;
-use super::charts::outcomes::{OutcomeCell, OutcomeRow, OutcomesChart};
+use super::charts::outcomes::{Counts, OutcomeCell, OutcomeRow, OutcomesChart};
 use super::charts::palette::FaultKind;
 use super::charts::recovery::{RecoveryChart, RecoveryPoint};
 use super::designs::{blast_chart, cascade_chart, cost_chart};
@@ -181,16 +182,7 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
         return None;
     }
     let rows = cells.iter().map(|cell| {
-        let counted = places.iter().map(|place| {
-            let ordered = asks_for_order(cell, *place);
-            let fates = || cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == *place));
-            OutcomeCell::Counted {
-                of: fates().map(|fates| fates.expected).sum(),
-                lost: fates().map(|fates| fates.lost).sum(),
-                repeated: fates().map(|fates| fates.repeated_harmful).sum(),
-                reordered: fates().filter(|_| ordered).map(|fates| fates.reordered).sum(),
-            }
-        });
+        let counted = places.iter().map(|place| OutcomeCell::Counted(counts(cell, *place)));
         OutcomeRow { label: label(cell), cells: counted.collect() }
     });
     let first = cells.first()?;
@@ -206,11 +198,25 @@ pub fn outcomes_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesChar
     })
 }
 
-/// Whether an effect that comes before an earlier one of its key is worth a word here.
-fn asks_for_order(cell: &CellReport, place: PlaceId) -> bool {
-    cell.plan.expectations.iter().any(|expectation| {
-        matches!(expectation, Expectation::Place(expected) if expected.place == place && expected.order != OrderExpectation::Any)
-    })
+/// What became of the effects of a place, in all runs of a cell. Order, stale rows and phantoms count where the scenario cares.
+fn counts(cell: &CellReport, place: PlaceId) -> Counts {
+    let sum = |count: fn(&PlaceFates) -> u64| {
+        let fates = cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == place));
+        fates.map(count).sum::<u64>()
+    };
+    let asks = |cares: fn(&PlaceExpectation) -> bool| {
+        let cares = |one: &Expectation| matches!(one, Expectation::Place(one) if one.place == place && cares(one));
+        cell.plan.expectations.iter().any(cares)
+    };
+    let where_asked = |cares: fn(&PlaceExpectation) -> bool, count| if asks(cares) { sum(count) } else { 0 };
+    Counts {
+        of: sum(|fates| fates.expected),
+        lost: sum(|fates| fates.lost),
+        repeated: sum(|fates| fates.repeated_harmful),
+        reordered: where_asked(|one| one.order != OrderExpectation::Any, |fates| fates.reordered),
+        stale: where_asked(|one| one.stale != Tolerance::Allowed, |fates| fates.stale),
+        phantoms: where_asked(|one| one.phantoms != Tolerance::Allowed, |fates| fates.phantoms),
+    }
 }
 
 /// With two axes, one against the other: the place where most is lost, or most repeated.
@@ -232,26 +238,17 @@ pub fn guarantees_chart(cells: &[CellReport], footer: &str) -> Option<OutcomesCh
     if rows.len() < 2 || columns.len() < 2 || COLUMNS < columns.len() {
         return None;
     }
-    let sum = |cell: &CellReport, place: PlaceId, count: fn(&PlaceFates) -> u64| {
-        let fates = cell.runs.iter().flat_map(|run| run.places.iter().filter(|fates| fates.place == place));
-        fates.map(count).sum::<u64>()
-    };
     let bad = |place: PlaceId| {
-        let all = |count: fn(&PlaceFates) -> u64| cells.iter().map(|cell| sum(cell, place, count)).sum::<u64>();
-        let asking = cells.iter().filter(|cell| asks_for_order(cell, place));
-        let reordered: u64 = asking.map(|cell| sum(cell, place, |fates| fates.reordered)).sum();
-        (all(|fates| fates.lost), all(|fates| fates.repeated_harmful), reordered)
+        let all: Vec<Counts> = cells.iter().map(|cell| counts(cell, place)).collect();
+        let sum = |count: fn(&Counts) -> u64| all.iter().map(count).sum::<u64>();
+        let others = sum(|counts| counts.reordered + counts.stale + counts.phantoms);
+        (sum(|counts| counts.lost), sum(|counts| counts.repeated), others)
     };
     let places = first.runs.first()?.places.iter().map(|fates| fates.place);
     let place = places.reduce(|worst, next| if bad(worst) < bad(next) { next } else { worst })?;
     let counted = |row: &str, column: &str| {
         let cell = cells.iter().find(|cell| cell.axes[0].1 == row && cell.axes[1].1 == column);
-        cell.map_or(OutcomeCell::NotRun, |cell| OutcomeCell::Counted {
-            of: sum(cell, place, |fates| fates.expected),
-            lost: sum(cell, place, |fates| fates.lost),
-            repeated: sum(cell, place, |fates| fates.repeated_harmful),
-            reordered: if asks_for_order(cell, place) { sum(cell, place, |fates| fates.reordered) } else { 0 },
-        })
+        cell.map_or(OutcomeCell::NotRun, |cell| OutcomeCell::Counted(counts(cell, place)))
     };
     let row = |row: &&str| OutcomeRow {
         label: multiples(row),

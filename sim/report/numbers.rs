@@ -20,6 +20,12 @@ pub fn counted(value: u64, noun: &str) -> String {
     format!("{} {noun}{ending}", count(value))
 }
 
+/// A sentence begins with a capital letter.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// A length of time with two units at most: `12 µs`, `450 ms`, `1.5 s`, `90 s`, `2 min 3 s`, `1 h 5 min`, `3 d 2 h`.
 pub fn seconds(value: f64) -> String {
     if value < 0.0 {

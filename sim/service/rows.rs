@@ -83,21 +83,14 @@ impl StoreRows {
         new || forgotten
     }
 
-    /// False when the row is not on lease by this process, nor free for it to be.
-    pub fn confirm(&mut self, table: PlaceId, row: Row, holder: Holder) -> bool {
-        let Some(passing) = self.tables.get_mut(&table).and_then(|table| table.passing.get_mut(&row)) else {
-            return false;
-        };
-        match *passing {
-            Passing::Leased { holder: of, .. } | Passing::Confirmed { holder: of } if of == holder => {
-                *passing = Passing::Confirmed { holder };
-                true
-            }
-            Passing::Leased { .. } | Passing::Confirmed { .. } | Passing::Until(_) => false,
+    /// The row stands for good, if this process may say so.
+    pub fn confirm(&mut self, table: PlaceId, row: Row, holder: Holder) {
+        if self.may_confirm(table, row, holder) {
+            self.tables.entry(table).or_default().passing.insert(row, Passing::Confirmed { holder });
         }
     }
 
-    /// Whether [`StoreRows::confirm`] would do it.
+    /// The row is on lease by this process, and nobody has taken over.
     pub fn may_confirm(&self, table: PlaceId, row: Row, holder: Holder) -> bool {
         match self.tables.get(&table).and_then(|table| table.passing.get(&row)) {
             Some(Passing::Leased { holder: of, .. } | Passing::Confirmed { holder: of }) => *of == holder,

@@ -11,11 +11,13 @@ mod door;
 mod echo;
 mod faults;
 pub mod handlers;
+mod messages;
 mod network;
 mod process;
 mod pump;
 mod queue;
 mod roles;
+mod traffic;
 pub mod wires;
 
 use std::cell::RefCell;

@@ -23,7 +23,8 @@ use super::network::{Arrival, Network, Offered, Presence, Transit};
 use super::process::{Kept, Process, is_instant, stops_at_once};
 use super::queue::{EventQueue, Lane};
 use super::roles::Roles;
-use super::wires::{End, Traffic, Wire, message};
+use super::traffic::Traffic;
+use super::wires::{End, Wire, message};
 
 pub struct World<O> {
     pub(super) plan: Arc<Plan>,
@@ -31,7 +32,7 @@ pub struct World<O> {
     pub(super) live: Arc<Plan>,
     pub(super) guards: Guards,
     pub(super) now: Time,
-    queue: EventQueue<Scheduled>,
+    pub(super) queue: EventQueue<Scheduled>,
     /// Disk and timer of each node.
     alarms: Alarms,
     pub(super) nodes: Vec<Node>,
@@ -59,6 +60,7 @@ pub struct World<O> {
     pub(super) handlers: Handlers,
     /// Who wants to hear of messages.
     pub(super) wires: Option<Sender<Wire>>,
+    /// What a bound on the work of brokers asks for.
     pub(super) traffic: Option<Traffic>,
 }
 
@@ -337,7 +339,7 @@ impl<O: FnMut(&Event)> World<O> {
             Arrival::Delivered { to, from, input } => {
                 self.messages += u64::from(to != from);
                 self.wire(End::Delivered, to, from, Some(parcel), to_server);
-                self.count(to, from, &input);
+                self.count_traffic(to, from, &input);
                 self.step(to, input);
             }
             Arrival::Disconnected { to, channel, peer } => self.disconnected(to, channel, peer),
@@ -353,24 +355,6 @@ impl<O: FnMut(&Event)> World<O> {
                 self.dropped(to, kind, true);
                 self.disconnected(to, channel, peer);
             }
-        }
-    }
-
-    pub(super) fn offered(&mut self, connection: ConnectionId, to_server: bool, offered: Offered) {
-        match offered {
-            Offered::Arrives(at, transit) => {
-                self.queue.push(at, self.network.lane_of(&transit), Scheduled::Deliver(transit));
-            }
-            Offered::Held(Some(at)) => self.retransmit_at(at, connection, to_server),
-            Offered::Held(None) => {}
-            Offered::Dropped(kind) => self.dropped(WORLD, kind, !to_server),
-        }
-    }
-
-    /// What the network sends by itself, to the clients of connections.
-    pub(super) fn offered_resets(&mut self, resets: Vec<(ConnectionId, Offered)>) {
-        for (connection, offered) in resets {
-            self.offered(connection, false, offered);
         }
     }
 

@@ -8,11 +8,10 @@ use std::sync::mpsc::Sender;
 
 use super::handlers::Handlers;
 use super::network::Offered;
-use super::pump::{Scheduled, WORLD, World};
+use super::pump::World;
 use super::{RunReport, drive, on_fresh_thread};
-use crate::history::{Event, Happening};
-use crate::scenario::plan::{Expectation, Plan, RunMetric};
-use crate::types::request::RequestKind;
+use crate::history::Event;
+use crate::scenario::plan::Plan;
 use crate::types::*;
 
 /// One message at one end of its way.
@@ -28,31 +27,6 @@ pub struct Wire {
     pub message: Option<(ConnectionId, bool, u32)>,
     /// From a client to its server.
     pub request: bool,
-}
-
-/// What brokers were asked and what went in and out of them, while requests arrive; for plans that ask for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Traffic {
-    brokers: NodeId,
-    requests: u64,
-    bytes: u64,
-}
-
-impl Traffic {
-    pub fn wanted(plan: &Plan) -> Option<Traffic> {
-        let asks = plan.expectations.iter().any(|expectation| match expectation {
-            Expectation::Run { metric: RunMetric::BrokerRequests | RunMetric::BrokerBytes, .. } => true,
-            Expectation::Run {
-                metric: RunMetric::Connections | RunMetric::MovingParts | RunMetric::Unsettled, ..
-            } => false,
-            Expectation::Place(_) | Expectation::Service { .. } | Expectation::Delay { .. } => false,
-        });
-        asks.then_some(Traffic { brokers: NodeId(plan.cluster.brokers), requests: 0, bytes: 0 })
-    }
-
-    fn is_broker(&self, node: NodeId) -> bool {
-        NodeId(1) <= node && node <= self.brokers
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,50 +48,6 @@ pub fn run_wired(plan: &Plan, wires: Sender<Wire>, observer: impl FnMut(&Event) 
 }
 
 impl<O: FnMut(&Event)> World<O> {
-    /// A client learns that a connection of its is over: by the network, which has nobody's word for it.
-    pub(super) fn disconnected(&mut self, client: NodeId, channel: Channel, peer: NodeId) {
-        self.wire(End::Delivered, client, peer, None, false);
-        self.step(client, Input::Disconnected { channel, peer });
-    }
-
-    pub(super) fn retransmit_at(&mut self, at: Time, connection: ConnectionId, to_server: bool) {
-        self.schedule(at, Scheduled::Retransmit { connection, to_server });
-    }
-
-    /// The word that a connection is over goes to its client.
-    pub(super) fn refuse(&mut self, connection: ConnectionId) {
-        let offered = self.network.refuse(self.now, connection);
-        self.offered(connection, false, offered);
-    }
-
-    pub(super) fn dropped(&mut self, to: NodeId, kind: RequestKind, response: bool) {
-        self.record(WORLD, Happening::MessageDropped { to, kind, response });
-    }
-
-    /// A message is delivered: a request to a broker, or an answer of one.
-    #[inline]
-    pub(super) fn count(&mut self, to: NodeId, from: NodeId, input: &Input) {
-        let now = self.now;
-        let Some(traffic) = self.traffic.as_mut().filter(|_| Time::LOAD_START <= now) else { return };
-        match input {
-            Input::Request { request, .. } if traffic.is_broker(to) && to != from => {
-                traffic.requests += 1;
-                traffic.bytes += request.size().0;
-            }
-            Input::Response { response, .. } if traffic.is_broker(from) && to != from => {
-                traffic.bytes += response.size().0;
-            }
-            _ => {}
-        }
-    }
-
-    /// The load phase is over.
-    pub(super) fn tell_traffic(&mut self) {
-        if let Some(Traffic { requests, bytes, .. }) = self.traffic.take() {
-            self.record(NodeId(0), Happening::BrokerTraffic { requests, bytes });
-        }
-    }
-
     #[inline]
     pub(super) fn wire(
         &mut self,

@@ -161,6 +161,16 @@ fn an_offset_that_expires_within_its_transaction_sends_the_group_back() {
     assert!(sum(&attacked("expiry", Guard::StagedOffsetsStay), repeated) > 0, "T20 is not seen");
 }
 
+/// Found by a mix of faults while this guard was missing, as it is in Kafka: two checks see it, each by itself.
+#[test]
+fn a_coordinator_that_answers_by_what_only_it_has_tears_a_transaction() {
+    let mut family = load("tests/data/mutants/witnesses/T22.toml", &[]);
+    family.switch_off(&[Guard::LoadedIsReplicated]);
+    let runs = run_all(&family, family.seeds.clone());
+    assert!(broken(&runs, Invariant::TransactionsEndAsTold) > 0, "T22 is not seen");
+    assert!(broken(&runs, Invariant::TransactionsAreAtomic) > 0, "T22 is not seen");
+}
+
 /// Found by a mix of faults with every guard standing.
 #[test]
 fn offsets_that_a_deposed_coordinator_refuses_are_not_passed_over() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{Failure, SweepVerdict};
 use crate::checks::Verdict;
-use crate::theory::statistics::wilson_interval;
+use crate::theory::statistics::{Z95, wilson_interval};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepComparison {
@@ -106,7 +106,6 @@ pub fn compare(before: &SweepVerdict, now: &SweepVerdict) -> SweepComparison {
 }
 
 fn change(before: Share, now: Share) -> Change {
-    const Z95: f64 = 1.96;
     let interval = |share: Share| wilson_interval(share.failed, share.of, Z95);
     match (before.failed, now.failed) {
         (0, _) => Change::New,

@@ -30,13 +30,13 @@ pub struct Gauge {
     pub caught_up: Option<Time>,
     outage: Option<FaultId>,
     /// Where what becomes of each record that is sent is asked for.
-    sends: Option<BTreeMap<SendId, Send>>,
+    sends: Option<BTreeMap<SendId, SentRecord>>,
     guarded: Option<TopicId>,
 }
 
 /// A record in the hands of a producer.
 #[derive(Clone, Copy, Debug)]
-struct Send {
+struct SentRecord {
     topic: TopicId,
     appends: u32,
     reported_failed: bool,
@@ -154,7 +154,7 @@ impl Gauge {
             }
             Note::Sent { send, partition, .. } => {
                 if let Some(sends) = &mut self.sends {
-                    sends.insert(*send, Send { topic: partition.topic, appends: 0, reported_failed: false });
+                    sends.insert(*send, SentRecord { topic: partition.topic, appends: 0, reported_failed: false });
                 }
             }
             Note::SendFailed { send, .. } => {

@@ -1,4 +1,4 @@
-//! Validation against queueing theory: a case becomes an ordinary scenario, runs through a real topic and real consumers,
+//! Validation against queueing theory: a case becomes an ordinary scenario, runs through a real topic, producers and consumers,
 //! and what was measured is compared with the closed form.
 //!
 //! A case is data (`tests/queueing.json` is the vendored set): a model in Kendall's notation or in words, parameters, and expected

@@ -8,7 +8,7 @@ use super::fault_band::{self, FaultBand};
 use super::page::{DRAWN, EndLabel, HEIGHT, Lettering, MARGIN, Page, Plot, WIDTH, pen};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
-use crate::report::numbers::{count, counted, multiple, seconds};
+use crate::report::numbers::{capitalised, count, counted, multiple, seconds};
 
 /// Messages that wait, over time.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,8 +245,7 @@ pub fn title(chart: &BacklogChart) -> String {
             named(other)
         ),
     };
-    let mut letters = sentence.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    capitalised(&sentence)
 }
 
 /// Of the line that rises highest: how far, and what is left of it.

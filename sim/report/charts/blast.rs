@@ -2,11 +2,11 @@
 //! it: nothing, late by how much, done again, or not done. Glyph, word and colour say the same.
 
 use super::Figure;
-use super::frame::{sentence, subtitle};
+use super::frame::subtitle;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds};
-use crate::report::numbers::{count, seconds};
+use crate::report::numbers::{capitalised, count, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlastChart {
@@ -155,8 +155,8 @@ pub fn title(chart: &BlastChart) -> String {
     let of = chart.columns.len();
     let said = |row: &BlastRow| format!("{} of {of} duties when they are {}", hit(row), row.design);
     match hit(widest) == hit(narrowest) {
-        true => sentence(&format!("{}: {} of {of} duties are hit in every design", widest.outage, hit(widest))),
-        false => sentence(&format!("{} hits {}, {}", widest.outage, said(widest), said(narrowest))),
+        true => capitalised(&format!("{}: {} of {of} duties are hit in every design", widest.outage, hit(widest))),
+        false => capitalised(&format!("{} hits {}, {}", widest.outage, said(widest), said(narrowest))),
     }
 }
 

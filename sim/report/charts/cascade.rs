@@ -4,11 +4,11 @@
 use super::Figure;
 use super::axis::{Axis, clipped};
 use super::fault_band::{self, FaultBand};
-use super::frame::{sentence, subtitle};
+use super::frame::subtitle;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH};
 use super::palette::Token;
 use super::sheet::{Bounds, Dash};
-use crate::report::numbers::{count, percent, seconds};
+use crate::report::numbers::{capitalised, count, percent, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CascadeChart {
@@ -117,7 +117,7 @@ pub fn title(chart: &CascadeChart) -> String {
         waits.design,
         count(peak(&waits.points) as u64)
     );
-    sentence(&text)
+    capitalised(&text)
 }
 
 fn peak(points: &[(f64, f64)]) -> f64 {

@@ -3,11 +3,11 @@
 //! unsafe one is as plain to see as one that is not.
 
 use super::Figure;
-use super::frame::{sentence, subtitle};
+use super::frame::subtitle;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::Bounds;
-use crate::report::numbers::{count, counted, multiple, seconds};
+use crate::report::numbers::{capitalised, count, counted, multiple, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostChart {
@@ -170,7 +170,7 @@ pub fn title(chart: &CostChart) -> String {
     if times < TELLING {
         let exact = chart.rows.iter().find(|row| row.is_exact());
         return match (exact, chart.rows.iter().find(|row| !row.is_exact())) {
-            (Some(exact), Some(_)) => sentence(&format!("{} costs nothing, and is exact", exact.choice)),
+            (Some(exact), Some(_)) => capitalised(&format!("{} costs nothing, and is exact", exact.choice)),
             _ => "All choices cost the same".to_string(),
         };
     }
@@ -181,7 +181,7 @@ pub fn title(chart: &CostChart) -> String {
         (Some(harm), true) => format!("but {harm}"),
         (Some(harm), false) => format!("and {harm}"),
     };
-    sentence(&match measure {
+    capitalised(&match measure {
         Measure::Answer => format!("{} answers {times} as fast as {}, {paid}", cheapest.choice, dearest.choice),
         Measure::Throughput => format!("{} processes {times} as much as {}, {paid}", cheapest.choice, dearest.choice),
     })

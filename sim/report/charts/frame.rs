@@ -7,12 +7,6 @@ use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
 
-/// A sentence begins with a capital letter.
-pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
 /// The subject as a sentence of its own in front of what is plotted.
 pub fn subtitle(subject: &str, plotted: &str) -> String {
     match subject.chars().last() {

@@ -4,11 +4,11 @@
 use super::Figure;
 use super::axis::Axis;
 use super::fault_band::{self, FaultBand};
-use super::frame::{Around, Frame, sentence, subtitle};
+use super::frame::{Around, Frame, subtitle};
 use super::page::{EndLabel, Lettering, Page};
 use super::palette::Token;
 use super::sheet::{Align, Dash};
-use crate::report::numbers::{counted, multiple, seconds};
+use crate::report::numbers::{capitalised, counted, multiple, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct FreshnessChart {
@@ -163,7 +163,7 @@ pub fn title(chart: &FreshnessChart) -> String {
             )
         }
     };
-    sentence(&text)
+    capitalised(&text)
 }
 
 fn description(chart: &FreshnessChart) -> String {

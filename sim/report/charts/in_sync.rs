@@ -3,10 +3,10 @@
 
 use super::Figure;
 use super::fault_band::{self, FaultBand};
-use super::frame::{Around, Lanes, sentence, subtitle, worst_rows};
+use super::frame::{Around, Lanes, subtitle, worst_rows};
 use super::page::Page;
 use super::palette::Token;
-use crate::report::numbers::{count, counted, seconds};
+use crate::report::numbers::{capitalised, count, counted, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct InSyncChart {
@@ -114,7 +114,7 @@ pub fn title(chart: &InSyncChart) -> String {
             format!("{} had too few replicas in sync, or no leader, for up to {}", of(some), seconds(longest(&under)))
         }
     };
-    sentence(&text)
+    capitalised(&text)
 }
 
 fn description(chart: &InSyncChart) -> String {

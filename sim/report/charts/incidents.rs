@@ -3,11 +3,11 @@
 
 use super::Figure;
 use super::fault_band::FaultBand;
-use super::frame::{Around, Lanes, MOST_ROWS, sentence, subtitle};
+use super::frame::{Around, Lanes, MOST_ROWS, subtitle};
 use super::page::{Lettering, Page};
 use super::palette::Token;
 use super::sheet::{Align, Dash};
-use crate::report::numbers::{count, counted, seconds};
+use crate::report::numbers::{capitalised, count, counted, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncidentsChart {
@@ -182,7 +182,7 @@ pub fn title(chart: &IncidentsChart) -> String {
         (1, Some(kind)) => format!("{} {}", counted(all, "event"), kind.word()),
         _ => counted(all, "bad event"),
     };
-    sentence(&format!("{what}{in_runs}, {near}"))
+    capitalised(&format!("{what}{in_runs}, {near}"))
 }
 
 fn description(chart: &IncidentsChart) -> String {

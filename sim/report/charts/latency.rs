@@ -4,11 +4,11 @@
 use super::Figure;
 use super::axis::Axis;
 use super::fault_band::{self, FaultBand};
-use super::frame::{Around, Frame, sentence, subtitle};
+use super::frame::{Around, Frame, subtitle};
 use super::page::{EndLabel, Page};
 use super::palette::Token;
 use super::sheet::Dash;
-use crate::report::numbers::seconds;
+use crate::report::numbers::{capitalised, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyChart {
@@ -113,7 +113,7 @@ pub fn title(chart: &LatencyChart) -> String {
         }
         _ => format!("99 % of the events take at most {}", seconds(highest)),
     };
-    sentence(&text)
+    capitalised(&text)
 }
 
 fn description(chart: &LatencyChart) -> String {

@@ -1,14 +1,13 @@
 //! What became of the effects: one row per configuration, one column per place where an effect lands. Each cell says in a glyph, a word,
-//! a count and a colour whether it was exact, repeated, out of order, lost or several of these. Nothing lost in n is not zero: the upper
-//! end of the 95 % Wilson interval stands beside it. A configuration that was not run is hatched, never green.
+//! a count and a colour whether it was exact, repeated, out of order, stale, a phantom, lost or several of these. Nothing lost in n is
+//! not zero: the upper end of the 95 % Wilson interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
-use super::frame::sentence;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
 use super::statistics::wilson_upper;
-use crate::report::numbers::{count, percent};
+use crate::report::numbers::{capitalised, count, percent};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomesChart {
@@ -39,88 +38,64 @@ pub struct OutcomeRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeCell {
     NotRun,
-    /// `reordered`: 0 where the scenario asks for no order.
-    Counted {
-        of: u64,
-        lost: u64,
-        repeated: u64,
-        reordered: u64,
-    },
+    Counted(Counts),
+}
+
+/// What was counted. What a scenario does not ask for, or allows, is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub of: u64,
+    pub lost: u64,
+    pub repeated: u64,
+    pub reordered: u64,
+    /// Keys that end with an older version than they had.
+    pub stale: u64,
+    /// Effects of what was refused.
+    pub phantoms: u64,
 }
 
 impl OutcomeCell {
-    fn lost(self) -> u64 {
+    fn counts(self) -> Counts {
         match self {
-            OutcomeCell::NotRun => 0,
-            OutcomeCell::Counted { lost, .. } => lost,
-        }
-    }
-
-    fn repeated(self) -> u64 {
-        match self {
-            OutcomeCell::NotRun => 0,
-            OutcomeCell::Counted { repeated, .. } => repeated,
-        }
-    }
-
-    fn reordered(self) -> u64 {
-        match self {
-            OutcomeCell::NotRun => 0,
-            OutcomeCell::Counted { reordered, .. } => reordered,
-        }
-    }
-
-    fn of(self) -> u64 {
-        match self {
-            OutcomeCell::NotRun => 0,
-            OutcomeCell::Counted { of, .. } => of,
+            OutcomeCell::NotRun => Counts::default(),
+            OutcomeCell::Counted(counts) => counts,
         }
     }
 
     fn was_run(self) -> bool {
-        self.of() > 0
+        self.counts().of > 0
     }
 
     fn exact(self) -> bool {
-        self.was_run() && self.lost() == 0 && self.repeated() == 0 && self.reordered() == 0
+        let Counts { of, .. } = self.counts();
+        self.was_run() && self.counts() == Counts { of, ..Counts::default() }
     }
 
     /// Glyph with word; details, which share lines where they fit; colours of cell and text.
     fn face(self) -> (String, Vec<String>, Option<(Token, Token)>) {
-        let of = count(self.of());
-        let bound = percent(wilson_upper(0, self.of()));
-        let reordered = format!("● {} out of order", count(self.reordered()));
-        let (word, mut details, colours) = match (self.lost(), self.repeated()) {
+        let Counts { of, lost, repeated, reordered, stale, phantoms } = self.counts();
+        let others = [(repeated, "repeated"), (reordered, "out of order"), (stale, "stale"), (phantoms, "phantoms")];
+        let others = others.into_iter().filter(|(harmed, _)| 0 < *harmed);
+        let mut marks: Vec<String> = others.map(|(harmed, how)| format!("● {} {how}", count(harmed))).collect();
+        let bound = percent(wilson_upper(0, of));
+        let of = count(of);
+        match (lost, marks.is_empty()) {
             _ if !self.was_run() => ("– not run".to_string(), vec![], None),
-            (0, 0) if 0 < self.reordered() => {
-                let details = vec![format!("of {of}"), format!("lost ≤ {bound}")];
-                return (reordered, details, Some((Token::CellRepeated, Token::OnPaleCell)));
+            (0, true) => {
+                let details = vec![format!("0 of {of}"), format!("≤ {bound}")];
+                ("✓ exact".to_string(), details, Some((Token::CellExact, Token::OnPaleCell)))
             }
-            (0, 0) => (
-                "✓ exact".to_string(),
-                vec![format!("0 of {of}"), format!("≤ {bound}")],
-                Some((Token::CellExact, Token::OnPaleCell)),
-            ),
-            (0, repeated) => (
-                format!("● {} repeated", count(repeated)),
-                vec![format!("of {of}"), format!("lost ≤ {bound}")],
-                Some((Token::CellRepeated, Token::OnPaleCell)),
-            ),
-            (lost, 0) => (
-                format!("✗ {} lost", count(lost)),
-                vec![format!("of {of}")],
-                Some((Token::CellLost, Token::OnDarkCell)),
-            ),
-            (lost, repeated) => (
-                format!("✗ {} lost", count(lost)),
-                vec![format!("● {} repeated", count(repeated)), format!("of {of}")],
-                Some((Token::CellBoth, Token::OnDarkCell)),
-            ),
-        };
-        if 0 < self.reordered() {
-            details.insert(0, reordered);
+            (0, false) => {
+                let first = marks.remove(0);
+                marks.extend([format!("of {of}"), format!("lost ≤ {bound}")]);
+                (first, marks, Some((Token::CellRepeated, Token::OnPaleCell)))
+            }
+            (lost, _) => {
+                let cell = if repeated == 0 { Token::CellLost } else { Token::CellBoth };
+                marks.push(format!("of {of}"));
+                (format!("✗ {} lost", count(lost)), marks, Some((cell, Token::OnDarkCell)))
+            }
         }
-        (word, details, colours)
     }
 }
 
@@ -194,11 +169,12 @@ impl OutcomesChart {
 
     /// In the order given.
     fn drawn(&self) -> Vec<&OutcomeRow> {
-        let share = |row: &OutcomeRow, key: fn(OutcomeCell) -> u64| {
-            row.cells.iter().map(|cell| key(*cell) as f64 / cell.of().max(1) as f64).fold(0.0, f64::max)
+        let share = |row: &OutcomeRow, key: fn(Counts) -> u64| {
+            row.cells.iter().map(|cell| key(cell.counts()) as f64 / cell.counts().of.max(1) as f64).fold(0.0, f64::max)
         };
-        let badness =
-            |row: usize| (share(&self.rows[row], OutcomeCell::lost), share(&self.rows[row], OutcomeCell::repeated));
+        let badness = |row: usize| {
+            (share(&self.rows[row], |counts| counts.lost), share(&self.rows[row], |counts| counts.repeated))
+        };
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_by(|one, other| badness(*other).partial_cmp(&badness(*one)).expect("shares are numbers"));
         order.truncate(MOST_ROWS);
@@ -254,7 +230,7 @@ fn draw_cell(page: &Page, bounds: Bounds, cell: OutcomeCell) {
 pub fn title(chart: &OutcomesChart) -> String {
     let message = message(chart);
     // A name stays as it is; "this scenario" is none.
-    if message.starts_with("this scenario ") { sentence(&message) } else { message }
+    if message.starts_with("this scenario ") { capitalised(&message) } else { message }
 }
 
 fn message(chart: &OutcomesChart) -> String {
@@ -268,10 +244,10 @@ fn message(chart: &OutcomesChart) -> String {
         return "Nothing was run".to_string();
     }
     // The first of the worst: `max_by` would take the last.
-    let worst_of = |key: fn(OutcomeCell) -> u64, among: &dyn Fn(usize, usize) -> bool| {
-        let share = |cell: OutcomeCell| key(cell) as f64 / cell.of() as f64;
+    let worst_of = |key: fn(Counts) -> u64, among: &dyn Fn(usize, usize) -> bool| {
+        let share = |cell: OutcomeCell| key(cell.counts()) as f64 / cell.counts().of as f64;
         cells()
-            .filter(|(row, column, cell)| key(*cell) > 0 && among(*row, *column))
+            .filter(|(row, column, cell)| key(cell.counts()) > 0 && among(*row, *column))
             .reduce(|best, next| if share(next.2) > share(best.2) { next } else { best })
     };
     let worst = |key| worst_of(key, &|_, _| true);
@@ -290,35 +266,41 @@ fn message(chart: &OutcomesChart) -> String {
         (0..chart.rows.len()).find(|row| !chart.columns.is_empty() && exact_in(*row).len() == chart.columns.len());
     let kept = (0..chart.rows.len()).find(|row| {
         let cells = &chart.rows[*row].cells;
-        !cells.is_empty() && cells.iter().all(|cell| cell.was_run() && cell.lost() == 0)
+        !cells.is_empty() && cells.iter().all(|cell| cell.was_run() && cell.counts().lost == 0)
     });
     let at =
         |column: usize| if chart.columns.len() > 1 { format!(" at {}", chart.columns[column]) } else { String::new() };
     let rows = chart.rows.iter().filter(|row| row.cells.iter().any(|cell| cell.was_run())).count();
     // With what the same row puts out of order.
-    let harm = |verb: &str, key: fn(OutcomeCell) -> u64, (row, column, cell): (usize, usize, OutcomeCell)| {
-        let and = |reordered: OutcomeCell| format!(" and reorders {}", count(reordered.reordered()));
-        let (here, elsewhere) = match worst_of(OutcomeCell::reordered, &|of, _| of == row) {
+    let harm = |verb: &str, key: fn(Counts) -> u64, (row, column, cell): (usize, usize, OutcomeCell)| {
+        let and = |reordered: OutcomeCell| format!(" and reorders {}", count(reordered.counts().reordered));
+        let (here, elsewhere) = match worst_of(|counts| counts.reordered, &|of, _| of == row) {
             Some((_, other, found)) if other == column => (and(found), String::new()),
             Some((_, other, found)) => (String::new(), and(found) + &at(other)),
             None => (String::new(), String::new()),
         };
-        let (harmed, of) = (count(key(cell)), count(cell.of()));
+        let (harmed, of) = (count(key(cell.counts())), count(cell.counts().of));
         format!("{} {verb} {harmed}{here} of {of} {}{}{elsewhere}", naming(row), chart.unit, at(column))
     };
-    match (worst(OutcomeCell::lost), worst(OutcomeCell::repeated)) {
-        (None, None) if 0 < cells().map(|(.., cell)| cell.reordered()).sum::<u64>() => {
-            let (row, column, cell) = worst(OutcomeCell::reordered).expect("some cell has some");
-            let reordered = format!("{} of {} {}", count(cell.reordered()), count(cell.of()), chart.unit);
-            let reorders = format!("{} reorders {reordered}{}", naming(row), at(column));
+    // What else may be wrong with an effect, if nothing is lost or repeated.
+    let others: [((&str, &str), fn(Counts) -> u64); 3] = [
+        (("reorders", ""), |counts| counts.reordered),
+        (("leaves", " stale"), |counts| counts.stale),
+        (("makes phantoms of", ""), |counts| counts.phantoms),
+    ];
+    let other = || others.iter().find_map(|(words, key)| Some((*words, *key, worst(*key)?)));
+    match (worst(|counts| counts.lost), worst(|counts| counts.repeated)) {
+        (None, None) if let Some(((verb, how), key, (row, column, cell))) = other() => {
+            let harmed = format!("{} of {} {}", count(key(cell.counts())), count(cell.counts().of), chart.unit);
+            let harms = format!("{} {verb} {harmed}{how}{}", naming(row), at(column));
             match exact {
-                Some(exact) => format!("{} is exact everywhere; {reorders}", naming(exact)),
-                None => format!("Nothing is lost and nothing repeated; {reorders}"),
+                Some(exact) => format!("{} is exact everywhere; {harms}", naming(exact)),
+                None => format!("Nothing is lost and nothing repeated; {harms}"),
             }
         }
         (None, None) if run == 1 => format!(
             "Nothing is lost and nothing repeated in {} {}",
-            count(cells().map(|(.., cell)| cell.of()).sum()),
+            count(cells().map(|(.., cell)| cell.counts().of).sum()),
             chart.unit
         ),
         (None, None) if rows == 1 => format!("Nothing is lost and nothing repeated at any of {run} places"),
@@ -333,18 +315,18 @@ fn message(chart: &OutcomesChart) -> String {
             // Where every row repeats somewhere, what tells them apart is where the best one does not.
             let best = (0..chart.rows.len()).rev().max_by_key(|row| exact_in(*row).len()).expect("a row that was run");
             let fine = exact_in(best);
-            let apart = worst_of(OutcomeCell::repeated, &|_, column| fine.contains(&column));
+            let apart = worst_of(|counts| counts.repeated, &|_, column| fine.contains(&column));
             match apart.filter(|_| exact.is_none()) {
                 Some(other) => {
                     let fine: Vec<&str> = fine.iter().map(|column| chart.columns[*column].as_str()).collect();
-                    let repeats = harm("repeats", OutcomeCell::repeated, other);
+                    let repeats = harm("repeats", |counts| counts.repeated, other);
                     format!("{} is exact at {}; {repeats}", naming(best), fine.join(" and "))
                 }
-                None => format!("Nothing is lost; {}", harm("repeats", OutcomeCell::repeated, most)),
+                None => format!("Nothing is lost; {}", harm("repeats", |counts| counts.repeated, most)),
             }
         }
         (Some(most), _) => {
-            let loses = harm("loses", OutcomeCell::lost, most);
+            let loses = harm("loses", |counts| counts.lost, most);
             match (exact, kept) {
                 (Some(exact), _) => format!("{} is exact everywhere; {loses}", naming(exact)),
                 (None, Some(kept)) => format!("{} loses nothing but repeats; {loses}", naming(kept)),
@@ -359,14 +341,12 @@ pub fn description(chart: &OutcomesChart) -> String {
     let mut sentences = Vec::new();
     for row in chart.drawn() {
         for (place, cell) in chart.columns.iter().zip(&row.cells) {
+            let Counts { of, lost, repeated, reordered, stale, phantoms } = cell.counts();
+            let others = [(reordered, "out of order"), (stale, "stale"), (phantoms, "phantoms")];
+            let others = others.into_iter().filter(|(harmed, _)| 0 < *harmed);
+            let others: String = others.map(|(harmed, how)| format!(", {harmed} {how}")).collect();
             let fate = match cell.was_run() {
-                true => {
-                    let reordered = match cell.reordered() {
-                        0 => String::new(),
-                        reordered => format!(", {reordered} out of order"),
-                    };
-                    format!("{} lost and {} repeated of {}{reordered}", cell.lost(), cell.repeated(), cell.of())
-                }
+                true => format!("{lost} lost and {repeated} repeated of {of}{others}"),
                 false => "not run".to_string(),
             };
             sentences.push(format!("{} at {place}: {fate}.", row.label));
@@ -375,17 +355,26 @@ pub fn description(chart: &OutcomesChart) -> String {
     sentences.join(" ")
 }
 
+/// Columns of what never happened and is seldom asked for are left out.
 fn table(chart: &OutcomesChart) -> String {
-    let is_ordered = chart.rows.iter().flat_map(|row| &row.cells).all(|cell| cell.reordered() == 0);
+    let others: [(&str, fn(Counts) -> u64); 3] = [
+        ("out_of_order", |counts| counts.reordered),
+        ("stale", |counts| counts.stale),
+        ("phantoms", |counts| counts.phantoms),
+    ];
+    let all = || chart.rows.iter().flat_map(|row| &row.cells);
+    let others: Vec<_> = others.into_iter().filter(|(_, key)| all().any(|cell| 0 < key(cell.counts()))).collect();
     let rows = chart.rows.iter().flat_map(|row| {
         chart.columns.iter().zip(&row.cells).map(|(place, cell)| {
             let number = |value: u64| if cell.was_run() { value.to_string() } else { String::new() };
-            let reordered = (!is_ordered).then(|| number(cell.reordered()));
-            let fates =
-                [row.label.clone(), place.clone(), cell.of().to_string(), number(cell.lost()), number(cell.repeated())];
-            fates.into_iter().chain(reordered).collect()
+            let counts = cell.counts();
+            let mut fields = vec![row.label.clone(), place.clone(), counts.of.to_string()];
+            fields.extend([number(counts.lost), number(counts.repeated)]);
+            fields.extend(others.iter().map(|(_, key)| number(key(counts))));
+            fields
         })
     });
-    let headings = ["row", "place", "of", "lost", "repeated", "out_of_order"];
-    super::csv(&headings[..if is_ordered { 5 } else { 6 }], rows)
+    let mut headings = vec!["row", "place", "of", "lost", "repeated"];
+    headings.extend(others.iter().map(|(heading, _)| *heading));
+    super::csv(&headings, rows)
 }

@@ -3,10 +3,10 @@
 
 use super::Figure;
 use super::fault_band::{self, FaultBand};
-use super::frame::{Around, Lanes, sentence, subtitle, worst_rows};
+use super::frame::{Around, Lanes, subtitle, worst_rows};
 use super::page::Page;
 use super::palette::Token;
-use crate::report::numbers::{count, counted, seconds};
+use crate::report::numbers::{capitalised, count, counted, seconds};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnershipChart {
@@ -119,7 +119,7 @@ pub fn title(chart: &OwnershipChart) -> String {
     }
     let all = chart.rows.len() as u64;
     let who = match without.len() as u64 {
-        0 => return sentence(&format!("{} had an owner all the time", of_all(all))),
+        0 => return capitalised(&format!("{} had an owner all the time", of_all(all))),
         some if some == all => of_all(all),
         some => format!("{} of {}", count(some), counted(all, "partition")),
     };
@@ -128,7 +128,7 @@ pub fn title(chart: &OwnershipChart) -> String {
         stopped if 0.0 < stopped => format!("; the whole group stood still for {} in all", seconds(stopped)),
         _ => "; the group never stood still as a whole".to_string(),
     };
-    sentence(&format!("{who} had no owner for up to {}{paused}", seconds(longest)))
+    capitalised(&format!("{who} had no owner for up to {}{paused}", seconds(longest)))
 }
 
 fn of_all(all: u64) -> String {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::Figure;
 use super::backlog::{self, BacklogChart, BacklogSeries};
 use super::fault_band::FaultBand;
-use super::outcomes::{self, OutcomeCell, OutcomeRow, OutcomesChart};
+use super::outcomes::{self, Counts, OutcomeCell, OutcomeRow, OutcomesChart};
 use super::palette::FaultKind;
 use super::recovery::{self, RecoveryChart, RecoveryPoint};
 use super::sequence::{SequenceChart, SequenceMark, SequenceRow};
@@ -74,7 +74,7 @@ fn backlog(headrooms: &[f64], rate: f64, horizon: f64) -> BacklogChart {
 }
 
 fn counted(of: u64, lost: u64, repeated: u64) -> OutcomeCell {
-    OutcomeCell::Counted { of, lost, repeated, reordered: 0 }
+    OutcomeCell::Counted(Counts { of, lost, repeated, ..Counts::default() })
 }
 
 fn outcomes(columns: &[&str], rows: &[(&str, &[OutcomeCell])]) -> OutcomesChart {
@@ -254,9 +254,13 @@ fn tables_are_tidy() {
     );
     let matrix = outcomes(&["stock", "mail"], &[("0", &[counted(500, 7, 1), OutcomeCell::NotRun])]);
     assert_eq!(matrix.draw().csv, "row,place,of,lost,repeated\n0,stock,500,7,1\n0,mail,0,,\n");
-    let shuffled = OutcomeCell::Counted { of: 500, lost: 0, repeated: 1, reordered: 3 };
+    let shuffled = OutcomeCell::Counted(Counts { of: 500, repeated: 1, reordered: 3, ..Counts::default() });
     let matrix = outcomes(&["stock", "mail"], &[("0", &[shuffled, OutcomeCell::NotRun])]);
     assert_eq!(matrix.draw().csv, "row,place,of,lost,repeated,out_of_order\n0,stock,500,0,1,3\n0,mail,0,,,\n");
+    let phantoms = OutcomeCell::Counted(Counts { of: 500, phantoms: 4, ..Counts::default() });
+    let matrix = outcomes(&["stock"], &[("0", &[phantoms])]).draw();
+    assert_eq!(matrix.csv, "row,place,of,lost,repeated,phantoms\n0,stock,500,0,0,4\n");
+    assert!(matrix.description.contains("0 lost and 0 repeated of 500, 4 phantoms"), "{}", matrix.description);
 }
 
 #[test]
@@ -342,7 +346,8 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
         "Nothing is lost and nothing repeated in any of 2 cells at any of 3 places"
     );
     assert_eq!(title(&["stock"], &[("all", &[OutcomeCell::NotRun])]), "Nothing was run");
-    let shuffled = |lost, repeated| OutcomeCell::Counted { of: 500, lost, repeated, reordered: 3 };
+    let shuffled =
+        |lost, repeated| OutcomeCell::Counted(Counts { of: 500, lost, repeated, reordered: 3, ..Counts::default() });
     assert_eq!(
         title(&["stock"], &[("0", &[shuffled(0, 0)]), ("all", &[fine])]),
         "acks = all is exact everywhere; acks = 0 reorders 3 of 500 orders"
@@ -354,6 +359,12 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
     assert_eq!(
         title(&["a", "b"], &[("all", &[fine, fine]), ("0", &[lossy, shuffled(0, 0)])]),
         "acks = all is exact everywhere; acks = 0 loses 7 of 500 orders at a and reorders 3 at b"
+    );
+    // Neither lost nor repeated is not exact.
+    let stale = OutcomeCell::Counted(Counts { of: 500, stale: 2, ..Counts::default() });
+    assert_eq!(
+        title(&["stock"], &[("0", &[stale]), ("all", &[fine])]),
+        "acks = all is exact everywhere; acks = 0 leaves 2 of 500 orders stale"
     );
     // What everybody repeats tells nobody apart.
     let often = counted(500, 0, 99);

@@ -14,7 +14,7 @@ pub fn render(validation: &Validation) -> String {
         header {
             p.verdict.(class_of(validation.tone())) { "validation" }
             h1 { "The simulation against queueing theory" }
-            p.about { "Each case runs through a real topic and real consumers; what comes out is compared with the closed form." }
+            p.about { "Each case runs through a real topic, real producers and real consumers; what comes out is compared with the closed form." }
         }
         main {
             section #answer {

@@ -4,6 +4,8 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash3_128;
 
+use crate::types::little_endian;
+
 /// Collects many small `Hash` values, each as one word, and hashes them in blocks.
 pub struct Digest {
     state: XxHash3_128,
@@ -29,7 +31,7 @@ impl Digest {
     /// Where a block ends changes nothing, so words that belong together stand in one.
     #[inline]
     pub fn words<const N: usize>(&mut self, words: [u64; N]) {
-        self.put(&words.map(u64::to_le_bytes));
+        self.put(&little_endian(words));
     }
 
     /// No more words than a block has.

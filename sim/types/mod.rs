@@ -25,7 +25,7 @@ pub use ids::*;
 pub use key_table::KeyTable;
 pub use partition_table::PartitionTable;
 pub use random::{Keyed, Random, Rng, Seed};
-pub use record::{Group, Message, Record, RecordBatch, Records};
+pub use record::{Group, Message, Record, RecordBatch, Records, little_endian};
 pub use step::{
     Channel, Command, ConnectionId, Correlation, Effect, Input, Now, Outbox, Output, Redrive, ReplyTo, Step, TimerName,
     earlier,

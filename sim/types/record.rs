@@ -42,8 +42,18 @@ impl Hash for Message {
         let size = u64::from(self.version) << 32 | u64::from(self.size);
         let attempts = u64::from(self.caller_attempt) << 48 | u64::from(self.attempt) << 32;
         let rest = attempts | u64::from(self.poison) << 16 | u64::from(self.origin.0);
-        state.write([self.event.0, self.key.0, size, rest].map(u64::to_le_bytes).as_flattened());
+        state.write(little_endian([self.event.0, self.key.0, size, rest]).as_flattened());
     }
+}
+
+/// As `words.map(u64::to_le_bytes)`, which is a call for each word unless the whole program is optimised as one piece.
+#[inline]
+pub fn little_endian<const N: usize>(words: [u64; N]) -> [[u8; 8]; N] {
+    let mut bytes = [[0; 8]; N];
+    for (word, place) in words.iter().zip(&mut bytes) {
+        *place = word.to_le_bytes();
+    }
+    bytes
 }
 
 /// One record as its producer made it. The broker never changes it.

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Event, Refusal};
+use crate::history::Refusal;
 use crate::scenario::plan::*;
 use crate::types::*;
 
@@ -28,7 +28,7 @@ struct UncleanStop {
     is_lossy: bool,
 }
 
-impl<O: FnMut(&Event)> World<O> {
+impl World<'_> {
     /// Why the budget does not let this fault happen now.
     pub(super) fn refusal(&mut self, plan: &FaultPlan, nodes: &[NodeId], peers: &[NodeId]) -> Option<Refusal> {
         let chaos = self.plan.chaos.as_ref().filter(|_| plan.is_drawn())?;

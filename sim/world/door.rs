@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::history::{Event, Happening, Refusal, StopReason};
+use crate::history::{Happening, Refusal, StopReason};
 use crate::scenario::plan::*;
 use crate::types::random::combine;
 use crate::types::*;
@@ -21,7 +21,7 @@ enum Turn {
     End,
 }
 
-impl<O: FnMut(&Event)> World<O> {
+impl World<'_> {
     pub(super) fn fire(&mut self, fault: FaultId, oneself: Option<NodeId>) {
         if self.load_ended {
             return;

@@ -3,11 +3,11 @@
 use super::network::Offered;
 use super::pump::{Scheduled, WORLD, World};
 use super::wires::End;
-use crate::history::{Event, Happening};
+use crate::history::Happening;
 use crate::types::request::RequestKind;
 use crate::types::*;
 
-impl<O: FnMut(&Event)> World<O> {
+impl World<'_> {
     pub(super) fn offered(&mut self, connection: ConnectionId, to_server: bool, offered: Offered) {
         match offered {
             Offered::Arrives(at, transit) => {

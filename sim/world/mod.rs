@@ -33,7 +33,7 @@ use crate::types::Time;
 
 pub use door::ROLLING_PAUSE;
 use handlers::{HandlerFailure, Handlers};
-use pump::World;
+use pump::{Observer, World};
 
 /// What a run says of itself beside its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +54,16 @@ pub struct RunReport {
 }
 
 /// Runs the plan to its end on a fresh thread. The observer sees the history as it grows.
-pub fn run(plan: &Plan, observer: impl FnMut(&Event) + Send) -> RunReport {
-    run_until(plan, &AtomicBool::new(false), observer)
+pub fn run(plan: &Plan, mut observer: impl FnMut(&Event) + Send) -> RunReport {
+    observed(plan, &AtomicBool::new(false), &mut observer)
 }
 
 /// As [`run`], but ends behind the event at which the observer raises `stop`.
-pub fn run_until(plan: &Plan, stop: &AtomicBool, observer: impl FnMut(&Event) + Send) -> RunReport {
+pub fn run_until(plan: &Plan, stop: &AtomicBool, mut observer: impl FnMut(&Event) + Send) -> RunReport {
+    observed(plan, stop, &mut observer)
+}
+
+fn observed(plan: &Plan, stop: &AtomicBool, observer: &mut Observer) -> RunReport {
     let plan = Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
         runtime.block_on(async { drive(World::new(plan, Handlers::default(), observer), stop) })
@@ -70,7 +74,7 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool, observer: impl FnMut(&Event) + 
 pub fn run_with(
     plan: &Plan,
     handlers: &Handlers,
-    observer: impl FnMut(&Event) + Send,
+    mut observer: impl FnMut(&Event) + Send,
 ) -> (RunReport, Vec<HandlerFailure>) {
     if handlers.is_empty() {
         return (run(plan, observer), Vec::new());
@@ -78,7 +82,7 @@ pub fn run_with(
     let (plan, handlers) = (Arc::new(plan.clone()), handlers.clone());
     // Draws that handlers make of madsim differ from seed to seed, and are the same for each.
     on_fresh_thread(plan.seed.0, move |runtime| {
-        let mut world = World::new(plan, handlers, observer);
+        let mut world = World::new(plan, handlers, &mut observer);
         let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world.run_handlers_to_the_end())));
         conclude(outcome, &mut world);
         let failures = std::mem::take(&mut world.handlers).into_failures();
@@ -92,18 +96,18 @@ pub fn echo(plan: &Plan, in_flight: u64, messages: u64) -> RunReport {
     let plan = Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
         runtime.block_on(async {
-            drive(World::of_echoes(plan, in_flight, messages / 2, |_: &Event| {}), &AtomicBool::new(false))
+            drive(World::of_echoes(plan, in_flight, messages / 2, &mut |_: &Event| {}), &AtomicBool::new(false))
         })
     })
 }
 
-fn drive<O: FnMut(&Event)>(mut world: World<O>, stop: &AtomicBool) -> RunReport {
+fn drive(mut world: World, stop: &AtomicBool) -> RunReport {
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_the_end(stop)));
     conclude(outcome, &mut world);
     world.report()
 }
 
-fn conclude<O: FnMut(&Event)>(outcome: std::thread::Result<()>, world: &mut World<O>) {
+fn conclude(outcome: std::thread::Result<()>, world: &mut World) {
     if outcome.is_err() {
         world.record_panic(take_panic());
     }

@@ -26,7 +26,10 @@ use super::roles::Roles;
 use super::traffic::Traffic;
 use super::wires::{End, Wire, message};
 
-pub struct World<O> {
+/// Sees the history as it grows. Called through a pointer, so that the world is compiled once and not for each observer.
+pub type Observer<'o> = dyn FnMut(&Event) + Send + 'o;
+
+pub struct World<'o> {
     pub(super) plan: Arc<Plan>,
     /// The plan with what is set at the moment: what processes go by.
     pub(super) live: Arc<Plan>,
@@ -50,7 +53,7 @@ pub struct World<O> {
     /// What machines fill; absent while it is being let out.
     outbox: Option<Outbox>,
     digest: Digest,
-    observer: O,
+    observer: &'o mut Observer<'o>,
     steps: u64,
     messages: u64,
     pub(super) events: u64,
@@ -155,8 +158,8 @@ const QUIET_CHECK: Duration = Duration::from_millis(100);
 /// More steps at one instant than any real cascade.
 const STEPS_PER_INSTANT_MAX: u64 = 10_000_000;
 
-impl<O: FnMut(&Event)> World<O> {
-    pub fn new(plan: Arc<Plan>, handlers: Handlers, observer: O) -> World<O> {
+impl<'o> World<'o> {
+    pub fn new(plan: Arc<Plan>, handlers: Handlers, observer: &'o mut Observer<'o>) -> World<'o> {
         let mut world = World::empty(plan.clone(), observer);
         world.handlers = handlers;
         for node in &plan.nodes {
@@ -174,14 +177,14 @@ impl<O: FnMut(&Event)> World<O> {
         world
     }
 
-    pub fn of_echoes(plan: Arc<Plan>, in_flight: u64, calls: u64, observer: O) -> World<O> {
+    pub fn of_echoes(plan: Arc<Plan>, in_flight: u64, calls: u64, observer: &'o mut Observer<'o>) -> World<'o> {
         let mut world = World::empty(plan, observer);
         world.nodes[1].process = Some(Process::Echo(Echo::caller(NodeId(2), in_flight, calls)));
         world.nodes[2].process = Some(Process::Echo(Echo::server()));
         world
     }
 
-    fn empty(plan: Arc<Plan>, observer: O) -> World<O> {
+    fn empty(plan: Arc<Plan>, observer: &'o mut Observer<'o>) -> World<'o> {
         let count = plan.nodes.iter().map(|node| node.id.0 as usize + 1).max().unwrap_or(1).max(3);
         let instant = |id: NodeId| plan.nodes.iter().any(|node| node.id == id && is_instant(node.kind));
         let network = Network::new(&plan.network, count, instant, plan.seed.keyed(&plan.network.stream("network")));

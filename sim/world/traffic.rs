@@ -1,7 +1,7 @@
 //! What brokers are given while requests arrive: for a bound on their work, and told in the history of a plan that has one.
 
 use super::pump::{WORLD, World};
-use crate::history::{Event, Happening};
+use crate::history::Happening;
 use crate::scenario::plan::{Expectation, Plan, RunMetric};
 use crate::types::*;
 
@@ -30,7 +30,7 @@ impl Traffic {
     }
 }
 
-impl<O: FnMut(&Event)> World<O> {
+impl World<'_> {
     /// A message is delivered: a request to a broker, or an answer of one.
     #[inline]
     pub(super) fn count_traffic(&mut self, to: NodeId, from: NodeId, input: &Input) {

@@ -36,18 +36,18 @@ pub enum End {
 }
 
 /// As [`super::run`], with every message told to `wires` in the order in which they were sent and delivered.
-pub fn run_wired(plan: &Plan, wires: Sender<Wire>, observer: impl FnMut(&Event) + Send) -> RunReport {
+pub fn run_wired(plan: &Plan, wires: Sender<Wire>, mut observer: impl FnMut(&Event) + Send) -> RunReport {
     let plan = std::sync::Arc::new(plan.clone());
     on_fresh_thread(0, move |runtime| {
         runtime.block_on(async {
-            let mut world = World::new(plan, Handlers::default(), observer);
+            let mut world = World::new(plan, Handlers::default(), &mut observer);
             world.wires = Some(wires);
             drive(world, &AtomicBool::new(false))
         })
     })
 }
 
-impl<O: FnMut(&Event)> World<O> {
+impl World<'_> {
     #[inline]
     pub(super) fn wire(
         &mut self,

@@ -35,7 +35,6 @@ use madsim::time::TimeHandle;
 
 use super::process::Process;
 use super::pump::World;
-use crate::history::Event as HistoryEvent;
 use crate::history::event::HANDLER_PANICKED;
 use crate::scenario::plan::Plan;
 use crate::types::*;
@@ -98,7 +97,7 @@ impl Handlers {
     }
 }
 
-impl<O: FnMut(&HistoryEvent)> World<O> {
+impl World<'_> {
     /// [`World::run_to_the_end`] for worlds in which handlers live. Runs inside madsim's runtime.
     pub(super) async fn run_handlers_to_the_end(&mut self) {
         let clock = TimeHandle::current();

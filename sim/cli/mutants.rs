@@ -162,7 +162,7 @@ fn as_json(mutants: &[Mutant], hunted: &BTreeMap<Guard, &Hunted>) -> Value {
             value["killed-within"] = one.median().into();
             value["mix"] = one.on.map(|on| on.mix).into();
             value["searches"] = one.searches.iter().map(search_as_json).collect();
-            if let Some(witness) = &one.witness {
+            if let Some(witness) = one.testimony() {
                 value["witness"] = testimony_as_json(witness);
             }
         }
@@ -260,7 +260,7 @@ fn row(id: Cell, one: &Hunted) -> Vec<Cell> {
     };
     let mut ways: Vec<String> = one.on.iter().map(|_| each(one)).collect();
     let mut places: Vec<String> = one.on.iter().map(|on| on.to_string()).collect();
-    if let Some(witness) = &one.witness {
+    if let Some(witness) = one.testimony() {
         ways.push("witness (1 run)".to_string());
         places.push(witness.path.clone());
     }
@@ -316,7 +316,7 @@ fn print_seen(one: &Hunted) {
         );
         outln!("{}", paint(Tone::Muted, &escaped(&line)));
     }
-    if let Some(witness) = &one.witness {
+    if let Some(witness) = one.testimony() {
         for what in witness.result.as_ref().err().into_iter().flatten() {
             let line = format!("{}: {} in {}", one.mutant.guard, seen_in_words(what), witness.path);
             outln!("{}", paint(Tone::Muted, &escaped(&line)));

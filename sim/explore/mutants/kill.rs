@@ -40,10 +40,17 @@ pub struct Hunted {
     pub on: Option<Mixed>,
     /// In the order of their bases.
     pub searches: Vec<Search>,
-    /// What its witness says, which is heard where most searches did not kill.
-    pub witness: Option<Testimony>,
-    /// A witness was to be heard, and everything was stopped before.
-    pub unheard: bool,
+    pub witness: Witness,
+}
+
+/// What the witness of a mutant says, which is heard where most searches did not kill.
+#[derive(Clone, Debug)]
+pub enum Witness {
+    /// There is none, or nobody asked.
+    NotAsked,
+    /// It was to be heard, and everything was stopped before.
+    Interrupted,
+    Heard(Testimony),
 }
 
 /// The one run of a witness.
@@ -102,9 +109,16 @@ impl Hunted {
         counts.get(counts.len() / 2).copied().filter(|count| *count < u64::MAX)
     }
 
+    pub fn testimony(&self) -> Option<&Testimony> {
+        match &self.witness {
+            Witness::Heard(testimony) => Some(testimony),
+            Witness::NotAsked | Witness::Interrupted => None,
+        }
+    }
+
     /// The kill of the witness.
     pub fn witnessed(&self) -> Option<Kill> {
-        self.witness.as_ref().and_then(|witness| witness.result.as_ref().ok()).copied()
+        self.testimony().and_then(|witness| witness.result.as_ref().ok()).copied()
     }
 
     pub fn is_killed(&self) -> bool {
@@ -112,7 +126,8 @@ impl Hunted {
     }
 
     pub fn is_interrupted(&self) -> bool {
-        self.unheard || self.searches.iter().any(|search| search.end == End::Interrupted)
+        matches!(self.witness, Witness::Interrupted)
+            || self.searches.iter().any(|search| search.end == End::Interrupted)
     }
 }
 
@@ -146,7 +161,7 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
         {
             place.insert(limits.source.family(on.system).map_err(NotHunted::Unreadable)?);
         }
-        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new(), witness: None, unheard: false });
+        hunted.push(Hunted { mutant: *mutant, on, searches: Vec::new(), witness: Witness::NotAsked });
     }
     let places = hunted.iter().enumerate().filter_map(|(place, one)| one.on.map(|on| (place, on)));
     let places = places.map(|(place, on)| Ok((place, cell_of(&families[&on.system], on)?)));
@@ -173,30 +188,30 @@ pub fn hunt(mutants: &[Mutant], limits: &Limits, mut done: impl FnMut(&Search)) 
         hunted[places[number / BASES as usize].0].searches.push(search);
     }
     for one in &mut hunted {
-        if limits.swarm || one.median().is_some() {
-            continue;
-        }
-        one.unheard = limits.stop.load(Ordering::Relaxed);
-        if !one.unheard {
-            one.witness = testimony(one.mutant, limits.source).map_err(NotHunted::Unreadable)?;
+        if !limits.swarm && one.median().is_none() {
+            one.witness = hear(one.mutant, limits).map_err(NotHunted::Unreadable)?;
         }
     }
     Ok(hunted)
 }
 
-fn testimony(mutant: Mutant, source: &Source) -> Result<Option<Testimony>, Diagnostics> {
+fn hear(mutant: Mutant, limits: &Limits) -> Result<Witness, Diagnostics> {
     let (by, others): (_, &[Guard]) = match mutant.fate {
         Fate::Killed { by, .. } => (by, &[]),
         Fate::Masked { by, seen, .. } => (seen, by),
-        Fate::Scripted { .. } => return Ok(None),
+        Fate::Scripted { .. } => return Ok(Witness::NotAsked),
     };
+    let source = limits.source;
     let (path, family) = (source.witness_path(mutant.guard), source.witness(mutant.guard).transpose()?);
-    let (Some(path), Some(family)) = (path, family) else { return Ok(None) };
+    let (Some(path), Some(family)) = (path, family) else { return Ok(Witness::NotAsked) };
+    if limits.stop.load(Ordering::Relaxed) {
+        return Ok(Witness::Interrupted);
+    }
     let seed = Seed(family.seeds.start);
     let mut plan = family.cells[0].plan(seed);
     plan.guards_off.extend(others);
     let result = attempt(&plan, mutant.guard, by);
-    Ok(Some(Testimony { path, seed, result }))
+    Ok(Witness::Heard(Testimony { path, seed, result }))
 }
 
 fn cell_of(family: &Family, on: Mixed) -> Result<&Cell, NotHunted> {

@@ -23,7 +23,7 @@ mod witnesses;
 use crate::checks::{Invariant, Promise, RunOutcome, Subject, Verdict, word};
 use crate::types::Guard;
 
-pub use kill::{BASES, End, Hunted, Kill, Limits, NotHunted, Search, Seen, Testimony, attempt, hunt};
+pub use kill::{BASES, End, Hunted, Kill, Limits, NotHunted, Search, Seen, Testimony, Witness, attempt, hunt};
 pub use systems::{SWARM, Source, System};
 pub use table::mutant;
 pub use witnesses::WITNESSES;

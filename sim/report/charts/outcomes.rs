@@ -3,6 +3,7 @@
 //! not zero: the upper end of the 95 % Wilson interval stands beside it. A configuration that was not run is hatched, never green.
 
 use super::Figure;
+use super::frame;
 use super::page::{HEIGHT, Lettering, MARGIN, Page, WIDTH, header_lines};
 use super::palette::Token;
 use super::sheet::{Align, Bounds, Dash};
@@ -99,7 +100,7 @@ impl OutcomeCell {
     }
 }
 
-/// Rows drawn; of more, those where most is lost, then where most is repeated. The table has all.
+/// Rows drawn; of more, those where most is lost, then where most is repeated, then what else went wrong. The table has all.
 const MOST_ROWS: usize = 40;
 
 const HEADING: f64 = 44.0;
@@ -114,11 +115,6 @@ impl OutcomesChart {
         for row in &self.rows {
             assert!(row.cells.len() == self.columns.len(), "a row has one cell for each column");
         }
-        let subject = match self.subject.chars().last() {
-            None => String::new(),
-            Some('.' | '?' | '!') => format!("{} ", self.subject),
-            Some(_) => format!("{}. ", self.subject),
-        };
         let drawn = self.drawn();
         let left_out = match self.rows.len() - drawn.len() {
             0 => String::new(),
@@ -128,12 +124,13 @@ impl OutcomesChart {
             true => String::new(),
             false => format!("Rows: {}{left_out}; ", self.rows_are),
         };
-        let subtitle = format!(
-            "{subject}{rows}{} {}. Counts of {}; ≤ is the upper end of the 95 % interval",
+        let plotted = format!(
+            "{rows}{} {}. Counts of {}; ≤ is the upper end of the 95 % interval",
             if rows.is_empty() { "Columns:" } else { "columns:" },
             self.columns_are,
             self.unit
         );
+        let subtitle = frame::subtitle(&self.subject, &plotted);
         let title = title(self);
         let (_, top) = header_lines(&title, &subtitle);
         // The usual height shared by the rows, within what a cell can bear; many rows make the page longer.
@@ -173,7 +170,9 @@ impl OutcomesChart {
             row.cells.iter().map(|cell| key(cell.counts()) as f64 / cell.counts().of.max(1) as f64).fold(0.0, f64::max)
         };
         let badness = |row: usize| {
-            (share(&self.rows[row], |counts| counts.lost), share(&self.rows[row], |counts| counts.repeated))
+            let row = &self.rows[row];
+            let others = share(row, |counts| counts.reordered + counts.stale + counts.phantoms);
+            (share(row, |counts| counts.lost), share(row, |counts| counts.repeated), others)
         };
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_by(|one, other| badness(*other).partial_cmp(&badness(*one)).expect("shares are numbers"));
@@ -329,7 +328,11 @@ fn message(chart: &OutcomesChart) -> String {
             let loses = harm("loses", |counts| counts.lost, most);
             match (exact, kept) {
                 (Some(exact), _) => format!("{} is exact everywhere; {loses}", naming(exact)),
-                (None, Some(kept)) => format!("{} loses nothing but repeats; {loses}", naming(kept)),
+                (None, Some(kept)) => {
+                    let repeats = chart.rows[kept].cells.iter().any(|cell| cell.counts().repeated > 0);
+                    let but = if repeats { " but repeats" } else { "" };
+                    format!("{} loses nothing{but}; {loses}", naming(kept))
+                }
                 (None, None) => loses,
             }
         }

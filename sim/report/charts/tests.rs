@@ -366,6 +366,20 @@ fn the_title_of_outcomes_names_who_survives_and_who_loses_most() {
         title(&["stock"], &[("0", &[stale]), ("all", &[fine])]),
         "acks = all is exact everywhere; acks = 0 leaves 2 of 500 orders stale"
     );
+    assert_eq!(
+        title(&["stock"], &[("0", &[lossy]), ("1", &[stale])]),
+        "acks = 1 loses nothing; acks = 0 loses 7 of 500 orders"
+    );
+    // Of too many rows, one that goes stale is worse than one where nothing is wrong.
+    let mut rows = vec![("fine", [fine]); 60];
+    rows.push(("stale", [stale]));
+    let rows: Vec<(&str, &[OutcomeCell])> = rows.iter().map(|(label, cells)| (*label, cells.as_slice())).collect();
+    assert!(
+        outcomes(&["stock"], &rows)
+            .draw()
+            .description
+            .contains("stale at stock: 0 lost and 0 repeated of 500, 2 stale")
+    );
     // What everybody repeats tells nobody apart.
     let often = counted(500, 0, 99);
     assert_eq!(

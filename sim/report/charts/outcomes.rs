@@ -142,7 +142,7 @@ impl OutcomesChart {
         let labels = drawn
             .iter()
             .map(|row| Lettering::LABEL.width(&row.label) * 1.06)
-            .fold(60.0, f64::max)
+            .fold((Lettering::NOTE.width(&self.rows_are) * 1.06).max(60.0), f64::max)
             .min(if self.columns.len() > 4 { 150.0 } else { 230.0 });
         let left = MARGIN + labels + 14.0;
         let column = ((WIDTH - MARGIN - left) / self.columns.len().max(1) as f64).min(260.0);

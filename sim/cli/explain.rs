@@ -55,7 +55,7 @@ pub struct ExplainArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Guards that were off when the token was made.
-    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = parse_guard)]
     without_guard: Vec<Guard>,
     /// Where the stories go, one folder for each event [default: explained/ beside the plan, or below reports/].
     #[arg(long, value_name = "DIR", env = "HIKYAKU_OUT")]

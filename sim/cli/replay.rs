@@ -35,7 +35,7 @@ pub struct ReplayArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Guards that were off when the token was made.
-    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = parse_guard)]
     without_guard: Vec<Guard>,
     /// Write plan, history and verdict here.
     #[arg(long, value_name = "DIR", env = "HIKYAKU_OUT")]

@@ -44,7 +44,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "N", env = "HIKYAKU_JOBS")]
     jobs: Option<usize>,
     /// Switch a guard of the queue off, to see that a check bites (P11: acknowledge before replication).
-    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = parse_guard)]
     without_guard: Vec<Guard>,
     /// Write the history of the first seed of each cell and of each failing seed, however large they are.
     #[arg(long)]

@@ -44,7 +44,7 @@ pub struct ShardsArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Switch a guard of the queue off, to see that a check bites.
-    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = parse_guard)]
     without_guard: Vec<Guard>,
     /// Cut behind the N-th failure, when the shards are merged.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

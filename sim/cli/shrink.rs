@@ -32,7 +32,7 @@ pub struct ShrinkArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Guards that are off, as in the failing run.
-    #[arg(long, value_name = "ID", value_parser = parse_guard)]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = parse_guard)]
     without_guard: Vec<Guard>,
     /// Leave this key as it is, as `cluster.brokers`: where the smaller system fails for a reason you know.
     #[arg(long, value_name = "KEY")]

@@ -53,7 +53,7 @@ pub struct SweepArguments {
     )]
     sets: Vec<String>,
     /// Switch a guard of the queue off, to see that a check bites.
-    #[arg(long, value_name = "ID", value_parser = parse_guard, env = "HIKYAKU_WITHOUT_GUARD", value_delimiter = ',', help_heading = WHAT)]
+    #[arg(long, value_name = "ID,…", value_parser = parse_guard, env = "HIKYAKU_WITHOUT_GUARD", value_delimiter = ',', help_heading = WHAT)]
     without_guard: Vec<Guard>,
     /// Run every n-th run of the list, the i-th of n shards; `hikyaku merge` joins them.
     #[arg(long, value_name = "slice:i/n", value_parser = parse_slice, env = "HIKYAKU_PARTITION", help_heading = WHAT)]

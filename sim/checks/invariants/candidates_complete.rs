@@ -5,8 +5,9 @@
 //! waits for the next election.
 //!
 //! How it is decided: whenever the controller commits a state of a partition, and whenever the high watermark of the log that
-//! counts moves, the log end of each member that runs and has registered since it started is compared with the highest
-//! high watermark that any leader of the log that counts has shown.
+//! counts moves, the log of each member that runs and has registered since it started is compared with the log that counts, up
+//! to the highest high watermark that any leader of it has shown. A log that is as long and was written by another leader in
+//! between is not complete (KIP-279).
 //!
 //! When it does not judge: members that are down, or up but not yet registered (the controller learns from the
 //! registration what they lost); partitions of which more replicas lost unflushed data than `min.insync.replicas - 1`,
@@ -99,8 +100,9 @@ impl CandidatesComplete {
         }
         let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);
         for member in members {
-            let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
-            if log.visible_end <= end || !self.registered.contains(member) {
+            let complete_to =
+                log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.common_end(&log.counting));
+            if log.visible_end <= complete_to || !self.registered.contains(member) {
                 continue;
             }
             let lossy = incidents.lossy.iter().filter(|(_, node)| state.replicas.contains(node)).count();
@@ -109,10 +111,13 @@ impl CandidatesComplete {
                 let place = Where {
                     other: Some(*member),
                     leader_epoch: Some(state.leader_epoch),
-                    offset: Some(end),
+                    offset: Some(complete_to),
                     ..Where::at(partition)
                 };
-                let message = format!("a candidate's log ends at {end}, below the high watermark {}", log.visible_end);
+                let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
+                let lacks = if end == complete_to { "ends" } else { "is another leader's" };
+                let message =
+                    format!("a candidate's log {lacks} at {complete_to}, below the high watermark {}", log.visible_end);
                 found.report(Invariant::CandidatesComplete, event, place, message);
             }
         }

@@ -26,7 +26,16 @@ const REMEMBERED: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub struct CommitsAreCurrent {
-    appended: BTreeMap<(GroupId, TopicPartition), VecDeque<(Offset, Arc<[MemberId]>)>>,
+    appended: BTreeMap<(GroupId, TopicPartition), VecDeque<Appended>>,
+}
+
+/// A commit in the log of its coordinator.
+#[derive(Clone, Debug)]
+struct Appended {
+    by: NodeId,
+    offset: Offset,
+    /// Who was in the group.
+    members: Arc<[MemberId]>,
 }
 
 impl CommitsAreCurrent {
@@ -44,7 +53,7 @@ impl CommitsAreCurrent {
                     let Group::Offset { group, partition, offset, .. } = record else { continue };
                     let members = log.latest(*group).map_or_else(|| Arc::from([]), |members| members.ids.clone());
                     let waiting = self.appended.entry((*group, *partition)).or_default();
-                    waiting.push_back((*offset, members));
+                    waiting.push_back(Appended { by: event.node, offset: *offset, members });
                     if REMEMBERED < waiting.len() {
                         waiting.pop_front();
                     }
@@ -53,12 +62,12 @@ impl CommitsAreCurrent {
             Happening::Note(Note::OffsetCommitted { group, partition, offset, member: Some(member), by }) => {
                 let Some(waiting) = self.appended.get_mut(&(*group, *partition)) else { return };
                 // The same offset may wait twice: one of them timed out, and somebody has committed it once more.
-                let same = |(_, (appended, _)): &(usize, &(Offset, Arc<[MemberId]>))| appended == offset;
+                let same = |(_, appended): &(usize, &Appended)| (appended.by, appended.offset) == (event.node, *offset);
                 let mut waiting_for_it = waiting.iter().enumerate().filter(same).peekable();
                 if waiting_for_it.peek().is_none() {
                     return;
                 }
-                if let Some((index, _)) = waiting_for_it.find(|(_, (_, members))| members.contains(member)) {
+                if let Some((index, _)) = waiting_for_it.find(|(_, appended)| appended.members.contains(member)) {
                     waiting.drain(..=index);
                 } else {
                     let place = Where { other: Some(*by), offset: Some(*offset), ..Where::at(*partition) };

@@ -3,8 +3,8 @@
 //! Why it matters: a group that is told an older offset repeats what it has done; one that is told none begins where its reset
 //! policy says, and skips everything or repeats everything.
 //!
-//! How it is decided: by the first position of each assignment. Commits count in the order in which the leader that counts
-//! appended them. Those that were acknowledged before the assignment must not be forgotten: the position is the last of them,
+//! How it is decided: by the first position of each assignment. Commits count in the order in which leaders appended them; a
+//! deposed one's too, because the next leader but one may hold them. Those that were acknowledged before the assignment must not be forgotten: the position is the last of them,
 //! or one that was appended after it; and with such a commit, no reset. An expired offset is none. Judged as long as no broker
 //! has lost a page or its disk, and no offsets partition was led from outside its in-sync set: the offsets topic promises no
 //! more with its default of one replica in sync.
@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 
 use super::{Found, Where};
-use crate::checks::logs::Logs;
 use crate::checks::outcome::Invariant;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::{FaultAction, Plan};
@@ -56,25 +55,21 @@ impl CommittedOffsetsSurvive {
         }
     }
 
-    /// With the logs as the event left them.
-    pub fn after(&mut self, event: &Event, logs: &Logs, found: &mut Found) {
+    pub fn after(&mut self, event: &Event, found: &mut Found) {
         match &event.what {
             Happening::PowerLost { lost } => self.gone |= 0 < *lost,
             Happening::FaultFired { fault, .. } => self.gone |= self.wipes.contains(fault),
             Happening::Stopped { .. } => self.beginning.retain(|(node, _, _), _| *node != event.node),
-            Happening::Note(note) if !self.gone => self.note(note, event, logs, found),
+            Happening::Note(note) if !self.gone => self.note(note, event, found),
             _ => {}
         }
     }
 
-    fn note(&mut self, note: &Note, event: &Event, logs: &Logs, found: &mut Found) {
+    fn note(&mut self, note: &Note, event: &Event, found: &mut Found) {
         match note {
             Note::PartitionChanged { partition, unclean: true, .. } => self.gone |= partition.topic == self.topic,
             Note::BatchAppended { partition, role: AppendRole::Leader, batch } if partition.topic == self.topic => {
                 let Records::Groups(records) = &*batch.records else { return };
-                if logs.of(*partition).and_then(|log| log.leader) != Some((batch.leader_epoch, event.node)) {
-                    return;
-                }
                 for record in records {
                     match record {
                         Group::Offset { group, partition, offset, .. } => {

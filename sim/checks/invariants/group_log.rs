@@ -3,11 +3,14 @@
 //!
 //! A coordinator answers when what it answers is replicated; so what a member was told stands in the first of the two. What
 //! a coordinator decides from is the second. Offsets are left out: commits are frequent, and say nothing of members.
+//!
+//! A new leader's log need not be a beginning of its predecessor's: it may hold what a leader before that one wrote and the
+//! predecessor never had. So whatever any leader writes is kept, and a new leader's log is read anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::checks::logs::Logs;
+use crate::checks::logs::{EpochRange, Logs, ReplicaLog};
 use crate::history::{Event, Happening};
 use crate::scenario::plan::Plan;
 use crate::types::note::{AppendRole, Note};
@@ -23,8 +26,10 @@ pub struct GroupLog {
 /// One partition of the offsets topic.
 #[derive(Clone, Debug, Default)]
 struct Shard {
-    /// What the leader that counts has appended, with the offset of its batch.
-    appended: Vec<(Offset, Group)>,
+    /// What any leader has written, by its epoch and the offset of its batch.
+    written: BTreeMap<Place, Vec<Group>>,
+    /// What of that stands in the log that counts, in its order.
+    appended: Vec<(Place, Group)>,
     /// Everything below is replicated.
     end: Offset,
     /// How many of them have been taken as replicated.
@@ -32,6 +37,9 @@ struct Shard {
     replicated: Groups,
     latest: Groups,
 }
+
+/// By log matching it names one batch.
+type Place = (LeaderEpoch, Offset);
 
 pub type Groups = BTreeMap<GroupId, Members>;
 
@@ -62,24 +70,25 @@ impl GroupLog {
             | Note::HighWatermark { partition, leader_epoch, as_leader: true, .. } => (partition, *leader_epoch),
             _ => return false,
         };
-        let counts = || logs.of(*partition).is_some_and(|log| log.leader == Some((leader_epoch, event.node)));
-        if partition.topic != self.topic || !counts() {
+        if partition.topic != self.topic {
             return false;
         }
+        let Some(log) = logs.of(*partition) else { return false };
+        let counts = log.leader == Some((leader_epoch, event.node));
         let shard = self.shards.entry(partition.partition).or_default();
         match note {
             Note::BatchAppended { batch, .. } => {
                 if let Records::Groups(records) = &*batch.records {
-                    shard.append(batch.base_offset, records);
+                    shard.append((leader_epoch, batch.base_offset), records, counts);
                 }
                 false
             }
-            Note::HighWatermark { offset, .. } => {
+            Note::HighWatermark { offset, .. } if counts => {
                 shard.end = *offset;
                 true
             }
-            Note::BecameLeader { log_end_offset, .. } => {
-                shard.cut(*log_end_offset);
+            Note::BecameLeader { .. } if counts => {
+                shard.read(&log.counting);
                 false
             }
             _ => false,
@@ -103,15 +112,20 @@ impl GroupLog {
 }
 
 impl Shard {
-    fn append(&mut self, offset: Offset, records: &[Group]) {
-        for record in records.iter().filter(|record| is_of_members(record)) {
-            apply(&mut self.latest, record);
-            self.appended.push((offset, record.clone()));
+    fn append(&mut self, place: Place, records: &[Group], counts: bool) {
+        let of_members: Vec<Group> = records.iter().filter(|record| is_of_members(record)).cloned().collect();
+        if of_members.is_empty() {
+            return;
         }
+        if counts {
+            of_members.iter().for_each(|record| apply(&mut self.latest, record));
+            self.appended.extend(of_members.iter().map(|record| (place, record.clone())));
+        }
+        self.written.insert(place, of_members);
     }
 
     fn next_replicated(&mut self) -> Option<Group> {
-        let (offset, record) = self.appended.get(self.count)?;
+        let ((_, offset), record) = self.appended.get(self.count)?;
         if self.end <= *offset {
             return None;
         }
@@ -120,11 +134,16 @@ impl Shard {
         Some(record.clone())
     }
 
-    /// The new leader's log ends here: what lay beyond was never answered, or is lost with more than was promised.
-    fn cut(&mut self, end: Offset) {
-        self.appended.retain(|(offset, _)| *offset < end);
-        self.count = self.count.min(self.appended.len());
-        self.end = self.end.min(end);
+    /// A new leader's log. What it lacks was never answered, or is lost with more than was promised.
+    fn read(&mut self, log: &ReplicaLog) {
+        let of_leader = |range: &EpochRange| self.written.range((range.epoch, range.start)..(range.epoch, range.end));
+        let batches = log.ranges.iter().flat_map(of_leader);
+        let appended: Vec<(Place, Group)> =
+            batches.flat_map(|(place, records)| records.iter().map(|record| (*place, record.clone()))).collect();
+        let same = |((one, _), (other, _)): &(&(Place, Group), &(Place, Group))| one == other;
+        self.count = self.count.min(self.appended.iter().zip(&appended).take_while(same).count());
+        self.appended = appended;
+        self.end = self.end.min(log.end());
         (self.replicated, self.latest) = (Groups::new(), Groups::new());
         for (index, (_, record)) in self.appended.iter().enumerate() {
             apply(&mut self.latest, record);

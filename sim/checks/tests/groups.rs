@@ -20,6 +20,8 @@ const M2: MemberId = MemberId(2);
 struct Groups {
     story: Story,
     offsets: TopicPartition,
+    leader: NodeId,
+    epoch: u32,
     end: u64,
 }
 
@@ -27,7 +29,7 @@ impl Groups {
     fn new() -> Groups {
         let plan = plan(Billing::Insert);
         let offsets = TopicPartition::new(plan.topics.last().expect("the offsets topic").id, 0);
-        let mut groups = Groups { story: Story::new(&plan), offsets, end: 0 };
+        let mut groups = Groups { story: Story::new(&plan), offsets, leader: B1, epoch: 0, end: 0 };
         groups.lead(B1, 0, 0);
         groups
     }
@@ -36,28 +38,41 @@ impl Groups {
         let (partition, log_end_offset) = (self.offsets, Offset(end));
         let (leader_epoch, high_watermark) = (LeaderEpoch(epoch), Offset(0));
         self.story.note(node, Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark });
-        self.end = end;
+        (self.leader, self.epoch, self.end) = (node, epoch, end);
     }
 
-    fn append(&mut self, records: Vec<Group>) {
+    /// The other replica has it too.
+    fn followed(&mut self, batch: RecordBatch) {
+        let follower = if self.leader == B1 { B2 } else { B1 };
+        self.story.note(follower, Note::BatchAppended { partition: self.offsets, role: AppendRole::Follower, batch });
+    }
+
+    fn append(&mut self, records: Vec<Group>) -> RecordBatch {
         let count = records.len() as u64;
         let batch = RecordBatch {
             base_offset: Offset(self.end),
-            leader_epoch: LeaderEpoch(0),
+            leader_epoch: LeaderEpoch(self.epoch),
             producer: None,
             records: Arc::new(Records::Groups(records)),
         };
         self.end += count;
-        self.story.note(B1, Note::BatchAppended { partition: self.offsets, role: AppendRole::Leader, batch });
+        let (partition, role) = (self.offsets, AppendRole::Leader);
+        self.story.note(self.leader, Note::BatchAppended { partition, role, batch: batch.clone() });
+        batch
     }
 
     fn replicate(&mut self) {
-        let (partition, offset) = (self.offsets, Offset(self.end));
-        self.story.note(B1, Note::HighWatermark { partition, leader_epoch: LeaderEpoch(0), offset, as_leader: true });
+        let (partition, leader_epoch, offset) = (self.offsets, LeaderEpoch(self.epoch), Offset(self.end));
+        self.story.note(self.leader, Note::HighWatermark { partition, leader_epoch, offset, as_leader: true });
     }
 
     /// A round of a classic group in which each member is given what stands beside it.
     fn round(&mut self, generation: u32, members: &[(MemberId, &[TopicPartition])]) {
+        self.append_round(generation, members);
+        self.replicate();
+    }
+
+    fn append_round(&mut self, generation: u32, members: &[(MemberId, &[TopicPartition])]) -> RecordBatch {
         let member = |(member, assignment): &(MemberId, &[TopicPartition])| GroupMember {
             member: *member,
             instance: None,
@@ -69,8 +84,7 @@ impl Groups {
         let members: Vec<GroupMember> = members.iter().map(member).collect();
         let leader = members.first().map(|member| member.member);
         let generation = Generation(generation);
-        self.append(vec![Group::Metadata { group: GROUP, generation, leader, members, at: Time::ZERO }]);
-        self.replicate();
+        self.append(vec![Group::Metadata { group: GROUP, generation, leader, members, at: Time::ZERO }])
     }
 
     fn assigned(&mut self, node: NodeId, member: MemberId, generation: u32, partitions: &[TopicPartition]) {
@@ -86,7 +100,7 @@ impl Groups {
     fn taken(&mut self, offset: u64, member: MemberId) {
         let (partition, offset) = (P0, Offset(offset));
         let member = Some(member);
-        self.story.note(B1, Note::OffsetCommitted { group: GROUP, partition, offset, member, by: BILLING_1 });
+        self.story.note(self.leader, Note::OffsetCommitted { group: GROUP, partition, offset, member, by: BILLING_1 });
     }
 
     fn one(&self) -> InvariantViolation {
@@ -256,6 +270,28 @@ fn a_commit_of_nobody_is_caught() {
     groups.taken(5, M1);
     let violation = groups.one();
     assert_eq!((violation.invariant, violation.offset), (Invariant::CommitsAreCurrent, Some(Offset(5))));
+}
+
+/// B2 leads for a term that nobody follows, and ends the group there. B1, which has more of the term before, leads next: what B2 wrote
+/// never happened, and what B1 wrote has.
+#[test]
+fn who_leads_next_but_one_knows_nothing_of_the_term_between() {
+    for (committer, violations) in [(M2, 0), (M1, 1)] {
+        let mut groups = Groups::new();
+        let first = groups.append_round(1, &[(M1, &[P0])]);
+        groups.followed(first);
+        groups.replicate();
+        groups.lead(B2, 1, 1);
+        groups.append_round(2, &[]);
+        // B1 does not know of it yet.
+        (groups.leader, groups.epoch, groups.end) = (B1, 0, 1);
+        groups.append_round(2, &[(M2, &[P0])]);
+        groups.lead(B1, 2, 2);
+        groups.commit(5);
+        groups.replicate();
+        groups.taken(5, committer);
+        assert_eq!(groups.story.violations().len(), violations, "{:?}", groups.story.violations());
+    }
 }
 
 #[test]

@@ -153,6 +153,30 @@ fn a_high_watermark_that_a_candidate_has_not_reached_is_caught_when_it_moves() {
     assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
 }
 
+/// KIP-279: what the follower kept of a leader in between is as long as what is committed, and is something else.
+#[test]
+fn a_candidate_that_is_as_long_and_was_written_by_another_leader_is_caught() {
+    for (is_cut, violations) in [(false, 1), (true, 0)] {
+        let mut story = registered();
+        story.partition_changed(Some(B1), 0, &[B1, B2], false);
+        story.appended(1, message(1, 1, 1), false);
+        story.leads(B2, 1, 1).appended(2, message(2, 2, 2), false);
+        story.leads(B1, 2, 2);
+        if is_cut {
+            story.note(B2, Note::LogTruncated { partition: P0, from: Offset(2), to: Offset(1) });
+            let batch = story.batch(1, message(1, 1, 1), 1, 0);
+            story.note(B2, Note::BatchAppended { partition: P0, role: AppendRole::Follower, batch });
+        }
+        assert!(story.violations().is_empty(), "{:?}", story.violations());
+        story.appended(3, message(3, 3, 3), true);
+        assert_eq!(story.violations().len(), violations);
+        if let Some(violation) = story.violations().first() {
+            assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
+            assert_eq!(violation.message, "a candidate's log is another leader's at 1, below the high watermark 3");
+        }
+    }
+}
+
 #[test]
 fn who_is_admitted_must_be_complete_whatever_others_have_lost() {
     for (before, violations) in [(&[B1][..], 1), (&[B1, B2][..], 0)] {

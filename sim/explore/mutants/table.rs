@@ -115,7 +115,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::CoordinatorLoading => (
             "a coordinator that has not read its log yet says that nothing is committed",
-            killed(&[Promise(Duplicates)], Groups, "elections"),
+            witnessed(&[Invariant(CommittedOffsetsSurvive), Promise(Duplicates)]),
         ),
         Guard::CoordinatorUnload => {
             ("a deposed coordinator goes on answering", killed(&[Promise(Duplicates)], Groups, "old-metadata"))
@@ -139,11 +139,19 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::VerificationToken => (
             "what was verified for an ended transaction opens one that nobody will end",
-            killed(&[Invariant(TransactionsAreAtomic), Promise(Pending)], Transactions, "late-requests"),
+            killed(
+                &[Invariant(TransactionsAreAtomic), Invariant(FencedProducersAreSilent), Promise(Pending)],
+                LateTransactions,
+                "late-verifications",
+            ),
         ),
         Guard::ProducerEpochCheck => (
             "a producer that has a successor goes on writing",
-            killed(&[Invariant(FencedProducersAreSilent), Invariant(TransactionsAreAtomic)], Transactions, "zombies"),
+            Fate::Masked {
+                by: &[Guard::TransactionVerification],
+                why: "the coordinator does not vouch for the epoch of a producer that has a successor",
+                seen: &[Invariant(FencedProducersAreSilent), Invariant(TransactionsAreAtomic)],
+            },
         ),
         Guard::TransactionalGenerationFencing => (
             "a member whose session has expired commits offsets in its transaction",

@@ -15,10 +15,10 @@ macro_rules! witnesses {
 }
 
 witnesses! {
-    "R1" "R4" "R5" "R6" "R7" "R8" "R9" "R11" "R15" "R24" "R25"
+    "R1" "R3" "R4" "R5" "R6" "R7" "R8" "R9" "R11" "R15" "R24" "R25"
     "P4" "P5" "P7" "P9" "P10" "P11" "P12" "P13"
-    "G1" "G10" "G13" "G22"
-    "T1" "T3" "T6" "T7" "T8" "T10" "T12" "T14" "T15" "T16" "T20" "T22"
+    "G1" "G10" "G12" "G13" "G22"
+    "T1" "T3" "T5" "T6" "T7" "T8" "T10" "T12" "T14" "T15" "T16" "T20" "T22"
 }
 
 pub(super) fn text(guard: Guard) -> Option<&'static str> {

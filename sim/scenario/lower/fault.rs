@@ -246,7 +246,7 @@ impl Builder<'_> {
     }
 
     fn read_state(&self, text: Text, names: &[&str]) -> Option<(FaultState, u64)> {
-        const STATES: [&str; 13] = [
+        const STATES: [&str; 15] = [
             "before",
             "after",
             "inside",
@@ -256,6 +256,8 @@ impl Builder<'_> {
             "isr-change",
             "under-min-isr",
             "alter-partition",
+            "transaction-open",
+            "transaction-prepared",
             "lag",
             "fired",
             "healed",

@@ -5,7 +5,7 @@ use hikyaku::checks::{Invariant, RunOutcome, Verdict};
 use hikyaku::scenario::Family;
 use hikyaku::types::{Guard, Seed};
 
-use crate::common::{lost, parse, run};
+use crate::common::{load, lost, parse, run, run_all};
 
 /// Brokers 1 and 2 are cut off one after the other; then broker 3, alone in sync, loses power.
 const LAST_ONE_STANDING: &str = r#"
@@ -110,5 +110,16 @@ fn without_a_guard_of_eligible_replicas_its_invariant_is_broken() {
         println!("without {guard}: {:?}, {} lost", broken(&outcome), lost(&outcome));
         assert!(broken(&outcome).contains(&invariant), "without {guard}: {:?}", outcome.invariant_violations);
         assert!(lost(&outcome) > 0 || !loses, "without {guard} nothing is lost");
+    }
+}
+
+/// Found by a mix of faults with every guard standing: whoever has applied what the quorum lost with its disks asked on without a
+/// pause, and time stood still.
+#[test]
+fn a_broker_that_knows_more_than_the_quorum_asks_again_later() {
+    let family = load("tests/data/the_quorum_has_forgotten_what_a_broker_applied.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.panicked, None);
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
     }
 }

@@ -6,7 +6,7 @@ use hikyaku::explore::SeedRun;
 use hikyaku::scenario::Family;
 use hikyaku::types::Guard;
 
-use crate::common::{broken, load, lost, parse, pending, run_all, sum};
+use crate::common::{broken, load, lost, parse, pending, repeated, run_all, sum};
 
 const SEEDS: u64 = 6;
 
@@ -68,6 +68,15 @@ fn a_partition_that_was_only_asked_for_gets_a_second_owner() {
 fn records_that_are_thrown_away_in_a_round_are_lost() {
     let runs = without(Guard::KeptRecords, "cooperative");
     assert!(sum(&runs, lost) > 0, "G21 is not seen");
+}
+
+/// As in Kafka: a commit of a member of the generation is taken, however late. No invariant of the queue is broken.
+#[test]
+fn a_commit_on_a_connection_that_was_given_up_takes_the_group_back() {
+    let family = load("tests/data/a_late_commit_takes_the_group_back.toml", &[]);
+    let runs = run_all(&family, family.seeds.clone());
+    assert!(sum(&runs, repeated) > 0 && sum(&runs, lost) == 0);
+    assert_eq!(runs[0].outcome.invariant_violations, []);
 }
 
 /// With the guard nothing of the kind happens, without it something does.

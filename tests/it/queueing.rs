@@ -125,16 +125,19 @@ fn stands(result: &CaseResult) -> Option<bool> {
 
 #[test]
 fn the_vendored_cases_pass_and_at_least_twenty_fail_when_every_service_takes_five_percent_longer() {
+    const ENOUGH: u32 = 20;
     let (mut judged, mut found_out) = (0, 0);
     for case in cases(ALL_CASES).iter().map(reduced) {
         let right = run(&case, 1.0);
         let Some(passes) = stands(&right) else { continue };
         assert!(passes, "{:?}", right.compared);
         judged += 1;
-        found_out += u32::from(stands(&run(&case, 1.05)) == Some(false));
+        if found_out < ENOUGH {
+            found_out += u32::from(stands(&run(&case, 1.05)) == Some(false));
+        }
     }
     assert!(30 <= judged, "{judged} cases were judged");
-    assert!(20 <= found_out, "only {found_out} of {judged} cases notice a service that is 5 % slower");
+    assert!(ENOUGH <= found_out, "only {found_out} of {judged} cases notice a service that is 5 % slower");
 }
 
 /// A case that has a scenario must have a valid one: otherwise it would only be called not expressible.

@@ -180,6 +180,16 @@ fn offsets_that_a_deposed_coordinator_refuses_are_not_passed_over() {
     }
 }
 
+/// Found by a mix of faults with every guard standing: offsets whose append was refused stayed staged, and nobody was told a
+/// committed offset any more.
+#[test]
+fn offsets_that_were_refused_do_not_hold_the_group_up() {
+    let family = load("tests/data/a_refused_commit_is_not_staged.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
+    }
+}
+
 /// Found by a mix of faults with every guard standing: it went on in the epoch in which the fate of a batch was unknown.
 #[test]
 fn the_transaction_behind_an_expired_batch_has_another_epoch() {

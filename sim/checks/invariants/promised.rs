@@ -3,6 +3,9 @@
 //! The one idea: a promise is an end, everything below it stays. When a replica begins to lead, its log is compared with the
 //! one that counted, epoch range by epoch range; where they part before the end, the promise is broken. It ends with an
 //! unclean election, and with more losses of unflushed data since it was given than the partition must survive.
+//!
+//! A controller that hangs behind its commit says so late, and the leader has heard of its election by then: whoever leads
+//! a partition that had no candidate left was elected uncleanly.
 
 use std::ops::Range;
 
@@ -18,6 +21,10 @@ pub(super) struct Promised {
     ends: Vec<(usize, Offset)>,
     replicas: Vec<NodeId>,
     unclean: bool,
+    /// Nobody is in sync, and nobody eligible.
+    is_orphaned: bool,
+    /// The newest epoch that somebody has begun to lead in.
+    led: Option<LeaderEpoch>,
 }
 
 /// A replica as it begins to lead.
@@ -31,7 +38,10 @@ pub(super) struct NewLeader {
 impl Promised {
     pub fn change(&mut self, state: &PartitionState, unclean: bool) {
         self.replicas.clone_from(&state.replicas);
-        self.unclean |= unclean;
+        if self.led.is_none_or(|led| led < state.leader_epoch) {
+            self.unclean |= unclean;
+        }
+        self.is_orphaned = state.in_sync_replicas.is_empty() && state.eligible_leader_replicas.is_empty();
     }
 
     /// `lossy`: losses of the run that had surely happened before the promise was given.
@@ -52,7 +62,12 @@ impl Promised {
         durability: &Durability,
         topic: TopicId,
     ) -> Option<Range<Offset>> {
-        if log.leader.is_some_and(|(known, _)| leader.epoch < known) || self.ends.is_empty() {
+        if log.leader.is_some_and(|(known, _)| leader.epoch < known) {
+            return None;
+        }
+        self.led = Some(leader.epoch);
+        let is_unclean = std::mem::take(&mut self.unclean) || self.is_orphaned;
+        if self.ends.is_empty() {
             return None;
         }
         let empty = Default::default();
@@ -65,8 +80,7 @@ impl Promised {
             let here = since.filter(|(_, node)| self.replicas.is_empty() || self.replicas.contains(node));
             common < *end && here.count() <= survives
         });
-        let lost = lost.filter(|_| !self.unclean).map(|(_, end)| common..*end);
-        self.unclean = false;
+        let lost = lost.filter(|_| !is_unclean).map(|(_, end)| common..*end);
         for (_, end) in &mut self.ends {
             *end = (*end).min(common);
         }

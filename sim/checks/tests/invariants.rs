@@ -54,6 +54,31 @@ fn an_unclean_election_may_lose_what_was_acknowledged() {
     assert!(story.violations().is_empty(), "{:?}", story.violations());
 }
 
+/// The controller hangs behind its commit, and says what it was only when the leader has heard of it.
+#[test]
+fn who_leads_a_partition_without_candidates_was_elected_uncleanly_whenever_that_is_said() {
+    let lost = |story: &Story| {
+        let of_it = |violation: &&InvariantViolation| violation.invariant == Invariant::AcknowledgedIsDurable;
+        story.violations().iter().filter(of_it).count()
+    };
+    for (orphaned, violations) in [(true, 0), (false, 1)] {
+        let mut story = acknowledged();
+        story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        if orphaned {
+            story.candidates(&[], &[], false);
+        }
+        story.at(2000).leads(B2, 1, 0);
+        assert_eq!(lost(&story), violations);
+        // What is said late excuses no later election.
+        story.partition_changed(Some(B2), 1, &[B2], true);
+        story.appended(5, message(5, 5, 5), true);
+        story.acknowledged(0, Acks::All);
+        story.note(B1, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        story.at(3000).partition_changed(Some(B1), 2, &[B1], false).leads(B1, 2, 0);
+        assert_eq!(lost(&story), violations + 1);
+    }
+}
+
 #[test]
 fn one_lossy_failure_too_many_may_lose_what_was_acknowledged() {
     // min.insync.replicas is two: one power loss must be survived, two need not.

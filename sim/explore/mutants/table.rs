@@ -111,7 +111,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         // --- groups and consumers ---
         Guard::GenerationFencing => (
             "a member whose session has expired still moves the group's offsets",
-            killed(&[Promise(Duplicates)], Groups, "zombies"),
+            killed(&[Invariant(CommitsAreCurrent), Promise(Duplicates)], Groups, "zombies"),
         ),
         Guard::CoordinatorLoading => (
             "a coordinator that has not read its log yet says that nothing is committed",
@@ -126,7 +126,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::CommitAfterReplication => (
             "an offset commit is answered before it is replicated",
-            killed(&[Promise(Duplicates)], Groups, "elections"),
+            killed(&[Invariant(CommittedOffsetsSurvive), Promise(Duplicates)], Groups, "elections"),
         ),
         // --- transactions ---
         Guard::TransactionVerification => (

@@ -92,7 +92,12 @@ impl QuorumObserver {
         self.leader = Some(ask.to);
         self.not_before = step.time();
         if let Some((_, end)) = response.diverging {
+            let before = self.end_offset;
             self.truncate(end);
+            if self.end_offset == before {
+                // The quorum has lost what it had committed, and what is applied cannot be taken back.
+                self.not_before = step.time() + RETRY_BACKOFF;
+            }
             return;
         }
         for entry in response.entries {

@@ -209,8 +209,13 @@ impl Coordinator {
                 }
             }
             Then::Expired { .. } => {}
-            Then::Staged { from, member, producer } => {
-                group.offsets.staged_at(producer, written);
+            Then::Staged { from, member, producer, before } => {
+                match result {
+                    Ok(written) => group.offsets.staged_at(producer, written),
+                    // It is in the log, and a marker will find it there.
+                    Err(ErrorCode::RequestTimedOut | ErrorCode::NotEnoughReplicasAfterAppend) => {}
+                    Err(_) => group.offsets.unstage(producer, before),
+                }
                 answer_staged(from, id, member, error, turn.step);
             }
         }

@@ -19,12 +19,12 @@ pub(super) struct Offsets {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct StoredOffset {
+pub(super) struct StoredOffset {
     offset: Offset,
     leader_epoch: Option<LeaderEpoch>,
     /// Wall clock of the coordinator that took the commit.
     at: Time,
-    /// Where the commit stands in the offsets topic; absent until it is replicated.
+    /// Where the commit stands in the offsets topic; absent until it is replicated, and where nobody could wait for that.
     written: Option<Offset>,
 }
 
@@ -51,7 +51,7 @@ impl Offsets {
         self.committed.insert(partition, StoredOffset { offset, leader_epoch, at, written: Some(written) });
     }
 
-    /// Part of a transaction that is open.
+    /// Part of a transaction that is open. Says what the producer had staged there before.
     pub fn stage(
         &mut self,
         producer: ProducerId,
@@ -59,9 +59,23 @@ impl Offsets {
         (offset, leader_epoch): (Offset, Option<LeaderEpoch>),
         at: Time,
         written: Option<Offset>,
-    ) {
+    ) -> Option<StoredOffset> {
         let stored = StoredOffset { offset, leader_epoch, at, written };
-        self.staged.entry(producer).or_default().insert(partition, stored);
+        self.staged.entry(producer).or_default().insert(partition, stored)
+    }
+
+    /// What was staged last is not in the log after all: what stood there before does again.
+    pub fn unstage(&mut self, producer: ProducerId, before: Vec<(TopicPartition, Option<StoredOffset>)>) {
+        let staged = self.staged.entry(producer).or_default();
+        for (partition, before) in before.into_iter().rev() {
+            match before {
+                Some(stored) => drop(staged.insert(partition, stored)),
+                None => drop(staged.remove(&partition)),
+            }
+        }
+        if staged.is_empty() {
+            self.staged.remove(&producer);
+        }
     }
 
     /// What a producer has staged is replicated, from here on.
@@ -87,7 +101,7 @@ impl Offsets {
         if found == Found::InLog || self.guards.stand(Guard::CommitsInLogOrder) {
             let committed = &self.committed;
             let is_last = |partition: &TopicPartition, stored: &mut StoredOffset| {
-                committed.get(partition).is_none_or(|known| known.written <= stored.written)
+                stored.written.is_none() || committed.get(partition).is_none_or(|known| known.written <= stored.written)
             };
             staged.retain(is_last);
         }
@@ -166,6 +180,22 @@ mod tests {
         let mutant = Guards::ALL.without(Guard::CommitsInLogOrder);
         assert_eq!(both_kinds(mutant, Found::Live), Some(Offset(5)));
         assert_eq!(both_kinds(mutant, Found::InLog), Some(Offset(7)));
+    }
+
+    #[test]
+    fn what_was_refused_is_not_staged() {
+        let mut offsets = Offsets::new(Guards::ALL);
+        let other = TopicPartition { partition: 1, ..PARTITION };
+        offsets.stage(PRODUCER, PARTITION, (Offset(5), None), Time::ZERO, Some(Offset(0)));
+        let before = [PARTITION, other, PARTITION]
+            .map(|partition| (partition, offsets.stage(PRODUCER, partition, (Offset(7), None), Time::ZERO, None)));
+        offsets.unstage(PRODUCER, before.to_vec());
+        assert!(offsets.is_staged(PARTITION) && !offsets.is_staged(other));
+        offsets.complete(PRODUCER, TransactionOutcome::Commit, Found::Live);
+        assert_eq!((offsets.answer(PARTITION).offset, offsets.answer(other).offset), (Some(Offset(5)), None));
+        let before = offsets.stage(PRODUCER, other, (Offset(7), None), Time::ZERO, None);
+        offsets.unstage(PRODUCER, vec![(other, before)]);
+        assert!(!offsets.is_staged(other) && offsets.staged.is_empty());
     }
 
     #[test]

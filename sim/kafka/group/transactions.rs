@@ -46,14 +46,16 @@ impl Coordinator {
         }
         let at = step.now.wall_clock;
         let mut records = Vec::with_capacity(commit.offsets.len());
+        let mut before = Vec::with_capacity(commit.offsets.len());
         for committed in &commit.offsets {
             let (partition, leader_epoch) = (committed.partition, committed.leader_epoch);
             let offset = committed.offset.expect("checked above");
             // From now on, and not only from when it is replicated: whoever asks meanwhile must not be told the old one.
-            group.offsets.stage(transaction.producer, partition, (offset, leader_epoch), at, None);
+            let staged = group.offsets.stage(transaction.producer, partition, (offset, leader_epoch), at, None);
+            before.push((partition, staged));
             records.push(Group::Offset { group: id, partition, offset, leader_epoch, at });
         }
-        let then = Then::Staged { from, member, producer: transaction.producer };
+        let then = Then::Staged { from, member, producer: transaction.producer, before };
         self.writes.push(Write { group: id, records, transaction: Some(transaction), then });
         self.finish_turn(id, step)
     }

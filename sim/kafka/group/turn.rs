@@ -8,6 +8,7 @@ use crate::types::settings::BrokerSettings;
 use crate::types::*;
 
 use super::consumer::State;
+use super::offsets::StoredOffset;
 
 /// What a step of a group may touch.
 pub(super) struct Turn<'t, 's> {
@@ -74,6 +75,8 @@ pub(super) enum Then {
         from: ReplyTo,
         member: Option<MemberId>,
         producer: ProducerId,
+        /// What the producer had staged before.
+        before: Vec<(TopicPartition, Option<StoredOffset>)>,
     },
 }
 

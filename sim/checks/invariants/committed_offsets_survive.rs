@@ -4,10 +4,10 @@
 //! policy says, and skips everything or repeats everything.
 //!
 //! How it is decided: by the first position of each assignment. Commits count in the order in which leaders appended them; a
-//! deposed one's too, because the next leader but one may hold them. Those that were acknowledged before the assignment must not be forgotten: the position is the last of them,
-//! or one that was appended after it; and with such a commit, no reset. An expired offset is none. Judged as long as no broker
-//! has lost a page or its disk, and no offsets partition was led from outside its in-sync set: the offsets topic promises no
-//! more with its default of one replica in sync.
+//! deposed one's too, because the next leader but one may hold them. Those that were acknowledged before the assignment must
+//! not be forgotten: the position is the last of them, or one that was appended after it; and with such a commit, no reset. An
+//! expired offset is none. Judged as long as no broker has lost a page or its disk, and no offsets partition was led from
+//! outside its in-sync set: the offsets topic promises no more with its default of one replica in sync.
 //!
 //! Source: GroupMetadataManager.loadGroup, OffsetMetadataManager; what KIP-848's coordinator calls replay equivalence.
 

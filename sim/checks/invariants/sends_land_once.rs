@@ -8,12 +8,11 @@
 //! that a failover may still take away. A copy and a lost order show alike.
 //!
 //! When it does not judge: a batch that is there again under a newer epoch of its producer, when the first copy came after that
-//! epoch was taken. A producer takes one when nothing of it is in flight any more; what comes then is on a connection that it has
-//! given up, and a leader takes it until a batch of the newer epoch is there (KIP-360; KAFKA-14034 is open). Producers without
-//! idempotence; brokers told to remember fewer batches than a producer may have
-//! in flight; a producer that was silent for as long as brokers remember one (`producer.id.expiration.ms`, P5 of the known
-//! hazards), less what clocks were put wrong; one whose last record retention has removed, because a replica that comes later
-//! never heard of it.
+//! epoch was taken. A producer takes one when nothing of it is in flight any more; what comes then is on a connection that it
+//! has given up, and a leader takes it until a batch of the newer epoch is there (KIP-360; KAFKA-14034 is open). Producers
+//! without idempotence; brokers told to remember fewer batches than a producer may have in flight; a producer that was silent
+//! for as long as brokers remember one (`producer.id.expiration.ms`, P5 of the known hazards), less what clocks were put wrong;
+//! one whose last record retention has removed, because a replica that comes later never heard of it.
 //!
 //! Source: KIP-98, KIP-360, KAFKA-14034; Kafka: ProducerStateManager.
 

@@ -119,12 +119,9 @@ impl CommittedOffsetsSurvive {
 impl Commits {
     fn acknowledge(&mut self, offset: Offset) {
         let since = (self.acknowledged.max(self.first) - self.first) as usize;
-        let index = self.offsets.iter().skip(since).position(|appended| *appended == offset).map(|index| index + since);
-        // Answered before it was appended, or behind an older answer.
-        let index = index.unwrap_or_else(|| {
-            self.offsets.push(offset);
-            self.offsets.len() - 1
-        });
+        // What is not among them was appended before: a deposed coordinator says late what the log has long gone past.
+        let Some(index) = self.offsets.iter().skip(since).position(|appended| *appended == offset) else { return };
+        let index = index + since;
         self.acknowledged = self.first + index as u64 + 1;
         // Assignments that are still beginning may be older by one acknowledgement or two, not by many.
         const KEPT: usize = 256;

@@ -339,6 +339,18 @@ fn a_group_goes_on_where_it_committed_last_or_may_have() {
     assert_eq!((violation.invariant, violation.offset), (Invariant::CommittedOffsetsSurvive, Some(Offset(3))));
 }
 
+/// It stands in the log of its successor as well, and newer ones behind it.
+#[test]
+fn what_a_deposed_coordinator_says_late_takes_nothing_back() {
+    let late = |groups: &mut Groups| {
+        groups.taken(5, M1);
+        groups.leader = B2;
+        groups.taken(3, M1);
+        groups.leader = B1;
+    };
+    begins(5, PositionReason::Committed, late).nothing();
+}
+
 #[test]
 fn a_reset_of_a_group_that_has_committed_is_caught_unless_it_expired_or_pages_were_lost() {
     for why in [PositionReason::ResetLatest, PositionReason::ResetEarliest] {

@@ -67,13 +67,15 @@ impl CandidatesComplete {
                 let known = before.as_ref().map_or(&[][..], |before| &before.in_sync_replicas);
                 self.judge(event, *partition, known, logs, incidents, found);
             }
-            // A controller that dies behind its commit says nothing of it; the leader has heard all the same.
+            // A controller that dies or hangs behind its commit says nothing of it yet; the leader has heard all the same, and not
+            // of who is eligible beside.
             Happening::Note(Note::InSyncCommitted { partition, partition_epoch, in_sync_replicas, .. }) => {
                 if let Some(state) = self.states.get_mut(*partition)
                     && state.partition_epoch < *partition_epoch
                 {
                     state.partition_epoch = *partition_epoch;
                     state.in_sync_replicas.clone_from(in_sync_replicas);
+                    state.eligible_leader_replicas.clear();
                 }
             }
             Happening::Note(Note::HighWatermark { partition, as_leader: true, .. }) => {

@@ -178,6 +178,22 @@ fn a_high_watermark_that_a_candidate_has_not_reached_is_caught_when_it_moves() {
     assert_eq!((violation.invariant, violation.other), (Invariant::CandidatesComplete, Some(B2)));
 }
 
+/// The in-sync set is whole again, so nobody is eligible beside it (KIP-966); the controller hangs before it says so.
+#[test]
+fn who_was_eligible_is_not_judged_by_what_only_the_leader_has_heard() {
+    for (in_sync_replicas, violations) in [(vec![B1], 0), (vec![B1, B2], 1)] {
+        let mut story = registered();
+        story.candidates(&[B1], &[B2], false);
+        story.appended(1, message(1, 1, 1), false);
+        let (leader_epoch, partition_epoch) = (LeaderEpoch(0), PartitionEpoch(1_000_000));
+        story.note(B1, Note::InSyncCommitted { partition: P0, leader_epoch, partition_epoch, in_sync_replicas });
+        story.high_watermark(2);
+        let incomplete =
+            story.violations().iter().filter(|violation| violation.invariant == Invariant::CandidatesComplete).count();
+        assert_eq!(incomplete, violations);
+    }
+}
+
 /// KIP-279: what the follower kept of a leader in between is as long as what is committed, and is something else.
 #[test]
 fn a_candidate_that_is_as_long_and_was_written_by_another_leader_is_caught() {

@@ -119,9 +119,16 @@ impl CommittedOffsetsSurvive {
 impl Commits {
     fn acknowledge(&mut self, offset: Offset) {
         let since = (self.acknowledged.max(self.first) - self.first) as usize;
-        // What is not among them was appended before: a deposed coordinator says late what the log has long gone past.
-        let Some(index) = self.offsets.iter().skip(since).position(|appended| *appended == offset) else { return };
-        let index = index + since;
+        let index = match self.offsets.iter().skip(since).position(|appended| *appended == offset) {
+            Some(index) => index + since,
+            // A deposed coordinator says late what the log has long gone past.
+            None if self.offsets.iter().take(since).any(|appended| *appended == offset) => return,
+            // Answered before it was appended.
+            None => {
+                self.offsets.push(offset);
+                self.offsets.len() - 1
+            }
+        };
         self.acknowledged = self.first + index as u64 + 1;
         // Assignments that are still beginning may be older by one acknowledgement or two, not by many.
         const KEPT: usize = 256;

@@ -352,6 +352,12 @@ fn what_a_deposed_coordinator_says_late_takes_nothing_back() {
 }
 
 #[test]
+fn what_was_answered_before_it_was_appended_is_not_forgotten() {
+    let early = |groups: &mut Groups| groups.taken(9, M1);
+    assert_eq!(begins(5, PositionReason::Committed, early).one().invariant, Invariant::CommittedOffsetsSurvive);
+}
+
+#[test]
 fn a_reset_of_a_group_that_has_committed_is_caught_unless_it_expired_or_pages_were_lost() {
     for why in [PositionReason::ResetLatest, PositionReason::ResetEarliest] {
         assert_eq!(begins(9, why, |_| {}).one().invariant, Invariant::CommittedOffsetsSurvive);

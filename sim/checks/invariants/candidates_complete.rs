@@ -67,15 +67,18 @@ impl CandidatesComplete {
                 let known = before.as_ref().map_or(&[][..], |before| &before.in_sync_replicas);
                 self.judge(event, *partition, known, logs, incidents, found);
             }
-            // A controller that dies or hangs behind its commit says nothing of it yet; the leader has heard all the same, and not
-            // of who is eligible beside.
+            // A controller that dies or hangs behind its commit says nothing of it yet; the leader has heard all the same. Beside
+            // enough in sync nobody is eligible (KIP-966).
             Happening::Note(Note::InSyncCommitted { partition, partition_epoch, in_sync_replicas, .. }) => {
                 if let Some(state) = self.states.get_mut(*partition)
                     && state.partition_epoch < *partition_epoch
                 {
                     state.partition_epoch = *partition_epoch;
                     state.in_sync_replicas.clone_from(in_sync_replicas);
-                    state.eligible_leader_replicas.clear();
+                    let enough = self.durability.min_in_sync.get(&partition.topic);
+                    if enough.is_some_and(|enough| *enough <= in_sync_replicas.len()) {
+                        state.eligible_leader_replicas.clear();
+                    }
                 }
             }
             Happening::Note(Note::HighWatermark { partition, as_leader: true, .. }) => {
@@ -102,8 +105,8 @@ impl CandidatesComplete {
         }
         let members = state.in_sync_replicas.iter().chain(&state.eligible_leader_replicas);
         for member in members {
-            let complete_to =
-                log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.common_end(&log.counting));
+            let replica = log.replicas.get(member);
+            let complete_to = replica.map_or(Offset::ZERO, |replica| replica.common_end(&log.counting));
             if log.visible_end <= complete_to || !self.registered.contains(member) {
                 continue;
             }
@@ -116,7 +119,7 @@ impl CandidatesComplete {
                     offset: Some(complete_to),
                     ..Where::at(partition)
                 };
-                let end = log.replicas.get(member).map_or(Offset::ZERO, |replica| replica.end());
+                let end = replica.map_or(Offset::ZERO, |replica| replica.end());
                 let lacks = if end == complete_to { "ends" } else { "is another leader's" };
                 let message =
                     format!("a candidate's log {lacks} at {complete_to}, below the high watermark {}", log.visible_end);

@@ -3,17 +3,19 @@
 //! Why it matters: a group that is told an older offset repeats what it has done; one that is told none begins where its reset
 //! policy says, and skips everything or repeats everything.
 //!
-//! How it is decided: by the first position of each assignment. Commits count in the order in which leaders appended them; a
-//! deposed one's too, because the next leader but one may hold them. Those that were acknowledged before the assignment must
-//! not be forgotten: the position is the last of them, or one that was appended after it; and with such a commit, no reset. An
-//! expired offset is none. Judged as long as no broker has lost a page or its disk, and no offsets partition was led from
-//! outside its in-sync set: the offsets topic promises no more with its default of one replica in sync.
+//! How it is decided: by the first position of each assignment. Commits count in the order in which the leader that counts
+//! appended them; those of another count when a leader begins whose log holds them. Those that were acknowledged before the
+//! assignment must not be forgotten: the position is the last of them, or one that was appended after it; and with such a
+//! commit, no reset. An expired offset is none. Judged as long as no broker has lost a page or its disk, and no offsets
+//! partition was led from outside its in-sync set: the offsets topic promises no more with its default of one replica in sync.
 //!
 //! Source: GroupMetadataManager.loadGroup, OffsetMetadataManager; what KIP-848's coordinator calls replay equivalence.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Found, Where};
+use crate::checks::logs::{Logs, PartitionLog};
 use crate::checks::outcome::Invariant;
 use crate::history::{Event, Happening};
 use crate::scenario::plan::{FaultAction, Plan};
@@ -28,8 +30,18 @@ pub struct CommittedOffsetsSurvive {
     /// Something was lost that nobody promised to keep.
     gone: bool,
     commits: BTreeMap<(GroupId, TopicPartition), Commits>,
+    /// What leaders wrote that did not count then.
+    aside: Vec<Aside>,
     /// Assignments without a position yet, with what was acknowledged by then.
     beginning: BTreeMap<(NodeId, GroupId, TopicPartition), u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Aside {
+    shard: TopicPartition,
+    leader_epoch: LeaderEpoch,
+    offset: Offset,
+    records: Arc<Records>,
 }
 
 /// What a group has committed for a partition.
@@ -51,37 +63,48 @@ impl CommittedOffsetsSurvive {
             wipes: wipes.map(|fault| fault.id).collect(),
             gone: false,
             commits: BTreeMap::new(),
+            aside: Vec::new(),
             beginning: BTreeMap::new(),
         }
     }
 
-    pub fn after(&mut self, event: &Event, found: &mut Found) {
+    /// With the logs as the event left them.
+    pub fn after(&mut self, event: &Event, logs: &Logs, found: &mut Found) {
         match &event.what {
             Happening::PowerLost { lost } => self.gone |= 0 < *lost,
             Happening::FaultFired { fault, .. } => self.gone |= self.wipes.contains(fault),
             Happening::Stopped { .. } => self.beginning.retain(|(node, _, _), _| *node != event.node),
-            Happening::Note(note) if !self.gone => self.note(note, event, found),
+            Happening::Note(note) if !self.gone => self.note(note, event, logs, found),
             _ => {}
         }
     }
 
-    fn note(&mut self, note: &Note, event: &Event, found: &mut Found) {
+    fn note(&mut self, note: &Note, event: &Event, logs: &Logs, found: &mut Found) {
         match note {
             Note::PartitionChanged { partition, unclean: true, .. } => self.gone |= partition.topic == self.topic,
             Note::BatchAppended { partition, role: AppendRole::Leader, batch } if partition.topic == self.topic => {
-                let Records::Groups(records) = &*batch.records else { return };
-                for record in records {
-                    match record {
-                        Group::Offset { group, partition, offset, .. } => {
-                            self.commits.entry((*group, *partition)).or_default().offsets.push(*offset);
-                        }
-                        Group::OffsetExpired { group, partition } => self.forget(*group, *partition),
-                        Group::Metadata { .. } | Group::Consumer { .. } => {}
-                    }
+                if logs.of(*partition).and_then(|log| log.leader) == Some((batch.leader_epoch, event.node)) {
+                    self.append(&batch.records);
+                } else {
+                    let (leader_epoch, offset) = (batch.leader_epoch, batch.base_offset);
+                    self.aside.push(Aside { shard: *partition, leader_epoch, offset, records: batch.records.clone() });
+                }
+            }
+            Note::BecameLeader { partition, .. } if partition.topic == self.topic => {
+                let Some(log) = logs.of(*partition) else { return };
+                let holds = |one: &mut Aside| {
+                    one.shard == *partition && log.counting.epoch_at(one.offset) == Some(one.leader_epoch)
+                };
+                for one in self.aside.extract_if(.., holds).collect::<Vec<_>>() {
+                    self.append(&one.records);
                 }
             }
             Note::OffsetCommitted { group, partition, offset, .. } => {
-                self.commits.entry((*group, *partition)).or_default().acknowledge(*offset);
+                let leads = |(_, log): (TopicPartition, &PartitionLog)| {
+                    log.leader.is_some_and(|(_, leader)| leader == event.node)
+                };
+                let is_deposed = !logs.partitions_of(self.topic).any(leads);
+                self.commits.entry((*group, *partition)).or_default().acknowledge(*offset, is_deposed);
             }
             Note::OffsetExpired { group, partition } => self.forget(*group, *partition),
             Note::Assigned { group, partitions, .. } => {
@@ -110,6 +133,19 @@ impl CommittedOffsetsSurvive {
         }
     }
 
+    fn append(&mut self, records: &Records) {
+        let Records::Groups(records) = records else { return };
+        for record in records {
+            match record {
+                Group::Offset { group, partition, offset, .. } => {
+                    self.commits.entry((*group, *partition)).or_default().offsets.push(*offset);
+                }
+                Group::OffsetExpired { group, partition } => self.forget(*group, *partition),
+                Group::Metadata { .. } | Group::Consumer { .. } => {}
+            }
+        }
+    }
+
     fn forget(&mut self, group: GroupId, partition: TopicPartition) {
         self.commits.entry((group, partition)).or_default().forget();
         self.beginning.retain(|(_, other, at), _| (*other, *at) != (group, partition));
@@ -117,13 +153,13 @@ impl CommittedOffsetsSurvive {
 }
 
 impl Commits {
-    fn acknowledge(&mut self, offset: Offset) {
+    fn acknowledge(&mut self, offset: Offset, is_deposed: bool) {
         let since = (self.acknowledged.max(self.first) - self.first) as usize;
         let index = match self.offsets.iter().skip(since).position(|appended| *appended == offset) {
             Some(index) => index + since,
-            // A deposed coordinator says late what the log has long gone past.
-            None if self.offsets.iter().take(since).any(|appended| *appended == offset) => return,
-            // Answered before it was appended.
+            // A deposed coordinator says late what its successor's log holds, and has long gone past.
+            None if is_deposed && self.offsets.iter().take(since).any(|appended| *appended == offset) => return,
+            // Answered before it was appended, or behind an older answer.
             None => {
                 self.offsets.push(offset);
                 self.offsets.len() - 1

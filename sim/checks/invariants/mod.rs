@@ -150,7 +150,7 @@ impl Invariants {
         self.one_leader_per_epoch.after(event, &mut self.found);
         self.fenced_is_out.after(event, &mut self.found);
         let GroupInvariants { log, one_owner, commits_are_current, committed_offsets_survive } = &mut self.groups;
-        committed_offsets_survive.after(event, &mut self.found);
+        committed_offsets_survive.after(event, logs, &mut self.found);
         commits_are_current.after(event, log, logs, &mut self.found);
         log.after(event, logs);
         one_owner.after(event, log, &mut self.found);
@@ -178,7 +178,7 @@ impl Invariants {
             Note::BatchAppended { role, .. } => {
                 logs_match::after(event, mismatch, &mut self.found);
                 if *role == AppendRole::Leader {
-                    committed_offsets_survive.after(event, &mut self.found);
+                    committed_offsets_survive.after(event, logs, &mut self.found);
                     commits_are_current.after(event, log, logs, &mut self.found);
                     log.after(event, logs);
                     self.sends_land_once.after(event, logs, &mut self.found);

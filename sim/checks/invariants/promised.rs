@@ -7,6 +7,7 @@
 //! A controller that hangs behind its commit says so late, and the leader has heard of its election by then: whoever leads
 //! a partition that had no candidate left was elected uncleanly.
 
+use std::mem::take;
 use std::ops::Range;
 
 use super::Durability;
@@ -66,7 +67,7 @@ impl Promised {
             return None;
         }
         self.led = Some(leader.epoch);
-        let is_unclean = std::mem::take(&mut self.unclean) || self.is_orphaned;
+        let is_unclean = take(&mut self.unclean) | take(&mut self.is_orphaned);
         if self.ends.is_empty() {
             return None;
         }

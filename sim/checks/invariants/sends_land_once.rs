@@ -7,12 +7,10 @@
 //! So in the log that counts the sends of a producer id must ascend, and for each only the last has to be kept, with those
 //! that a failover may still take away. A copy and a lost order show alike.
 //!
-//! When it does not judge: a batch that is there again under a newer epoch of its producer, when the first copy came after that
-//! epoch was taken. A producer takes one when nothing of it is in flight any more; what comes then is on a connection that it
-//! has given up, and a leader takes it until a batch of the newer epoch is there (KIP-360; KAFKA-14034 is open). Producers
-//! without idempotence; brokers told to remember fewer batches than a producer may have in flight; a producer that was silent
-//! for as long as brokers remember one (`producer.id.expiration.ms`, P5 of the known hazards), less what clocks were put wrong;
-//! one whose last record retention has removed, because a replica that comes later never heard of it.
+//! When it does not judge: producers without idempotence; brokers told to remember fewer batches than a producer may have
+//! in flight; a producer that was silent for as long as brokers remember one (`producer.id.expiration.ms`, P5 of the known
+//! hazards), less what clocks were put wrong; one whose last record retention has removed, because a replica that comes later
+//! never heard of it.
 //!
 //! Source: KIP-98, KIP-360, KAFKA-14034; Kafka: ProducerStateManager.
 
@@ -35,26 +33,15 @@ pub struct SendsLandOnce {
     judges: bool,
     /// A producer that was silent for longer may be forgotten.
     remembered: Duration,
-    /// The epoch that each producer has taken last.
-    epochs: BTreeMap<ProducerId, ProducerEpoch>,
     partitions: PartitionTable<BTreeMap<ProducerId, Landed>>,
 }
 
 /// Of one producer in the log that counts.
 #[derive(Clone, Debug)]
 struct Landed {
-    /// Its batches in order: those that may still be cut off, and one before them.
-    batches: VecDeque<Batch>,
+    /// First offset and last send of its batches, in order: those that may still be cut off, and one before them.
+    batches: VecDeque<(Offset, SendId)>,
     heard: Time,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Batch {
-    offset: Offset,
-    last: SendId,
-    epoch: ProducerEpoch,
-    /// Its producer had a newer epoch when it came.
-    is_late: bool,
 }
 
 impl SendsLandOnce {
@@ -68,22 +55,14 @@ impl SendsLandOnce {
         SendsLandOnce {
             judges: IN_FLIGHT_MAX <= settings.producer_batches_retained,
             remembered: Duration(settings.producer_id_expiration.0.saturating_sub(wrong)),
-            epochs: BTreeMap::new(),
             partitions: PartitionTable::default(),
         }
     }
 
     /// With the logs as they were before the event.
     pub fn before(&mut self, event: &Event, logs: &Logs) {
-        let (partition, leader_epoch, log_end_offset) = match &event.what {
-            Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) => {
-                (partition, leader_epoch, log_end_offset)
-            }
-            Happening::Note(Note::ProducerStarted { id, epoch }) => {
-                self.epochs.insert(*id, *epoch);
-                return;
-            }
-            _ => return,
+        let Happening::Note(Note::BecameLeader { partition, leader_epoch, log_end_offset, .. }) = &event.what else {
+            return;
         };
         let (Some(producers), Some(log)) = (self.partitions.get_mut(*partition), logs.of(*partition)) else { return };
         if log.leader.is_some_and(|(known, _)| *leader_epoch < known) {
@@ -93,7 +72,7 @@ impl SendsLandOnce {
         let replica = log.replicas.get(&event.node).unwrap_or(&empty);
         let common = replica.common_end(&log.counting).min(*log_end_offset);
         for landed in producers.values_mut() {
-            while landed.batches.back().is_some_and(|batch| common <= batch.offset) {
+            while landed.batches.back().is_some_and(|(offset, _)| common <= *offset) {
                 landed.batches.pop_back();
             }
         }
@@ -117,23 +96,21 @@ impl SendsLandOnce {
             .or_insert_with(|| Landed { batches: VecDeque::new(), heard: event.time });
         let is_known = event.time.since(landed.heard) < self.remembered;
         let (start, visible_end) = (log.counting.start, log.visible_end);
-        if let Some(before) = landed.batches.back().copied()
-            && first.send <= before.last
+        if let Some((offset, known)) = landed.batches.back().copied()
+            && first.send <= known
             && is_known
-            && start <= before.offset
-            && !(before.is_late && before.epoch < stamp.epoch)
+            && start <= offset
         {
             let place = Where { offset: Some(batch.base_offset), ..Where::at(*partition) };
             let message = format!(
-                "producer {} with epoch {} wrote {} behind {}, which is at offset {} or after it",
-                stamp.id, stamp.epoch, first.send, before.last, before.offset
+                "producer {} with epoch {} wrote {} behind {known}, which is at offset {offset} or after it",
+                stamp.id, stamp.epoch, first.send
             );
             found.report(Invariant::SendsLandOnce, event, place, message);
         }
         landed.heard = event.time;
-        let is_late = self.epochs.get(&stamp.id).is_some_and(|epoch| stamp.epoch < *epoch);
-        landed.batches.push_back(Batch { offset: batch.base_offset, last: last.send, epoch: stamp.epoch, is_late });
-        while landed.batches.get(1).is_some_and(|batch| batch.offset < visible_end) {
+        landed.batches.push_back((batch.base_offset, last.send));
+        while landed.batches.get(1).is_some_and(|(offset, _)| *offset < visible_end) {
             landed.batches.pop_front();
         }
     }

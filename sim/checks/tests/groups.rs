@@ -339,6 +339,25 @@ fn a_group_goes_on_where_it_committed_last_or_may_have() {
     assert_eq!((violation.invariant, violation.offset), (Invariant::CommittedOffsetsSurvive, Some(Offset(3))));
 }
 
+/// The leader of the older term goes on without knowing of the newer one, and leads again with what it wrote.
+#[test]
+fn a_commit_of_a_leader_that_did_not_count_counts_when_its_log_does() {
+    let older = |leads_again: bool| {
+        move |groups: &mut Groups| {
+            groups.taken(5, M1);
+            let end = groups.end;
+            groups.lead(B2, 1, end);
+            (groups.leader, groups.epoch) = (B1, 0);
+            groups.commit(7);
+            if leads_again {
+                groups.lead(B1, 2, end + 1);
+            }
+        }
+    };
+    begins(7, PositionReason::Committed, older(true)).nothing();
+    assert_eq!(begins(7, PositionReason::Committed, older(false)).one().invariant, Invariant::CommittedOffsetsSurvive);
+}
+
 /// It stands in the log of its successor as well, and newer ones behind it.
 #[test]
 fn what_a_deposed_coordinator_says_late_takes_nothing_back() {

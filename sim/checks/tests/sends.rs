@@ -15,15 +15,11 @@ fn only(story: &Story) -> InvariantViolation {
 
 /// Batches of an idempotent producer, one record each, appended by the leader of `orders/0` in this epoch.
 fn idempotent(story: &mut Story, leader: NodeId, epoch: u32, sends: &[(u64, u64)]) {
-    stamped(story, (leader, epoch), 0, sends);
-}
-
-fn stamped(story: &mut Story, (leader, epoch): (NodeId, u32), producer: u16, sends: &[(u64, u64)]) {
     for (send, offset) in sends {
         let batch = story.batch(*send, message(*send, *send, 1), *offset, epoch);
         let stamp = ProducerStamp {
             id: ProducerId(3),
-            epoch: ProducerEpoch(producer),
+            epoch: ProducerEpoch(0),
             base_sequence: Sequence(*send as u32),
             transactional: false,
         };
@@ -44,23 +40,6 @@ fn a_send_that_stands_in_the_log_twice_is_caught() {
     let violation = only(&story);
     assert_eq!((violation.invariant, violation.offset), (Invariant::SendsLandOnce, Some(Offset(3))));
     assert_eq!((violation.node, violation.partition), (B1, Some(P0)));
-}
-
-/// KAFKA-14034: a producer that has taken a new epoch has given up what it had in flight.
-#[test]
-fn what_comes_behind_the_next_epoch_of_its_producer_may_be_there_again_under_that() {
-    for (is_late, epoch, violations) in [(true, 1, 0), (true, 0, 1), (false, 1, 1)] {
-        let mut story = Story::new(&plan(Billing::Insert));
-        let started = Note::ProducerStarted { id: ProducerId(3), epoch: ProducerEpoch(1) };
-        story.at(1000);
-        if is_late {
-            story.note(SHOP_1, started.clone());
-        }
-        stamped(&mut story, (B1, 0), 0, &[(1, 0)]);
-        story.note(SHOP_1, started);
-        stamped(&mut story, (B1, 0), epoch, &[(1, 1)]);
-        assert_eq!(story.violations().len(), violations, "late: {is_late}, epoch {epoch}");
-    }
 }
 
 #[test]

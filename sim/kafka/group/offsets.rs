@@ -101,7 +101,7 @@ impl Offsets {
         if found == Found::InLog || self.guards.stand(Guard::CommitsInLogOrder) {
             let committed = &self.committed;
             let is_last = |partition: &TopicPartition, stored: &mut StoredOffset| {
-                stored.written.is_none() || committed.get(partition).is_none_or(|known| known.written <= stored.written)
+                committed.get(partition).is_none_or(|known| known.written <= stored.written)
             };
             staged.retain(is_last);
         }

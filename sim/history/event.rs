@@ -100,7 +100,7 @@ pub enum Refusal {
     BrokersDown,
     ControllersDown,
     InstancesDown,
-    /// Too many brokers lost power, or an in-sync set is not whole.
+    /// Too many brokers lost power, an in-sync set is not whole, or the quorum would not survive it.
     Lossy,
     /// A service programmed in Rust: its handler asks for its messages, and none is pressed on it twice; and what it works
     /// on is its own.

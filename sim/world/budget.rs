@@ -6,7 +6,8 @@
 //! its partitions: what it may have lost is nowhere else to be missed before that. A set that it is in under its old
 //! registration says nothing, since a change that was under way may still admit it. And it may lose power only while its
 //! in-sync sets are whole and no other broker is still known under a registration that ended in a crash: nothing tells the
-//! controller that the other's pages survived, so that it may prefer the one that lost them (KIP-966, unclean shutdown).
+//! controller that the other's pages survived, so that it may prefer the one that lost them (KIP-966, unclean shutdown). A
+//! voter loses its disk only while the quorum survives it (`voters.rs`); its pages it may lose, since it flushes before it answers.
 
 use std::collections::BTreeMap;
 
@@ -71,11 +72,18 @@ impl World<'_> {
                 return Some(Refusal::Lossy);
             }
         }
+        let is_wipe = matches!(plan.action, FaultAction::Wipe(_));
+        if is_wipe && !self.roles.quorum.survive_without(&self.plan.cluster.controllers, hit) {
+            return Some(Refusal::Lossy);
+        }
         None
     }
 
     /// A process is gone without order; `is_lossy`: with what only its page cache or its disk had.
     pub(super) fn note_unclean_stop(&mut self, node: NodeId, is_lossy: bool) {
+        if is_lossy {
+            self.roles.quorum.forget(node);
+        }
         if self.is_broker(node) {
             let registration = self.roles.broker_epochs.get(&node).copied();
             let is_lossy = is_lossy || self.has_lost(node);

@@ -18,6 +18,7 @@ mod pump;
 mod queue;
 mod roles;
 mod traffic;
+mod voters;
 pub mod wires;
 
 use std::cell::RefCell;

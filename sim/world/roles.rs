@@ -9,6 +9,8 @@ use crate::types::note::Note;
 use crate::types::request::Cursor;
 use crate::types::*;
 
+use super::voters::Voters;
+
 pub struct Roles {
     offsets_topic: TopicId,
     offsets_partitions: u16,
@@ -18,6 +20,7 @@ pub struct Roles {
     brokers: Vec<NodeId>,
     voters: Vec<NodeId>,
     pub controller: Option<NodeId>,
+    pub quorum: Voters,
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
     /// Registration of each broker.
     pub broker_epochs: BTreeMap<NodeId, BrokerEpoch>,
@@ -80,6 +83,7 @@ impl Roles {
             brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
             voters: plan.cluster.controllers.clone(),
             controller: None,
+            quorum: Voters::default(),
             partitions: BTreeMap::new(),
             broker_epochs: BTreeMap::new(),
             high_watermarks: PartitionTable::default(),
@@ -116,7 +120,15 @@ impl Roles {
     fn take_in(&mut self, node: NodeId, note: &Note) {
         let open = &mut self.open[node.0 as usize];
         match note {
-            Note::BecameController { .. } => self.controller = Some(node),
+            Note::BecameController { .. } => {
+                self.controller = Some(node);
+                self.quorum.observe(node, note);
+            }
+            Note::BecameCandidate { .. }
+            | Note::VoteGranted { .. }
+            | Note::QuorumAppended { .. }
+            | Note::QuorumTruncated { .. }
+            | Note::QuorumHighWatermark { .. } => self.quorum.observe(node, note),
             Note::BrokerChanged { broker, broker_epoch, .. } => {
                 self.broker_epochs.insert(*broker, *broker_epoch);
             }

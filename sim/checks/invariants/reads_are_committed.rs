@@ -71,8 +71,11 @@ impl ReadsAreCommitted {
             }
             Note::HighWatermark { partition, offset, as_leader: true, .. } => {
                 let Some(decisions) = self.partitions.get_mut(partition) else { return };
-                if logs.of(*partition).and_then(|log| log.leader).is_some_and(|(_, leader)| leader == event.node) {
-                    decisions.settle(*offset);
+                let Some(log) = logs.of(*partition) else { return };
+                // A predecessor that hears of its successor late goes on by the fetches of before: what both logs have
+                // is decided.
+                if let Some(replica) = log.replicas.get(&event.node) {
+                    decisions.settle((*offset).min(replica.common_end(&log.counting)));
                 }
             }
             Note::BecameLeader { partition, high_watermark, .. } => {

@@ -184,6 +184,30 @@ fn a_new_leader_decides_anew_what_its_log_holds() {
 }
 
 #[test]
+fn a_predecessor_that_hears_late_decides_what_its_successor_has_too() {
+    let story = |successor_has: u64, heard: bool| {
+        let mut told = Told::new();
+        told.record(0, 0).replicated().marker(1, COMMIT);
+        if successor_has < told.end {
+            let to = Offset(successor_has);
+            told.story.note(B2, Note::LogTruncated { partition: P0, from: Offset(2), to });
+        }
+        let (log_end_offset, high_watermark) = (Offset(successor_has), Offset(1));
+        let leader_epoch = LeaderEpoch(1);
+        told.story.note(B2, Note::BecameLeader { partition: P0, leader_epoch, log_end_offset, high_watermark });
+        if heard {
+            let (leader_epoch, offset) = (LeaderEpoch(0), Offset(2));
+            told.story.note(B1, Note::HighWatermark { partition: P0, leader_epoch, offset, as_leader: true });
+        }
+        told.polled(0, 1);
+        told
+    };
+    story(2, true).is_silent();
+    assert_eq!(story(2, false).one().message, "read_committed returned offset 0, which is not decided for good");
+    assert_eq!(story(1, true).one().message, "read_committed returned offset 0, which is undecided");
+}
+
+#[test]
 fn one_transaction_has_one_end() {
     let mut told = Told::new();
     told.decided(1, TransactionState::PrepareCommit).record(0, 0).marker(1, COMMIT).replicated();

@@ -95,7 +95,8 @@ impl Trace {
         let gone = self.gone(gap, since);
         let until = gone.map_or(self.last, |gone| gone.time);
         let unclean = gone.and_then(|gone| {
-            self.incidents.last_where(&[gone.leader], since, until, |kind| kind == IncidentKind::UncleanElection)
+            self.incidents
+                .last_where(&[gone.leader], since, until, |incident| incident.kind == IncidentKind::UncleanElection)
         });
         let within = |incident: &Incident| incident.time <= until;
         let lost = || self.incidents.first_loss_of(&holders, since).filter(within);
@@ -154,7 +155,19 @@ impl Trace {
                 nodes.extend(callers_of(plan, origin_of(repetition.event)));
                 self.silence(&nodes, arrived, again.0)
             }
-            Boundary::Producer | Boundary::Queue | Boundary::Group => {
+            // What took the offset from the coordinator, or the group from its coordinator until the offset was old.
+            Boundary::Group => {
+                let set_back = self.set_back_of(plan, repetition)?;
+                let reader = plan.services.get(usize::from(self.reader_of(plan, repetition)?.0))?;
+                let expired = set_back.commit.expired;
+                let taken = expired.and_then(|(time, coordinator)| {
+                    self.incidents.last_where(&[coordinator], first.0, time, |incident| expires_offsets(plan, incident))
+                });
+                let until = expired.map_or(set_back.time, |(time, _)| time);
+                let away = || self.incidents.last_of(&reader.instances, first.0, until);
+                taken.or_else(away).or_else(|| self.incidents.in_force(&reader.instances, first.0))
+            }
+            Boundary::Producer | Boundary::Queue => {
                 let mut nodes = self.hosts(plan, repetition);
                 nodes.extend(self.sender_of(plan, repetition));
                 self.silence(&nodes, first.0, again.0)
@@ -257,7 +270,7 @@ impl Trace {
     }
 
     /// When the two records of two effects were appended.
-    fn made_twice(&self, repetition: &Repetition) -> Option<(Time, Time)> {
+    pub fn made_twice(&self, repetition: &Repetition) -> Option<(Time, Time)> {
         repetition.by?;
         let (first, again) = (repetition.first.2?, repetition.again.2?);
         if first == again {
@@ -274,4 +287,14 @@ impl Trace {
             PassedWhy::Position(_) | PassedWhy::Expired => Some(passed.time),
         }
     }
+}
+
+/// A clock that runs ahead makes an offset old, and an operator may take it away.
+fn expires_offsets(plan: &Plan, incident: &Incident) -> bool {
+    let fault = incident.fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
+    fault.is_some_and(|fault| match fault.action {
+        FaultAction::ExpireOffsets(_) => true,
+        FaultAction::Skew { forwards, .. } | FaultAction::Jump { forwards, .. } => forwards,
+        _ => false,
+    })
 }

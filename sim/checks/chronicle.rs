@@ -192,6 +192,12 @@ pub enum Told {
         offset: Offset,
         by: NodeId,
     },
+    /// The group is behind it no more, and nowhere else: its offset is forgotten.
+    OffsetForgotten {
+        group: GroupId,
+        partition: TopicPartition,
+        offset: Offset,
+    },
     Assigned {
         group: GroupId,
         partition: TopicPartition,
@@ -269,6 +275,7 @@ impl Told {
             | Told::PassedOver { .. }
             | Told::SetBack { .. }
             | Told::Committed { .. }
+            | Told::OffsetForgotten { .. }
             | Told::Assigned { .. }
             | Told::TakenAway { .. } => false,
         }
@@ -498,7 +505,8 @@ impl Chronicler {
             | Note::Lost { .. }
             | Note::Polled { .. }
             | Note::PositionSet { .. }
-            | Note::OffsetCommitted { .. } => self.group(note, time, node),
+            | Note::OffsetCommitted { .. }
+            | Note::OffsetExpired { .. } => self.group(note, time, node),
             Note::Sent { .. } | Note::SendSucceeded { .. } | Note::SendFailed { .. } => self.producer(note, time, node),
             Note::RowSeen { .. } | Note::RowsPolled { .. } | Note::RowsMarked { .. } | Note::CursorMoved { .. } => {
                 self.relay(note, time, node);
@@ -655,6 +663,12 @@ impl Chronicler {
                 if self.readable(*partition).iter().any(|copy| before <= *copy && copy < offset) {
                     let (group, partition, offset, by) = (*group, *partition, *offset, *by);
                     self.tell(time, node, Told::Committed { group, partition, offset, by });
+                }
+            }
+            Note::OffsetExpired { group, partition } => {
+                let Some(offset) = self.committed.remove(&(*group, *partition)) else { return };
+                if self.readable(*partition).iter().any(|copy| *copy < offset) {
+                    self.tell(time, node, Told::OffsetForgotten { group: *group, partition: *partition, offset });
                 }
             }
             _ => {}

@@ -140,15 +140,15 @@ impl Incidents {
         self.last(nodes, after, until, |incident| !self.only_slowed(incident) || self.lasts(incident, until))
     }
 
-    /// The nearest incident of some kind.
+    /// The nearest incident that counts.
     pub fn last_where(
         &self,
         nodes: &[NodeId],
         after: Time,
         until: Time,
-        counts: impl Fn(IncidentKind) -> bool,
+        counts: impl Fn(&Incident) -> bool,
     ) -> Option<Incident> {
-        self.last(nodes, after, until, |incident| counts(incident.kind))
+        self.last(nodes, after, until, counts)
     }
 
     /// The last fault that was aimed at any of the nodes and lasted at `at`.

@@ -64,6 +64,7 @@ pub mod place_flag {
     pub const BY_PRODUCER: u16 = 1 << 11;
     pub const BY_CONSUMER: u16 = 1 << 12;
     pub const BY_DOWNSTREAM: u16 = 1 << 13;
+    pub const BY_GROUP: u16 = 1 << 15;
 }
 
 /// How far a service came with one event.

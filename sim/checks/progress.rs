@@ -52,10 +52,11 @@ pub struct PartitionProgress {
     pub through: Frontier,
     /// First flow started.
     pub started: Frontier,
-    pub committed: Option<Offset>,
+    pub commit: Option<Commit>,
     /// Handed out by poll().
     pub delivered: Ranges,
     pub passed: Vec<Passed>,
+    pub set_back: Vec<SetBack>,
     /// Living instances that hold the partition, with the position they began at.
     pub owners: BTreeMap<NodeId, Offset>,
     pub unprocessed: u64,
@@ -74,6 +75,23 @@ pub struct Passed {
     pub time: Time,
     pub node: NodeId,
     pub why: PassedWhy,
+}
+
+/// The last offset that a group committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub offset: Offset,
+    /// Since when it is forgotten, and by which coordinator.
+    pub expired: Option<(Time, NodeId)>,
+}
+
+/// A group was set back below what it had committed, so that what lies between was delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    pub from: Offset,
+    pub commit: Commit,
+    pub time: Time,
+    pub why: PositionReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +139,38 @@ impl ServiceProgress {
 
     pub fn partition(&mut self, partition: TopicPartition) -> &mut PartitionProgress {
         self.partitions.or_insert_with(partition, PartitionProgress::default)
+    }
+
+    pub fn commit(&mut self, partition: TopicPartition, offset: Offset) {
+        self.partition(partition).commit = Some(Commit { offset, expired: None });
+    }
+
+    pub fn expire_offset(&mut self, partition: TopicPartition, coordinator: NodeId, now: Time) {
+        if let Some(commit) = &mut self.partition(partition).commit {
+            commit.expired = Some((now, coordinator));
+        }
+    }
+
+    /// An instance begins at `offset`.
+    pub fn set_position(
+        &mut self,
+        partition: TopicPartition,
+        offset: Offset,
+        node: NodeId,
+        why: PositionReason,
+        now: Time,
+    ) {
+        let progress = self.partition(partition);
+        progress.owners.insert(node, offset);
+        let is_reset = match why {
+            PositionReason::ResetEarliest | PositionReason::ResetLatest | PositionReason::Truncated => true,
+            // As far back as the group itself says, or as its store does.
+            PositionReason::Committed | PositionReason::Stored => false,
+        };
+        if let Some(commit) = progress.commit.filter(|commit| is_reset && offset < commit.offset) {
+            progress.set_back.push(SetBack { from: offset, commit, time: now, why });
+        }
+        self.pass_over(partition, offset, node, PassedWhy::Position(why), now);
     }
 
     /// Records `range` of a partition can be read from now on.
@@ -339,10 +389,22 @@ impl PartitionProgress {
         self.passed.iter().find(|passed| passed.from <= offset && offset < passed.to)
     }
 
+    /// What the coordinator would tell a member.
+    pub fn committed(&self) -> Option<Offset> {
+        self.commit.filter(|commit| commit.expired.is_none()).map(|commit| commit.offset)
+    }
+
+    /// The last time in a stretch of time that the group was set back below a record that it had committed.
+    pub fn set_back_below(&self, offset: Offset, since: Time, until: Time) -> Option<&SetBack> {
+        let covers = |set_back: &&SetBack| set_back.from <= offset && offset < set_back.commit.offset;
+        let within = |set_back: &&SetBack| since <= set_back.time && set_back.time <= until;
+        self.set_back.iter().rev().filter(within).find(covers)
+    }
+
     /// Whether a record that is not through may still be delivered: it is not behind the committed offset, or a living
     /// owner holds the partition from before it.
     pub fn may_still_come(&self, offset: Offset) -> bool {
-        let committed = self.committed.is_none_or(|committed| committed <= offset);
+        let committed = self.committed().is_none_or(|committed| committed <= offset);
         committed || self.owners.values().any(|start| *start <= offset)
     }
 

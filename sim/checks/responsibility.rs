@@ -8,7 +8,7 @@
 //! | caller | "ok" only after everything promised is durable | accepted, or a row saved, and never handed to a producer |
 //! | producer | acknowledged means queued; otherwise retry, or tell the caller | failed, acks=0, or in the buffer of a process that died |
 //! | queue | an acknowledged record stays until retention, and retention waits for its readers | acknowledged at an offset, and not in the log that counts; removed unread |
-//! | group | every record at or after the committed offset is delivered, and every row that a relay has not done with | the position was reset past it, or committed past it before it was through; a row was marked, or a cursor moved past it, unread |
+//! | group | every record at or after the committed offset is delivered, and no other, and every row that a relay has not done with | the position was reset past it, or committed past it before it was through; the position was reset to before what was committed; a row was marked, or a cursor moved past it, unread |
 //! | consumer | effect before commit, repetition harmless | its list is through, or began again, and the effect is missing or there twice |
 //! | downstream | idempotent, or says so | executed, answer lost, executed again |
 //!
@@ -20,7 +20,7 @@
 
 use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
 use super::outcome::{Between, Blame, Incident, IncidentKind, Party};
-use super::progress::{PartitionProgress, PassedWhy};
+use super::progress::{Commit, PartitionProgress, PassedWhy, SetBack};
 use super::relays::RowState;
 use super::routes::Hop;
 use super::trace::{Applied, Repetition, Trace};
@@ -261,7 +261,16 @@ impl Trace {
         let why = match repetition.boundary {
             Boundary::Caller => "the caller asked again, and it was handled as new",
             Boundary::Producer => "its producer sent it again, and the queue has it twice",
-            Boundary::Queue | Boundary::Group => "the queue delivered it twice",
+            Boundary::Queue => "the queue delivered it twice",
+            Boundary::Group => match self.set_back_of(plan, repetition) {
+                Some(SetBack { commit: Commit { expired: Some(_), .. }, .. }) => {
+                    "its group was past it, and was set back: its offset had expired"
+                }
+                Some(SetBack { why: PositionReason::Truncated, .. }) => {
+                    "its group was past it, and was set back: its log was cut"
+                }
+                Some(_) | None => "its group was past it, and was set back: no offset was found",
+            },
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
             Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {
                 Some(Trigger::Poll(_)) => "it was published again, before its row was marked as done",
@@ -276,6 +285,23 @@ impl Trace {
         Blame { boundary: repetition.boundary, whose, between, cause, message: sentence(plan, why, cause) }
     }
 
+    /// Whose group it is that was given the event twice.
+    pub fn reader_of(&self, plan: &Plan, repetition: &Repetition) -> Option<ServiceId> {
+        let event = repetition.event;
+        if self.made_twice(repetition).is_some() || repetition.by.is_none() {
+            let (partition, _) = repetition.again.2?;
+            let place = super::routes::place_of(plan, partition.topic)?;
+            return self.routes.path(origin_of(event), place).last().map(|hop| hop.head);
+        }
+        self.reader_behind(event, repetition.by?.0)
+    }
+
+    /// How that group was set back between the two.
+    pub fn set_back_of(&self, plan: &Plan, repetition: &Repetition) -> Option<&SetBack> {
+        let (from, to) = self.made_twice(repetition).unwrap_or((repetition.first.0, repetition.again.0));
+        self.set_back_over(repetition.event, self.reader_of(plan, repetition)?, from, to)
+    }
+
     fn party_of_repetition(&self, plan: &Plan, repetition: &Repetition) -> Party {
         let origin = Party::Service(origin_of(repetition.event));
         let acting = repetition.by.map(|(service, _)| Party::Service(service));
@@ -285,9 +311,8 @@ impl Trace {
                 let sender = self.sender_of(plan, repetition).and_then(|node| self.service_at(node));
                 sender.map_or(origin, Party::Service)
             }
-            Boundary::Queue | Boundary::Group => {
-                repetition.again.2.map_or(origin, |(partition, _)| Party::Topic(partition.topic))
-            }
+            Boundary::Queue => repetition.again.2.map_or(origin, |(partition, _)| Party::Topic(partition.topic)),
+            Boundary::Group => self.reader_of(plan, repetition).map_or(origin, Party::Service),
             Boundary::Consumer => {
                 let sender = || self.sender_behind(plan, repetition).map(|sender| Party::Service(sender.id));
                 let writer = || {
@@ -392,6 +417,8 @@ pub fn boundary_of_flags(flags: u16) -> Boundary {
         Boundary::Producer
     } else if flags & place_flag::BY_DOWNSTREAM != 0 {
         Boundary::Downstream
+    } else if flags & place_flag::BY_GROUP != 0 {
+        Boundary::Group
     } else {
         Boundary::Consumer
     }
@@ -405,7 +432,7 @@ fn is_redelivery(plan: &Plan, cause: Option<Incident>) -> bool {
 }
 
 fn past(progress: &PartitionProgress, offset: Offset) -> bool {
-    progress.committed.is_some_and(|committed| offset < committed)
+    progress.committed().is_some_and(|committed| offset < committed)
 }
 
 /// The step before `missing` that ends its list where it finds a row, and where that row is.

@@ -155,7 +155,7 @@ fn behind(plan: &Plan, trace: &Trace, event: EventId, last: Option<Hop>, service
     let slot = trace.ledger.place(event, place);
     let (partition, offset) = (slot.partition, slot.offset);
     let progress = trace.progress.get(usize::from(service.0)).and_then(Option::as_ref);
-    let committed = progress.and_then(|progress| progress.partitions.get(partition)).and_then(|of| of.committed);
+    let committed = progress.and_then(|progress| progress.partitions.get(partition)).and_then(|of| of.committed());
     (first_there(plan, trace, event, place), Stage::InQueue { service, partition, offset, committed })
 }
 

@@ -353,7 +353,7 @@ impl Trace {
             Note::OffsetCommitted { group, partition, offset, .. } => self.committed(*group, *partition, *offset),
             Note::OffsetCommitRefused { .. } => self.counters.commits_refused += 1,
             Note::OffsetExpired { group, partition } => {
-                self.each_of_group(*group, |service| service.partition(*partition).committed = None);
+                self.each_of_group(*group, |service| service.expire_offset(*partition, node, event.time));
             }
             Note::Sent { .. } | Note::SendSucceeded { .. } | Note::SendFailed { .. } => self.producer(note, event),
             Note::Assigned { .. }
@@ -454,9 +454,8 @@ impl Trace {
     fn committed(&mut self, group: GroupId, partition: TopicPartition, offset: Offset) {
         let mut went_back = false;
         self.each_of_group(group, |service| {
-            let committed = &mut service.partition(partition).committed;
-            went_back |= committed.is_some_and(|before| offset < before);
-            *committed = Some(offset);
+            went_back |= service.partition(partition).committed().is_some_and(|before| offset < before);
+            service.commit(partition, offset);
         });
         self.counters.commit_regressions += u64::from(went_back);
     }
@@ -517,8 +516,7 @@ impl Trace {
                 }
             }
             Note::PositionSet { partition, offset, why, .. } => {
-                progress.partition(*partition).owners.insert(node, *offset);
-                progress.pass_over(*partition, *offset, node, PassedWhy::Position(*why), now);
+                progress.set_position(*partition, *offset, node, *why, now);
             }
             Note::Polled { partition, from, to, .. } => {
                 progress.partition(*partition).delivered.insert(from.0, to.0);
@@ -695,7 +693,8 @@ fn cell<T: Default>(table: &mut Vec<T>, number: u16) -> &mut T {
 fn flag_of(boundary: Boundary) -> u16 {
     match boundary {
         Boundary::Caller => place_flag::BY_CALLER,
-        Boundary::Producer | Boundary::Queue | Boundary::Group => place_flag::BY_PRODUCER,
+        Boundary::Producer | Boundary::Queue => place_flag::BY_PRODUCER,
+        Boundary::Group => place_flag::BY_GROUP,
         Boundary::Consumer => place_flag::BY_CONSUMER,
         Boundary::Downstream => place_flag::BY_DOWNSTREAM,
     }

@@ -177,6 +177,10 @@ impl<'a> Words<'a> {
                     offset.0.saturating_sub(1)
                 )
             }
+            Told::OffsetForgotten { group, partition, offset } => {
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
+                format!("forgets that group {group} is past {partition} offset {}", offset.0.saturating_sub(1))
+            }
             Told::Assigned { group, partition } => {
                 format!("owns {} (group {})", self.names.partition(*partition), self.names.group(*group))
             }

@@ -79,6 +79,17 @@ fn a_commit_on_a_connection_that_was_given_up_takes_the_group_back() {
     assert_eq!(runs[0].outcome.invariant_violations, []);
 }
 
+/// As in Kafka: how old an offset is says the coordinator's own clock. It is the group's promise, and no invariant of the queue.
+#[test]
+fn a_coordinator_whose_clock_runs_ahead_expires_offsets() {
+    let family = load("tests/data/a_clock_that_runs_ahead_expires_offsets.toml", &[]);
+    let runs = run_all(&family, family.seeds.clone());
+    assert!(sum(&runs, repeated) > 0 && sum(&runs, lost) == 0);
+    for run in &runs {
+        assert_eq!((run.outcome.verdict, &run.outcome.invariant_violations[..]), (Verdict::Holds, &[][..]));
+    }
+}
+
 /// With the guard nothing of the kind happens, without it something does.
 fn harm(name: &str, text: &str, guard: Guard, count: impl Fn(&RunOutcome) -> u64) {
     let family = parse(name, text);

@@ -309,6 +309,45 @@ fn refused_and_unanswered_callers_are_owed_nothing() {
 
 // --- duplicates ---
 
+/// Billed, and stopped before the commit; what is told in between; then another instance begins at the begin and bills once more.
+fn billed_again_after(between: impl FnOnce(&mut Story)) -> Blame {
+    let mut story = Story::new(&plan(Billing::Add));
+    story.at(1000);
+    let offset = story.ordered(message(0, 0, 1));
+    story.flow(BILLING_1, message(0, 0, 1), offset).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
+    story.step_done(BILLING_1, 0, 0, StepOutcome::Done);
+    story.at(1100).stopped(BILLING_1, StopReason::Crash);
+    story.at(1400);
+    between(&mut story);
+    story.at(1500).position(BILLING_2, 0, PositionReason::ResetEarliest);
+    story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
+    blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone()
+}
+
+#[test]
+fn what_was_committed_and_comes_again_because_the_offset_expired_repeats_at_the_group() {
+    let expired = billed_again_after(|story| {
+        story.committed(BILLING_1, 1).note(B1, Note::OffsetExpired { group: GROUP, partition: P0 });
+    });
+    assert_eq!((expired.boundary, expired.whose), (Boundary::Group, Party::Service(BILLING)));
+    assert_eq!(expired.cause.map(|cause| cause.node), Some(BILLING_1), "its group was without a member since");
+    assert!(expired.message.contains("its offset had expired"), "{}", expired.message);
+    let forgotten = billed_again_after(|story| {
+        story.committed(BILLING_1, 1);
+    });
+    assert_eq!(forgotten.boundary, Boundary::Group);
+    assert!(forgotten.message.contains("no offset was found"), "{}", forgotten.message);
+}
+
+#[test]
+fn what_was_not_committed_and_comes_again_repeats_at_the_consumer_wherever_its_group_begins() {
+    let expired_before = billed_again_after(|story| {
+        story.committed(BILLING_1, 0).note(B1, Note::OffsetExpired { group: GROUP, partition: P0 });
+    });
+    assert_eq!(expired_before.boundary, Boundary::Consumer);
+    assert_eq!(billed_again_after(|_| {}).boundary, Boundary::Consumer);
+}
+
 #[test]
 fn a_crash_between_effect_and_commit_repeats_at_the_consumer() {
     let mut story = Story::new(&plan(Billing::Add));

@@ -4,6 +4,7 @@
 //! harmless or harmful by what the store says it did, and is laid to a boundary on the spot.
 
 use super::super::ledger::{PlaceSlot, flow_flag, origin_of, place_flag};
+use super::super::progress::SetBack;
 use super::super::routes::called_by;
 use super::*;
 
@@ -386,7 +387,33 @@ impl Trace {
         }
         match (first, again) {
             (Some(first), Some(again)) if first != again => Again::at(self.why_two_records(event, first, again)),
-            (Some(_) | None, Some(_) | None) => Again::at(Boundary::Consumer),
+            (Some(_) | None, Some(_) | None) => Again::at(self.why_read_again(event, by, before.time)),
+        }
+    }
+
+    /// A consumer had it once more: its group was set back behind what it had committed, or the commit was still to come.
+    fn why_read_again(&self, event: EventId, reader: ServiceId, since: Time) -> Boundary {
+        match self.set_back_over(event, reader, since, self.last) {
+            Some(_) => Boundary::Group,
+            None => Boundary::Consumer,
+        }
+    }
+
+    /// How the group of a service was set back in a stretch of time, so that it was given the event once more.
+    pub fn set_back_over(&self, event: EventId, reader: ServiceId, since: Time, until: Time) -> Option<&SetBack> {
+        let flow = self.ledger.flow(event, reader);
+        let progress = self.progress[usize::from(reader.0)].as_ref()?.partitions.get(flow.partition)?;
+        progress.set_back_below(flow.offset, since, until)
+    }
+
+    /// The service that consumes, of those through whose calls a service was reached.
+    pub fn reader_behind(&self, event: EventId, service: ServiceId) -> Option<ServiceId> {
+        let mut service = service;
+        loop {
+            if self.progress[usize::from(service.0)].is_some() {
+                return Some(service);
+            }
+            service = self.calls.get(&(event, service))?.by;
         }
     }
 
@@ -405,7 +432,8 @@ impl Trace {
         if call.attempts > 1 && call.since <= first {
             return Some(Again { boundary: Boundary::Downstream, callee: Some(by) });
         }
-        Some(self.why_called_again(event, call.by, first).unwrap_or(Again::at(Boundary::Consumer)))
+        let read_again = || Again::at(self.why_read_again(event, call.by, first));
+        Some(self.why_called_again(event, call.by, first).unwrap_or_else(read_again))
     }
 
     /// One event at two places of the queue: in two topics it went round by a retry or a redrive; the same send twice is
@@ -434,7 +462,8 @@ impl Trace {
             None if self.is_of_a_ladder(again.0.topic) => Boundary::Consumer,
             Some(hop) if hop.service != origin => {
                 let answer_lost = self.ledger.flow(event, hop.service).flags & flow_flag::ANSWER_LOST != 0;
-                if answer_lost { Boundary::Producer } else { Boundary::Consumer }
+                let made = self.record_at(first.0, first.1).map_or(Time::ZERO, |(time, _)| time);
+                if answer_lost { Boundary::Producer } else { self.why_read_again(event, hop.head, made) }
             }
             Some(_) if attempts > 1 => Boundary::Caller,
             Some(_) | None => Boundary::Producer,

@@ -10,7 +10,7 @@ use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
 use crate::types::request::{Cursor, Present, Stands};
-use crate::types::settings::{Acks, IsolationLevel, OffsetReset};
+use crate::types::settings::{Acks, BrokerSettings, IsolationLevel, OffsetReset};
 use crate::types::*;
 
 /// One change, and the plan that has it.
@@ -111,6 +111,12 @@ impl Proposals<'_> {
 
     fn groups(&mut self) {
         self.cursors();
+        let kept = BrokerSettings::default().offsets_retention;
+        if self.plan.cluster.settings.offsets_retention < kept {
+            self.propose(format!("cluster: offsets-retention = \"{kept}\""), |plan| {
+                plan.cluster.settings.offsets_retention = kept;
+            });
+        }
         for index in 0..self.plan.services.len() {
             let service = &self.plan.services[index];
             let Trigger::Consume(consume) = &service.trigger else { continue };

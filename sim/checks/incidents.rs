@@ -247,7 +247,9 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Wipe(_)
         | FaultAction::Restart { .. }
         | FaultAction::Pause(_)
+        | FaultAction::FillDisk(_)
         | FaultAction::FailDisk(_)
+        | FaultAction::Rot(_)
         | FaultAction::Cut(_)
         | FaultAction::Isolate(_)
         | FaultAction::Drop { .. }
@@ -281,7 +283,9 @@ fn stops(action: &FaultAction) -> bool {
         FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
+        | FaultAction::FillDisk(_)
         | FaultAction::FailDisk(_)
+        | FaultAction::Rot(_)
         | FaultAction::Cut(_)
         | FaultAction::Isolate(_)
         | FaultAction::Delay { .. }

@@ -366,7 +366,11 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
             FaultKind::Crash
         }
         FaultAction::Pause(_) | FaultAction::Slow { .. } => FaultKind::Pause,
-        FaultAction::StallDisk(_) | FaultAction::SlowDisk { .. } | FaultAction::FailDisk(_) => FaultKind::Disk,
+        FaultAction::StallDisk(_)
+        | FaultAction::SlowDisk { .. }
+        | FaultAction::FillDisk(_)
+        | FaultAction::FailDisk(_)
+        | FaultAction::Rot(_) => FaultKind::Disk,
         FaultAction::Cut(_)
         | FaultAction::Isolate(_)
         | FaultAction::Delay { .. }

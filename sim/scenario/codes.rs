@@ -160,6 +160,10 @@ const CODES: &[(&str, &str)] = &[
          `set PATH to VALUE` changes what is read live: the rate, instances and `work` of a service, stores, endpoints, links, retention. \
          Anything else is a value of [matrix].",
     ),
+    (
+        "S078",
+        "Nothing shows what a fault has done.\n\nThe page cache hides bits that rot, and a crash keeps it: only who lost power reads the medium again.",
+    ),
     ("S080", "An expectation is about something that does not exist."),
     ("S081", "No step writes the place that is judged."),
     ("S082", "An expectation has an unknown word or attribute."),

@@ -283,7 +283,9 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::Slow { target: aim, .. }
         | FaultAction::StallDisk(aim)
         | FaultAction::SlowDisk { target: aim, .. }
+        | FaultAction::FillDisk(aim)
         | FaultAction::FailDisk(aim)
+        | FaultAction::Rot(aim)
         | FaultAction::Isolate(aim)
         | FaultAction::Skew { target: aim, .. }
         | FaultAction::Jump { target: aim, .. }

@@ -176,7 +176,9 @@ pub const FAULTS: Grammar = Grammar {
         verb("slow", TARGET, &[key("by", Kind::Factor, "Times as slow.")], "Everything takes longer."),
         verb("stall-disk", TARGET, &[], "Writes and flushes hang."),
         verb("slow-disk", TARGET, &[key("by", Kind::Factor, "Times as slow.")], "Writes and flushes take longer."),
+        verb("fill-disk", TARGET, &[], "No space is left: writes fail, flushes and deletions do not."),
         verb("fail-disk", TARGET, &[], "Writes and flushes fail."),
+        verb("rot", TARGET, &[], "A batch on the medium changes; found and cut off when power was lost."),
         verb("cut", LINK, &[REQUEST_KIND], "Nothing gets through."),
         verb("isolate", TARGET, &[], "Cut off from everybody else."),
         verb("delay", LINK, &[key("by", Kind::Spread, "Added to the latency."), REQUEST_KIND], "A slower link."),
@@ -217,8 +219,6 @@ pub const FAULTS: Grammar = Grammar {
         ),
         verb("repair", NAME, &[], "From now on poison does this service no harm."),
         verb("redrive", NAME, &[], "Dead letters of a topic go back whence they came, once each, in order."),
-        later_verb("fill-disk", ANY, &[], "No space left."),
-        later_verb("rot", ANY, &[], "Bits change on disk."),
         later_verb("compact", ANY, &[], "Compaction at once."),
     ],
 };

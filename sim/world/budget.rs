@@ -133,6 +133,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::Pause(_)
         | FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
+        | FaultAction::FillDisk(_)
         | FaultAction::FailDisk(_)
         | FaultAction::HoldMetadata(_)
         | FaultAction::Isolate(_)
@@ -149,6 +150,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::Reset(_)
         | FaultAction::ResetShare { .. }
         | FaultAction::Skew { .. }
+        | FaultAction::Rot(_)
         | FaultAction::ElectPreferred { .. }
         | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)

@@ -3,7 +3,8 @@
 //! A crash of the process keeps the page cache. A power loss keeps of each file what was flushed, or written back
 //! unasked long enough ago, and an arbitrary prefix of the rest: the operating system writes pages when it likes.
 //! A batch that is torn in the middle fails its checksum when the log is recovered, so a whole number of batches
-//! survives. Truncations and the clean-shutdown marker are small and count as durable at once.
+//! survives. So it is with bits that rot: the page cache hides them, and what is read back after a power loss ends in front
+//! of them. Truncations and the clean-shutdown marker are small and count as durable at once.
 
 use std::collections::VecDeque;
 
@@ -26,6 +27,8 @@ pub struct Disk {
     /// Times as slow, in thousandths.
     pub slowness: u64,
     pub stalled: bool,
+    /// No space is left.
+    pub full: bool,
     pub failing: bool,
 }
 
@@ -37,6 +40,8 @@ struct LogFile {
     written: VecDeque<Time>,
     durable_high_watermark: Offset,
     checkpointed: Time,
+    /// The first batch whose bits on the medium are not those that were written.
+    rotten: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,6 +64,7 @@ impl Disk {
             busy: None,
             slowness: 1000,
             stalled: false,
+            full: false,
             failing: false,
         }
     }
@@ -118,6 +124,11 @@ impl Disk {
         Duration(drawn.0.saturating_mul(self.slowness) / 1000)
     }
 
+    /// Whether an operation fails now.
+    pub fn refuses(&self, operation: &StorageOperation) -> bool {
+        self.failing || self.full && needs_room(operation)
+    }
+
     /// The operation is done: the page cache has it.
     pub fn apply(&mut self, operation: StorageOperation, now: Time) {
         match operation {
@@ -174,8 +185,11 @@ impl Disk {
             let unflushed = file.written.len() as u64;
             let mut draw = self.draws.at(combine(combine(1 << 42, partition.number()), u64::from(incarnation.0)));
             let survivors = draw.below(unflushed + 1);
-            let gone = (unflushed - survivors) as usize;
-            file.image.batches.truncate(file.image.batches.len() - gone);
+            let before = file.image.batches.len();
+            let whole = before - (unflushed - survivors) as usize;
+            let whole = file.rotten.take().map_or(whole, |rotten| whole.min(rotten));
+            file.image.batches.truncate(whole);
+            let gone = before - whole;
             file.written.clear();
             file.image.high_watermark = file.durable_high_watermark;
             lost += gone as u64;
@@ -184,6 +198,21 @@ impl Disk {
         self.quorum.entries.truncate(self.quorum.durable_entries);
         self.quorum.state = self.quorum.durable_state;
         lost
+    }
+
+    /// Changes one batch on the medium, whichever `word` means. A log that is as long as all others is hit as often.
+    pub fn rot(&mut self, word: u64) {
+        let batches: u64 = self.partitions.iter().map(|(_, file)| file.image.batches.len() as u64).sum();
+        let Some(mut place) = word.checked_rem(batches) else { return };
+        for (_, file) in self.partitions.iter_mut() {
+            let own = file.image.batches.len() as u64;
+            if place < own {
+                let place = place as usize;
+                file.rotten = Some(file.rotten.map_or(place, |known| known.min(place)));
+                return;
+            }
+            place -= own;
+        }
     }
 
     pub fn wipe(&mut self) {
@@ -200,6 +229,23 @@ impl Disk {
             quorum_state: self.quorum.state,
             clean_shutdown: self.clean_shutdown.take(),
         }
+    }
+}
+
+/// Files that grow, and small ones that are written anew beside themselves and renamed.
+fn needs_room(operation: &StorageOperation) -> bool {
+    match operation {
+        StorageOperation::Append { .. }
+        | StorageOperation::AppendQuorum { .. }
+        | StorageOperation::Checkpoint { .. }
+        | StorageOperation::WriteQuorumState(_)
+        | StorageOperation::WriteCleanShutdown { .. } => true,
+        StorageOperation::Truncate { .. }
+        | StorageOperation::StartAt { .. }
+        | StorageOperation::Delete { .. }
+        | StorageOperation::Flush { .. }
+        | StorageOperation::TruncateQuorum { .. }
+        | StorageOperation::FlushQuorum => false,
     }
 }
 
@@ -224,6 +270,7 @@ impl LogFile {
             self.image.batches.pop();
             self.written.pop_back();
         }
+        self.rotten = self.rotten.filter(|rotten| *rotten < self.image.batches.len());
         self.image.start_offset = self.image.start_offset.min(to);
         self.image.high_watermark = self.image.high_watermark.min(to);
         self.durable_high_watermark = self.durable_high_watermark.min(to);
@@ -232,6 +279,7 @@ impl LogFile {
     fn start_at(&mut self, to: Offset, producers: Vec<ProducerSnapshot>) {
         let below = self.image.batches.partition_point(|batch| batch.end_offset() <= to);
         self.image.batches.drain(..below);
+        self.rotten = self.rotten.and_then(|rotten| rotten.checked_sub(below));
         while self.written.len() > self.image.batches.len() {
             self.written.pop_front();
         }
@@ -304,6 +352,55 @@ mod tests {
         }
         disk.lose_power(Time(80), Incarnation(1));
         assert!(4 <= count(&mut disk), "batches of the first 30 ns were written back");
+    }
+
+    #[test]
+    fn what_rots_is_found_when_power_was_lost_and_with_it_everything_behind_it() {
+        let mut ends = std::collections::BTreeSet::new();
+        for word in 0..8 {
+            let mut disk = disk(None);
+            for offset in 0..8 {
+                append(&mut disk, offset, Time(offset));
+            }
+            disk.apply(StorageOperation::Flush { partition: PARTITION }, Time(8));
+            disk.rot(word);
+            assert_eq!(count(&mut disk), 8, "a crash reads the page cache");
+            let lost = disk.lose_power(Time(100), Incarnation(1));
+            ends.insert(count(&mut disk));
+            assert_eq!(count(&mut disk) as u64 + lost, 8);
+            append(&mut disk, 8, Time(101));
+            disk.apply(StorageOperation::Flush { partition: PARTITION }, Time(102));
+            assert_eq!(disk.lose_power(Time(103), Incarnation(2)), 0, "what is found is gone");
+        }
+        assert_eq!(ends.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_retained_no_more_cannot_rot() {
+        let mut disk = disk(None);
+        for offset in 0..4 {
+            append(&mut disk, offset, Time(offset));
+        }
+        disk.apply(StorageOperation::Flush { partition: PARTITION }, Time(8));
+        disk.rot(3);
+        disk.apply(StorageOperation::Truncate { partition: PARTITION, to: Offset(3) }, Time(9));
+        disk.rot(0);
+        disk.apply(StorageOperation::StartAt { partition: PARTITION, to: Offset(1), producers: Vec::new() }, Time(9));
+        assert_eq!(disk.lose_power(Time(10), Incarnation(1)), 0);
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing_more_and_gives_room_back() {
+        let mut disk = disk(None);
+        append(&mut disk, 0, Time(0));
+        disk.full = true;
+        let voted = QuorumState { epoch: QuorumEpoch(1), voted_for: None };
+        assert!(disk.refuses(&StorageOperation::WriteQuorumState(voted)));
+        assert!(disk.refuses(&StorageOperation::Checkpoint { high_watermarks: Vec::new() }));
+        assert!(!disk.refuses(&StorageOperation::Flush { partition: PARTITION }));
+        assert!(!disk.refuses(&StorageOperation::Truncate { partition: PARTITION, to: Offset(0) }));
+        disk.failing = true;
+        assert!(disk.refuses(&StorageOperation::Flush { partition: PARTITION }));
     }
 
     #[test]

@@ -135,7 +135,9 @@ impl World<'_> {
             | FaultAction::Slow { target, .. }
             | FaultAction::StallDisk(target)
             | FaultAction::SlowDisk { target, .. }
+            | FaultAction::FillDisk(target)
             | FaultAction::FailDisk(target)
+            | FaultAction::Rot(target)
             | FaultAction::Skew { target, .. }
             | FaultAction::Jump { target, .. }
             | FaultAction::HoldMetadata(target)
@@ -238,10 +240,24 @@ impl World<'_> {
                     });
                 }
             }
+            FaultAction::FillDisk(_) => {
+                for node in nodes {
+                    let full = self.is_under(node, |action| matches!(action, FaultAction::FillDisk(_)));
+                    self.nodes[node.0 as usize].disk.full = full;
+                }
+            }
             FaultAction::FailDisk(_) => {
                 for node in nodes {
                     let failing = self.is_under(node, |action| matches!(action, FaultAction::FailDisk(_)));
                     self.nodes[node.0 as usize].disk.failing = failing;
+                }
+            }
+            FaultAction::Rot(_) if turn == Turn::Begin => {
+                for node in nodes {
+                    let firing = u64::from(self.armed[usize::from(fault.0)].fired);
+                    let identity = combine(combine(u64::from(fault.0), firing), u64::from(node.0));
+                    let word = self.rot_draws.at(identity).below(u64::MAX);
+                    self.nodes[node.0 as usize].disk.rot(word);
                 }
             }
             FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),
@@ -325,7 +341,8 @@ impl World<'_> {
                 }
             }
             FaultAction::Fail { .. } => self.lay_plan(),
-            FaultAction::Jump { .. }
+            FaultAction::Rot(_)
+            | FaultAction::Jump { .. }
             | FaultAction::Poison { .. }
             | FaultAction::Repair(_)
             | FaultAction::ElectPreferred { .. }

@@ -60,6 +60,7 @@ pub struct World<'o> {
     steps_this_instant: u64,
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
+    pub(super) rot_draws: Keyed,
     pub(super) handlers: Handlers,
     /// Who wants to hear of messages.
     pub(super) wires: Option<Sender<Wire>>,
@@ -215,6 +216,7 @@ impl<'o> World<'o> {
             steps_this_instant: 0,
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
+            rot_draws: plan.seed.keyed("rot"),
             handlers: Handlers::default(),
             wires: None,
             traffic: Traffic::wanted(&plan),
@@ -525,7 +527,7 @@ impl<'o> World<'o> {
     fn store(&mut self, id: NodeId, operation: StorageOperation) {
         self.digest.words([Mark::Storage.at(self.now), u64::from(id.0)]);
         let node = &mut self.nodes[id.0 as usize];
-        if node.disk.failing {
+        if node.disk.refuses(&operation) {
             node.pending.clear();
             self.step(id, Input::StorageFailed);
             return;

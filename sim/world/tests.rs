@@ -289,3 +289,20 @@ fn a_crash_of_the_coordinator_and_a_stalled_disk_lose_nothing() {
     fault(&mut plan, 12, Some(4), FaultAction::StallDisk(Target::Leader(any_orders())));
     every_order_is_booked(&plan);
 }
+
+/// A broker that cannot write ends, is started again and ends again, until there is room (LogManager, all log directories offline).
+#[test]
+fn a_full_disk_of_the_leader_loses_nothing_and_takes_it_down_until_there_is_room() {
+    let mut plan = shop();
+    plan.duration = Duration::from_secs(40);
+    fault(&mut plan, 3, Some(12), FaultAction::FillDisk(Target::Node(NodeId(1))));
+    every_order_is_booked(&plan);
+    let mut ends = Vec::new();
+    run(&plan, |event| {
+        if event.node == NodeId(1) && matches!(event.what, Happening::Stopped { why: StopReason::Own }) {
+            ends.push(event.time.since(Time::LOAD_START));
+        }
+    });
+    assert!(2 <= ends.len(), "{ends:?}");
+    assert!(ends.iter().all(|end| (Duration::from_secs(3)..Duration::from_secs(15)).contains(end)), "{ends:?}");
+}

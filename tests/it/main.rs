@@ -11,6 +11,7 @@ mod common;
 mod consumption;
 mod damage;
 mod digests;
+mod disks;
 mod eligible;
 mod explain;
 mod follower_reads;

@@ -191,7 +191,9 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
+        | FaultAction::FillDisk(_)
         | FaultAction::FailDisk(_)
+        | FaultAction::Rot(_)
         | FaultAction::Isolate(_)
         | FaultAction::Skew { .. }
         | FaultAction::Jump { .. }
@@ -222,7 +224,9 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::Slow { target, .. }
         | FaultAction::StallDisk(target)
         | FaultAction::SlowDisk { target, .. }
+        | FaultAction::FillDisk(target)
         | FaultAction::FailDisk(target)
+        | FaultAction::Rot(target)
         | FaultAction::Isolate(target)
         | FaultAction::Skew { target, .. }
         | FaultAction::Jump { target, .. }

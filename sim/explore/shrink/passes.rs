@@ -435,7 +435,7 @@ fn names(failing: &Failing) -> Vec<Draft> {
     if renamed.keys(&["fault"]) == failing.draft.keys(&["fault"]) { Vec::new() } else { vec![renamed] }
 }
 
-const VERBS: [&str; 27] = [
+const VERBS: [&str; 29] = [
     "crash",
     "lose-power",
     "wipe",
@@ -444,7 +444,9 @@ const VERBS: [&str; 27] = [
     "slow",
     "stall-disk",
     "slow-disk",
+    "fill-disk",
     "fail-disk",
+    "rot",
     "isolate",
     "cut",
     "delay",

@@ -38,9 +38,9 @@ enum Lasting {
 
 fn lasting(verb: &str) -> Lasting {
     match verb {
-        "pause" | "slow" | "stall-disk" | "slow-disk" | "fail-disk" | "cut" | "isolate" | "delay" | "drop"
-        | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
-        "jump" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
+        "pause" | "slow" | "stall-disk" | "slow-disk" | "fill-disk" | "fail-disk" | "cut" | "isolate" | "delay"
+        | "drop" | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
+        "jump" | "rot" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
         | "enforce-retention" | "redeliver" | "redrive" => Lasting::Instant,
         _ => Lasting::May,
     }
@@ -55,6 +55,7 @@ impl Builder<'_> {
         };
         // All names first, so that a fault can refer to a later one.
         let names: Vec<&str> = table.keys().collect();
+        let mut rotten = None;
         for (name, item) in table.iter() {
             if !is_name(name) {
                 super::report_name(name, item.key, self.problems);
@@ -64,8 +65,17 @@ impl Builder<'_> {
                 if let Some((count, expected)) = draw {
                     self.draws.push(OrdinalDraw { fault: self.plan.faults.len(), count, expected });
                 }
+                rotten = rotten.or(matches!(fault.action, FaultAction::Rot(_)).then_some(item.key));
                 self.plan.faults.push(fault);
             }
+        }
+        let loses_power = self.plan.faults.iter().any(|fault| matches!(fault.action, FaultAction::LosePower(_)));
+        if let Some(place) = rotten.filter(|_| !loses_power && top.item("chaos").is_none()) {
+            self.problems.add(
+                Diagnostic::warning("S078", place, "`rot` is seen only by who loses power")
+                    .label("nothing reads the disk again")
+                    .help("add a fault like `at 30s for 1s lose-power broker(1)`"),
+            );
         }
     }
 
@@ -492,25 +502,28 @@ impl Builder<'_> {
         let value = phrase.value()?;
         let text = value.text();
         let target = || self.read_target(text, has_point);
+        let disk = || self.read_target_of_the_queue("disk", text, has_point);
         let link = || self.read_link(value, phrase.get("kind"), has_point);
         let need =
             |key: &str, example: &str| phrase.require(key, example, self.problems).map(|given| given.scalar.clone());
         Some(match phrase.verb.name {
             "crash" => FaultAction::Crash(target()?),
             "lose-power" => FaultAction::LosePower(target()?),
-            "wipe" => FaultAction::Wipe(target()?),
+            "wipe" => FaultAction::Wipe(disk()?),
             "restart" => FaultAction::Restart { target: target()?, rolling: phrase.flag("rolling") },
             "pause" => FaultAction::Pause(target()?),
             "slow" => {
                 let by = need("by", "10x");
                 FaultAction::Slow { target: target()?, thousandths: by?.thousandths() }
             }
-            "stall-disk" => FaultAction::StallDisk(target()?),
+            "stall-disk" => FaultAction::StallDisk(disk()?),
             "slow-disk" => {
                 let by = need("by", "10x");
-                FaultAction::SlowDisk { target: target()?, thousandths: by?.thousandths() }
+                FaultAction::SlowDisk { target: disk()?, thousandths: by?.thousandths() }
             }
-            "fail-disk" => FaultAction::FailDisk(target()?),
+            "fill-disk" => FaultAction::FillDisk(disk()?),
+            "fail-disk" => FaultAction::FailDisk(disk()?),
+            "rot" => FaultAction::Rot(disk()?),
             "cut" => FaultAction::Cut(link()?),
             "isolate" => FaultAction::Isolate(target()?),
             "delay" => {
@@ -541,7 +554,9 @@ impl Builder<'_> {
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Jump { target, by, forwards }
             }
-            "hold-metadata" => FaultAction::HoldMetadata(target()?),
+            "hold-metadata" => {
+                FaultAction::HoldMetadata(self.read_target_of_the_queue("view of the metadata", text, has_point)?)
+            }
             "elect" if text.text.contains('/') => {
                 let PartitionSelector { topic, partition } = self.read_partition(text)?;
                 if partition.is_none() {
@@ -594,6 +609,18 @@ impl Builder<'_> {
             "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
             _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
         })
+    }
+
+    /// Whatever is done to something that only brokers and controllers have would do nothing to anybody else.
+    fn read_target_of_the_queue(&self, what: &str, text: Text, has_point: bool) -> Option<Target> {
+        let target = self.read_target(text, has_point)?;
+        if !target.is_of_the_queue(&self.plan) {
+            let help = "name `broker(1)`, `leader(orders/0)`, `replicas(orders/0)`, `coordinator(billing)` or `controller`; \
+                        anybody else can be crashed, paused or slowed, and a store's `latency` can be set";
+            self.report_target(text, &format!("only brokers and controllers have a {what}"), help);
+            return None;
+        }
+        Some(target)
     }
 
     /// `2,3,1` as brokers, each once.

@@ -161,7 +161,11 @@ pub enum FaultAction {
         target: Target,
         thousandths: u64,
     },
+    /// No space is left: what needs room fails, what gives room back does not.
+    FillDisk(Target),
     FailDisk(Target),
+    /// A batch on the medium has changed. The page cache hides it until power is lost; then recovery cuts the log there.
+    Rot(Target),
     Cut(LinkTarget),
     Isolate(Target),
     Delay {
@@ -256,7 +260,11 @@ impl FaultPlan {
             FaultAction::Restart { target, .. } if target.is_instance(plan) => FaultFamily::Group,
             FaultAction::Restart { .. } => FaultFamily::Process,
             FaultAction::LosePower(_) | FaultAction::Wipe(_) => FaultFamily::Power,
-            FaultAction::StallDisk(_) | FaultAction::SlowDisk { .. } | FaultAction::FailDisk(_) => FaultFamily::Disk,
+            FaultAction::StallDisk(_)
+            | FaultAction::SlowDisk { .. }
+            | FaultAction::FillDisk(_)
+            | FaultAction::FailDisk(_)
+            | FaultAction::Rot(_) => FaultFamily::Disk,
             FaultAction::Cut(_)
             | FaultAction::Isolate(_)
             | FaultAction::Delay { .. }
@@ -290,6 +298,27 @@ impl Target {
     pub fn is_instance(&self, plan: &Plan) -> bool {
         matches!(self, Target::Owner { .. } | Target::Oneself)
             || self.all_are(plan, |kind| matches!(kind, NodeKind::Instance { .. }))
+    }
+
+    /// Whether only processes of the queue can be meant: they have a disk, and a view of the metadata.
+    pub fn is_of_the_queue(&self, plan: &Plan) -> bool {
+        match self {
+            Target::Leader(_)
+            | Target::Follower(_)
+            | Target::Followers(_)
+            | Target::Replicas(_)
+            | Target::AnyBroker
+            | Target::Brokers
+            | Target::Controller
+            | Target::Controllers
+            | Target::Coordinator(_)
+            | Target::TransactionCoordinator(_) => true,
+            Target::AnyOf(_, set) => set.is_of_the_queue(plan),
+            Target::Node(_) | Target::Nodes(_) => {
+                self.all_are(plan, |kind| matches!(kind, NodeKind::Broker | NodeKind::Controller))
+            }
+            Target::Owner { .. } | Target::Oneself | Target::Rest => false,
+        }
     }
 
     /// Whether the nodes are known before the run and are all of this kind.

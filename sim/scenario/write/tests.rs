@@ -137,6 +137,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Slow { .. }
         | FaultAction::StallDisk(_)
         | FaultAction::SlowDisk { .. }
+        | FaultAction::FillDisk(_)
         | FaultAction::FailDisk(_)
         | FaultAction::Cut(_)
         | FaultAction::Isolate(_)
@@ -153,6 +154,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Restart { .. }
         | FaultAction::Set(_) => (false, false),
         FaultAction::Reset(_)
+        | FaultAction::Rot(_)
         | FaultAction::ElectPreferred { .. }
         | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
@@ -305,18 +307,23 @@ fn any_spread(rng: &mut Rng) -> Spread {
 fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
+    let of_the_queue =
+        std::iter::repeat_with(|| any_target(0, has_point, plan, rng)).find(|it| it.is_of_the_queue(plan));
+    let of_the_queue = of_the_queue.expect("sooner or later");
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(29) {
+    match rng.below(31) {
+        29 => FaultAction::FillDisk(of_the_queue),
+        30 => FaultAction::Rot(of_the_queue),
         28 => FaultAction::ResetShare { link, rate: Ratio(rng.below(1_000_000_001) as u32) },
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
-        2 => FaultAction::Wipe(target),
+        2 => FaultAction::Wipe(of_the_queue),
         3 => FaultAction::Restart { target, rolling: rng.below(2) == 0 },
         4 => FaultAction::Pause(target),
         5 => FaultAction::Slow { target, thousandths },
-        6 => FaultAction::StallDisk(target),
-        7 => FaultAction::SlowDisk { target, thousandths },
-        8 => FaultAction::FailDisk(target),
+        6 => FaultAction::StallDisk(of_the_queue),
+        7 => FaultAction::SlowDisk { target: of_the_queue, thousandths },
+        8 => FaultAction::FailDisk(of_the_queue),
         9 => FaultAction::Cut(link),
         10 => FaultAction::Isolate(target),
         11 => FaultAction::Delay { link, by: any_spread(rng) },
@@ -324,7 +331,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         13 => FaultAction::Throttle { link, bytes_per_second: ByteCount(rng.below(1 << 30) + 1) },
         14 => FaultAction::Reset(link),
         15 => FaultAction::Skew { target, by: any_length(rng), forwards: rng.below(2) == 0 },
-        16 => FaultAction::HoldMetadata(target),
+        16 => FaultAction::HoldMetadata(of_the_queue),
         17 => {
             let PartitionSelector { topic, partition } = any_partition(plan, rng);
             FaultAction::ElectPreferred { topic, partition }

@@ -161,7 +161,8 @@ impl Store {
         caller: NodeId,
         step: &mut Step,
     ) -> StoreResponse {
-        let by = ((caller, request.incarnation), step.time());
+        // A lease, and what stands for a time, run out by the clock of the database.
+        let by = ((caller, request.incarnation), step.now.wall_clock);
         for operation in &request.operations {
             match self.check(operation, request.service, by) {
                 StoreResponse::Done => {}

@@ -7,6 +7,7 @@ mod baseline;
 mod calls;
 mod causal_past;
 mod chaos;
+mod clocks;
 mod common;
 mod consumption;
 mod damage;

@@ -544,13 +544,13 @@ impl Builder<'_> {
             },
             "skew" => {
                 let by = need("by", "5s");
-                let target = target()?;
+                let target = self.read_target_with_clock(text, has_point)?;
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Skew { target, by, forwards }
             }
             "jump" => {
                 let by = need("by", "-5s");
-                let target = target()?;
+                let target = self.read_target_with_clock(text, has_point)?;
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Jump { target, by, forwards }
             }
@@ -618,6 +618,18 @@ impl Builder<'_> {
             let help = "name `broker(1)`, `leader(orders/0)`, `replicas(orders/0)`, `coordinator(billing)` or `controller`; \
                         anybody else can be crashed, paused or slowed, and a store's `latency` can be set";
             self.report_target(text, &format!("only brokers and controllers have a {what}"), help);
+            return None;
+        }
+        Some(target)
+    }
+
+    /// Callers and endpoints measure time and never ask what o'clock it is.
+    fn read_target_with_clock(&self, text: Text, has_point: bool) -> Option<Target> {
+        let target = self.read_target(text, has_point)?;
+        if target.reads_no_clock(&self.plan) {
+            let help =
+                "brokers expire by their clocks, instances stamp their records, stores end leases; name one of these";
+            self.report_target(text, "nobody there reads a clock", help);
             return None;
         }
         Some(target)

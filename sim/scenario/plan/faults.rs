@@ -300,6 +300,11 @@ impl Target {
             || self.all_are(plan, |kind| matches!(kind, NodeKind::Instance { .. }))
     }
 
+    /// Whether a wrong clock would mean nothing to anybody who can be meant.
+    pub fn reads_no_clock(&self, plan: &Plan) -> bool {
+        self.all_are(plan, |kind| matches!(kind, NodeKind::Endpoint { .. } | NodeKind::Callers { .. }))
+    }
+
     /// Whether only processes of the queue can be meant: they have a disk, and a view of the metadata.
     pub fn is_of_the_queue(&self, plan: &Plan) -> bool {
         match self {

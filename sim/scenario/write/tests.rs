@@ -307,6 +307,8 @@ fn any_spread(rng: &mut Rng) -> Spread {
 fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
+    let with_clock = std::iter::repeat_with(|| any_target(0, has_point, plan, rng)).find(|it| !it.reads_no_clock(plan));
+    let with_clock = with_clock.expect("sooner or later");
     let of_the_queue =
         std::iter::repeat_with(|| any_target(0, has_point, plan, rng)).find(|it| it.is_of_the_queue(plan));
     let of_the_queue = of_the_queue.expect("sooner or later");
@@ -330,7 +332,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         12 => FaultAction::Drop { link, rate: Ratio(rng.below(1_000_000_001) as u32) },
         13 => FaultAction::Throttle { link, bytes_per_second: ByteCount(rng.below(1 << 30) + 1) },
         14 => FaultAction::Reset(link),
-        15 => FaultAction::Skew { target, by: any_length(rng), forwards: rng.below(2) == 0 },
+        15 => FaultAction::Skew { target: with_clock, by: any_length(rng), forwards: rng.below(2) == 0 },
         16 => FaultAction::HoldMetadata(of_the_queue),
         17 => {
             let PartitionSelector { topic, partition } = any_partition(plan, rng);
@@ -339,7 +341,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         18 => FaultAction::Rebalance(any_group(plan, rng)),
         19 => FaultAction::ExpireOffsets(any_group(plan, rng)),
         20 => FaultAction::Redeliver(any_instances(has_point, plan, rng)),
-        21 => FaultAction::Jump { target, by: any_length(rng), forwards: rng.below(2) == 0 },
+        21 => FaultAction::Jump { target: with_clock, by: any_length(rng), forwards: rng.below(2) == 0 },
         22 => FaultAction::Set(any_live_value(plan, rng)),
         23 => FaultAction::Fail { service: ServiceId(0), rate: Ratio(rng.below(1_000_000_001) as u32) },
         24 => FaultAction::Poison { origin: ServiceId(rng.below(2) as u16), events: rng.below(5) as u32 + 1 },

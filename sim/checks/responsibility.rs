@@ -269,7 +269,9 @@ impl Trace {
                 Some(SetBack { why: PositionReason::Truncated, .. }) => {
                     "its group was past it, and was set back: its log was cut"
                 }
-                Some(_) | None => "its group was past it, and was set back: no offset was found",
+                Some(_) | None => {
+                    "its group was past it, and was set back by `auto-offset-reset`: its offset was gone, or outside of its log"
+                }
             },
             Boundary::Consumer if is_redelivery(plan, cause) => "it was delivered once more, and handled as new",
             Boundary::Consumer => match self.sender_behind(plan, repetition).map(|sender| &sender.trigger) {

@@ -13,6 +13,8 @@ use super::pump::{Scheduled, World};
 
 /// Between two restarts of a rolling restart, so that the first is back in its in-sync sets.
 pub const ROLLING_PAUSE: Duration = Duration::from_secs(10);
+/// `retry.backoff.ms` of Kafka's admin client.
+const ADMIN_RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Whether a fault begins or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,10 +305,10 @@ impl World<'_> {
                 }
             }
             FaultAction::ElectPreferred { topic, partition } if turn == Turn::Begin => {
-                self.command(&nodes, Command::ElectPreferred { topic: *topic, partition: *partition });
+                self.ask_controller(Command::ElectPreferred { topic: *topic, partition: *partition });
             }
             FaultAction::Reassign { partition, to } if turn == Turn::Begin => {
-                self.command(&nodes, Command::Reassign { partition: *partition, to: to.clone() });
+                self.ask_controller(Command::Reassign { partition: *partition, to: to.clone() });
             }
             FaultAction::Rebalance(group) if turn == Turn::Begin => self.command(&nodes, Command::Rebalance(*group)),
             FaultAction::ExpireOffsets(group) if turn == Turn::Begin => {
@@ -335,7 +337,7 @@ impl World<'_> {
                         }
                     }
                     (LiveValue::TopicPartitions { topic, count }, Turn::Begin) => {
-                        self.command(&nodes, Command::CreatePartitions { topic: *topic, count: *count });
+                        self.ask_controller(Command::CreatePartitions { topic: *topic, count: *count });
                     }
                     _ => {}
                 }
@@ -469,6 +471,15 @@ impl World<'_> {
                     change(&mut self.network, *to, *from);
                 }
             }
+        }
+    }
+
+    /// What an operator asks for; while nobody leads the quorum the admin client tries again.
+    pub(super) fn ask_controller(&mut self, command: Command) {
+        match self.roles.active_controller() {
+            Some(node) => self.schedule(self.now, Scheduled::Command { node, command }),
+            None if self.load_ended => {}
+            None => self.schedule(self.now + ADMIN_RETRY_BACKOFF, Scheduled::AskController { command }),
         }
     }
 

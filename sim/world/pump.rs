@@ -103,6 +103,10 @@ pub(super) enum Scheduled {
         node: NodeId,
         stay_down: Duration,
     },
+    /// An operator tries again to find who leads the quorum.
+    AskController {
+        command: Command,
+    },
     /// A client learns that its connection was reset.
     Disconnect {
         client: NodeId,
@@ -312,6 +316,7 @@ impl<'o> World<'o> {
             Scheduled::Repeat { active } => self.repeat(active),
             Scheduled::Up { node } => self.one_reason_less(node),
             Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
+            Scheduled::AskController { command } => self.ask_controller(command),
             Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
             Scheduled::Disconnect { client, channel, server } => self.disconnected(client, channel, server),
             Scheduled::Roll { active, next } => self.roll(active, next),

@@ -19,7 +19,10 @@ pub struct Roles {
     first_instances: BTreeMap<ServiceId, NodeId>,
     brokers: Vec<NodeId>,
     voters: Vec<NodeId>,
+    /// Who became it last.
     pub controller: Option<NodeId>,
+    /// It has committed a record of its own since, and has neither resigned nor died.
+    controller_leads: bool,
     pub quorum: Voters,
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
     /// Registration of each broker.
@@ -83,6 +86,7 @@ impl Roles {
             brokers: (1..=plan.cluster.brokers).map(NodeId).collect(),
             voters: plan.cluster.controllers.clone(),
             controller: None,
+            controller_leads: false,
             quorum: Voters::default(),
             partitions: BTreeMap::new(),
             broker_epochs: BTreeMap::new(),
@@ -121,14 +125,18 @@ impl Roles {
         let open = &mut self.open[node.0 as usize];
         match note {
             Note::BecameController { .. } => {
-                self.controller = Some(node);
+                (self.controller, self.controller_leads) = (Some(node), false);
                 self.quorum.observe(node, note);
             }
+            Note::ResignedController { .. } if self.controller == Some(node) => self.controller_leads = false,
             Note::BecameCandidate { .. }
             | Note::VoteGranted { .. }
             | Note::QuorumAppended { .. }
-            | Note::QuorumTruncated { .. }
-            | Note::QuorumHighWatermark { .. } => self.quorum.observe(node, note),
+            | Note::QuorumTruncated { .. } => self.quorum.observe(node, note),
+            Note::QuorumHighWatermark { .. } => {
+                self.controller_leads |= self.controller == Some(node);
+                self.quorum.observe(node, note);
+            }
             Note::BrokerChanged { broker, broker_epoch, .. } => {
                 self.broker_epochs.insert(*broker, *broker_epoch);
             }
@@ -191,6 +199,12 @@ impl Roles {
         self.open[node.0 as usize] = OpenWork::default();
         self.owners.retain(|_, owner| *owner != node);
         self.held.retain(|(holder, _, _)| *holder != node);
+        self.controller_leads &= self.controller != Some(node);
+    }
+
+    /// Who leads the quorum and takes requests, as far as it knows itself.
+    pub fn active_controller(&self) -> Option<NodeId> {
+        self.controller.filter(|_| self.controller_leads)
     }
 
     /// Whether every group owns and stands at every partition of its topics.

@@ -7,7 +7,7 @@ use hikyaku::checks::Verdict;
 use hikyaku::explore::run_seed;
 use hikyaku::history::Happening;
 use hikyaku::types::note::Note;
-use hikyaku::types::{NodeId, Offset, Seed};
+use hikyaku::types::{Duration, NodeId, Offset, Seed, Time};
 
 use crate::common::parse;
 
@@ -70,5 +70,31 @@ fn acknowledged_records_survive_moving_replicas() {
         assert!([1, 3, 4].iter().all(|node| deleted.contains_key(&NodeId(*node))), "seed {seed}: {deleted:?}");
         assert_eq!(outcome.invariant_violations, [], "seed {seed}");
         assert_eq!(outcome.verdict, Verdict::Holds, "seed {seed}: {:?}", outcome.reasons);
+    }
+}
+
+/// An operator asks while nobody leads the quorum: the admin client tries again until somebody does.
+#[test]
+fn what_an_operator_asks_for_waits_for_a_controller() {
+    let text = MOVING.replace("there = ", "gone = \"at 3.9s for 9s crash controller\"\nthere = ");
+    for seed in 0..4 {
+        let plan = parse("waiting", &text).cells[0].plan(Seed(seed));
+        let topic = plan.topics[0].id;
+        let (mut replicas, mut controllers) = (Vec::new(), Vec::new());
+        let (outcome, _) = run_seed(&plan, Default::default(), |event| match &event.what {
+            Happening::Note(Note::BecameController { .. }) => controllers.push(event.time),
+            Happening::Note(Note::PartitionChanged { partition, state, .. })
+                if partition.topic == topic
+                    && state.reassignment.is_none()
+                    && replicas.last() != Some(&state.replicas) =>
+            {
+                replicas.push(state.replicas.clone());
+            }
+            _ => {}
+        });
+        let asked = Time::LOAD_START + Duration::from_secs(4);
+        assert!(controllers.iter().any(|became| asked < *became), "seed {seed}: nobody was missing");
+        assert!(replicas.contains(&[4, 3, 2].map(NodeId).to_vec()), "seed {seed}: {replicas:?}");
+        assert_eq!(outcome.invariant_violations, [], "seed {seed}");
     }
 }

@@ -336,7 +336,7 @@ fn what_was_committed_and_comes_again_because_the_offset_expired_repeats_at_the_
         story.committed(BILLING_1, 1);
     });
     assert_eq!(forgotten.boundary, Boundary::Group);
-    assert!(forgotten.message.contains("no offset was found"), "{}", forgotten.message);
+    assert!(forgotten.message.contains("its offset was gone"), "{}", forgotten.message);
 }
 
 #[test]

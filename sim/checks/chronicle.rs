@@ -660,7 +660,8 @@ impl Chronicler {
             }
             Note::OffsetCommitted { group, partition, offset, by, .. } => {
                 let before = self.committed.insert((*group, *partition), *offset).unwrap_or(Offset::ZERO);
-                if self.readable(*partition).iter().any(|copy| before <= *copy && copy < offset) {
+                let passed = before.min(*offset)..before.max(*offset); // back, too: an older commit may come late
+                if self.readable(*partition).iter().any(|copy| passed.contains(copy)) {
                     let (group, partition, offset, by) = (*group, *partition, *offset, *by);
                     self.tell(time, node, Told::Committed { group, partition, offset, by });
                 }

@@ -91,7 +91,15 @@ pub struct SetBack {
     pub from: Offset,
     pub commit: Commit,
     pub time: Time,
-    pub why: PositionReason,
+    pub by: SetBackBy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetBackBy {
+    /// An instance began elsewhere than where the group had been.
+    Reset(PositionReason),
+    /// The group itself: an older commit came behind a newer one.
+    Commit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,8 +149,14 @@ impl ServiceProgress {
         self.partitions.or_insert_with(partition, PartitionProgress::default)
     }
 
-    pub fn commit(&mut self, partition: TopicPartition, offset: Offset) {
-        self.partition(partition).commit = Some(Commit { offset, expired: None });
+    /// True when the group goes back.
+    pub fn commit(&mut self, partition: TopicPartition, offset: Offset, now: Time) -> bool {
+        let progress = self.partition(partition);
+        let before = progress.commit.replace(Commit { offset, expired: None });
+        let before = before.filter(|before| before.expired.is_none() && offset < before.offset);
+        let set_back = before.map(|commit| SetBack { from: offset, commit, time: now, by: SetBackBy::Commit });
+        progress.set_back.extend(set_back);
+        set_back.is_some()
     }
 
     pub fn expire_offset(&mut self, partition: TopicPartition, coordinator: NodeId, now: Time) {
@@ -168,7 +182,7 @@ impl ServiceProgress {
             PositionReason::Committed | PositionReason::Stored => false,
         };
         if let Some(commit) = progress.commit.filter(|commit| is_reset && offset < commit.offset) {
-            progress.set_back.push(SetBack { from: offset, commit, time: now, why });
+            progress.set_back.push(SetBack { from: offset, commit, time: now, by: SetBackBy::Reset(why) });
         }
         self.pass_over(partition, offset, node, PassedWhy::Position(why), now);
     }

@@ -20,7 +20,7 @@
 
 use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
 use super::outcome::{Between, Blame, Incident, IncidentKind, Party};
-use super::progress::{Commit, PartitionProgress, PassedWhy, SetBack};
+use super::progress::{Commit, PartitionProgress, PassedWhy, SetBack, SetBackBy};
 use super::relays::RowState;
 use super::routes::Hop;
 use super::trace::{Applied, Repetition, Trace};
@@ -266,7 +266,7 @@ impl Trace {
                 Some(SetBack { commit: Commit { expired: Some(_), .. }, .. }) => {
                     "its group was past it, and was set back: its offset had expired"
                 }
-                Some(SetBack { why: PositionReason::Truncated, .. }) => {
+                Some(SetBack { by: SetBackBy::Reset(PositionReason::Truncated), .. }) => {
                     "its group was past it, and was set back: its log was cut"
                 }
                 Some(_) | None => {
@@ -279,7 +279,12 @@ impl Trace {
                 Some(Trigger::Consume(_) | Trigger::Requests(_) | Trigger::Called(_)) => {
                     "it was given up again, before its offset was committed"
                 }
-                None => "it was handled again after its effect, before its offset was committed",
+                None => match self.set_back_of(plan, repetition) {
+                    Some(SetBack { by: SetBackBy::Commit, .. }) => {
+                        "it was handled again: an older commit came late and took its group back"
+                    }
+                    Some(_) | None => "it was handled again after its effect, before its offset was committed",
+                },
             },
             Boundary::Downstream => "it was executed, the answer was lost, and it was executed again",
         };

@@ -350,7 +350,7 @@ impl Trace {
                 self.counters.rebalances += 1;
                 *self.rebalances.entry(*group).or_default() += 1;
             }
-            Note::OffsetCommitted { group, partition, offset, .. } => self.committed(*group, *partition, *offset),
+            Note::OffsetCommitted { group, partition, offset, .. } => self.committed(*group, *partition, *offset, now),
             Note::OffsetCommitRefused { .. } => self.counters.commits_refused += 1,
             Note::OffsetExpired { group, partition } => {
                 self.each_of_group(*group, |service| service.expire_offset(*partition, node, event.time));
@@ -451,11 +451,10 @@ impl Trace {
         }
     }
 
-    fn committed(&mut self, group: GroupId, partition: TopicPartition, offset: Offset) {
+    fn committed(&mut self, group: GroupId, partition: TopicPartition, offset: Offset, now: Time) {
         let mut went_back = false;
         self.each_of_group(group, |service| {
-            went_back |= service.partition(partition).committed().is_some_and(|before| offset < before);
-            service.commit(partition, offset);
+            went_back |= service.commit(partition, offset, now);
         });
         self.counters.commit_regressions += u64::from(went_back);
     }

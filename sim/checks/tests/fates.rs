@@ -339,6 +339,21 @@ fn what_was_committed_and_comes_again_because_the_offset_expired_repeats_at_the_
     assert!(forgotten.message.contains("its offset was gone"), "{}", forgotten.message);
 }
 
+/// As in Kafka: whoever commits is believed, however late.
+#[test]
+fn what_an_older_commit_brings_again_repeats_at_the_consumer_and_is_not_said_to_be_uncommitted() {
+    let mut story = Story::new(&plan(Billing::Add));
+    story.at(1000);
+    let offset = story.ordered(message(0, 0, 1));
+    story.billed(BILLING_1, message(0, 0, 1), offset, StoreEffect::Added);
+    story.at(1100).committed(BILLING_1, 0).stopped(BILLING_1, StopReason::Crash);
+    story.at(1500).position(BILLING_2, 0, PositionReason::Committed);
+    story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
+    let late = blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone();
+    assert_eq!(late.boundary, Boundary::Consumer);
+    assert!(late.message.contains("an older commit came late"), "{}", late.message);
+}
+
 #[test]
 fn what_was_not_committed_and_comes_again_repeats_at_the_consumer_wherever_its_group_begins() {
     let expired_before = billed_again_after(|story| {

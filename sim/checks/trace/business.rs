@@ -4,7 +4,7 @@
 //! harmless or harmful by what the store says it did, and is laid to a boundary on the spot.
 
 use super::super::ledger::{PlaceSlot, flow_flag, origin_of, place_flag};
-use super::super::progress::SetBack;
+use super::super::progress::{SetBack, SetBackBy};
 use super::super::routes::called_by;
 use super::*;
 
@@ -391,11 +391,12 @@ impl Trace {
         }
     }
 
-    /// A consumer had it once more: its group was set back behind what it had committed, or the commit was still to come.
+    /// A consumer had it once more: its group was set back behind what it had committed, or it took itself back, or the commit
+    /// was still to come.
     fn why_read_again(&self, event: EventId, reader: ServiceId, since: Time) -> Boundary {
         match self.set_back_over(event, reader, since, self.last) {
-            Some(_) => Boundary::Group,
-            None => Boundary::Consumer,
+            Some(SetBack { by: SetBackBy::Reset(_), .. }) => Boundary::Group,
+            Some(SetBack { by: SetBackBy::Commit, .. }) | None => Boundary::Consumer,
         }
     }
 

@@ -190,6 +190,15 @@ fn offsets_that_were_refused_do_not_hold_the_group_up() {
     }
 }
 
+/// Found by a mix of faults with every guard standing: the oldest of three was, and the set never grew again.
+#[test]
+fn of_several_proposals_the_newest_is_sent_again() {
+    let family = load("tests/data/the_newest_proposal_is_sent_again.toml", &[]);
+    for run in run_all(&family, family.seeds.clone()) {
+        assert_eq!(run.outcome.verdict, Verdict::Holds, "{:?}", run.outcome.reasons);
+    }
+}
+
 /// Found by a mix of faults with every guard standing: it went on in the epoch in which the fate of a batch was unknown.
 #[test]
 fn the_transaction_behind_an_expired_batch_has_another_epoch() {

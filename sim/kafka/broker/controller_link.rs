@@ -74,7 +74,7 @@ impl ControllerLink {
         if matches!(response.error, ErrorCode::NotController | ErrorCode::StaleBrokerEpoch | ErrorCode::RequestTimedOut)
         {
             self.not_before = step.time() + CONNECT_BACKOFF;
-            self.waiting.entry(proposal.request.partition).or_insert(proposal);
+            self.send_again(correlation, proposal);
             return None;
         }
         if response.error != ErrorCode::None {
@@ -108,12 +108,20 @@ impl ControllerLink {
         }
         self.not_before = step.time() + CONNECT_BACKOFF;
         self.ids.in_flight = self.ids.in_flight.filter(|ask| ask.to != peer);
-        for (_, (ask, proposal)) in std::mem::take(&mut self.in_flight) {
-            if ask.to == peer {
-                self.waiting.entry(proposal.request.partition).or_insert(proposal);
-            } else {
-                self.in_flight.insert(ask.correlation, (ask, proposal));
-            }
+        let (broken, whole) = std::mem::take(&mut self.in_flight).into_iter().partition(|(_, (ask, _))| ask.to == peer);
+        self.in_flight = whole;
+        let broken: BTreeMap<Correlation, (Ask, Proposal)> = broken;
+        for (correlation, (_, proposal)) in broken.into_iter().rev() {
+            self.send_again(correlation, proposal);
+        }
+    }
+
+    /// It waits once more, unless a newer one of its partition waits or is under way: nobody awaits the answer of the older.
+    fn send_again(&mut self, correlation: Correlation, proposal: Proposal) {
+        let partition = proposal.request.partition;
+        let mut later = self.in_flight.range(correlation..).map(|(_, (_, other))| other.request.partition);
+        if !later.any(|other| other == partition) {
+            self.waiting.entry(partition).or_insert(proposal);
         }
     }
 
@@ -148,3 +156,97 @@ impl ControllerLink {
 
 /// Kafka: `controller.socket.timeout.ms`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTITION: TopicPartition = TopicPartition { topic: TopicId(0), partition: 0 };
+    const CONTROLLERS: [NodeId; 2] = [NodeId(7), NodeId(8)];
+
+    struct Bench {
+        link: ControllerLink,
+        correlations: Correlation,
+        time: Time,
+        sent: Vec<(Correlation, PartitionEpoch)>,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let link = ControllerLink::default();
+            Bench { link, correlations: Correlation(0), time: Time::ZERO, sent: Vec::new() }
+        }
+
+        fn step<R>(&mut self, act: impl FnOnce(&mut ControllerLink, &mut Correlation, &mut Step) -> R) -> R {
+            let (mut outbox, mut rng) = (Outbox::default(), Seed(1).stream("test"));
+            let now = Now { monotonic: self.time, wall_clock: self.time };
+            let mut step = Step { now, rng: &mut rng, out: &mut outbox };
+            let result = act(&mut self.link, &mut self.correlations, &mut step);
+            self.sent.extend(outbox.0.iter().filter_map(|output| match output {
+                Output::Effect(Effect::Send { correlation, request: Request::AlterPartition(request), .. }) => {
+                    Some((*correlation, request.partition_epoch))
+                }
+                Output::Effect(_) | Output::Note(_) => None,
+            }));
+            result
+        }
+
+        /// What is sent to a controller once more time has passed.
+        fn advance(&mut self, controller: NodeId) -> Vec<(Correlation, PartitionEpoch)> {
+            self.time = self.time + CONNECT_BACKOFF;
+            self.step(|link, correlations, step| link.advance(Some(controller), (NodeId(1), None), correlations, step));
+            std::mem::take(&mut self.sent)
+        }
+
+        /// Proposes on top of what the partition is at, and sends it.
+        fn propose(&mut self, partition_epoch: u32, controller: NodeId) -> Correlation {
+            let request = AlterPartitionRequest {
+                broker: NodeId(1),
+                broker_epoch: BrokerEpoch(1),
+                partition: PARTITION,
+                leader_epoch: LeaderEpoch(0),
+                partition_epoch: PartitionEpoch(partition_epoch),
+                in_sync_replicas: Vec::new(),
+            };
+            self.link.propose(Proposal { number: u64::from(partition_epoch), request });
+            self.advance(controller)[0].0
+        }
+
+        fn refuse(&mut self, correlation: Correlation) {
+            let response = AlterPartitionResponse {
+                error: ErrorCode::NotController,
+                partition: PARTITION,
+                leader: None,
+                leader_epoch: LeaderEpoch(0),
+                partition_epoch: PartitionEpoch(0),
+                in_sync_replicas: Vec::new(),
+            };
+            assert!(self.step(|link, _, step| link.handle_alter_partition(correlation, &response, step)).is_none());
+        }
+
+        /// Partition epochs of what is sent.
+        fn sent_to(&mut self, controller: NodeId) -> Vec<u32> {
+            self.advance(controller).into_iter().map(|(_, epoch)| epoch.0).collect()
+        }
+    }
+
+    #[test]
+    fn of_several_that_a_connection_takes_with_it_the_newest_is_sent_again() {
+        let mut bench = Bench::new();
+        (1..=3).for_each(|epoch| _ = bench.propose(epoch, CONTROLLERS[0]));
+        bench.step(|link, _, step| link.handle_disconnected(CONTROLLERS[0], step));
+        assert_eq!(bench.sent_to(CONTROLLERS[0]), [3]);
+    }
+
+    #[test]
+    fn an_older_one_that_is_refused_is_not_sent_behind_a_newer_one() {
+        let mut bench = Bench::new();
+        let older = bench.propose(1, CONTROLLERS[0]);
+        let newer = bench.propose(2, CONTROLLERS[1]);
+        bench.refuse(older);
+        assert_eq!(bench.sent_to(CONTROLLERS[1]), [0; 0]);
+        bench.step(|link, _, step| link.handle_disconnected(CONTROLLERS[0], step));
+        bench.refuse(newer);
+        assert_eq!(bench.sent_to(CONTROLLERS[1]), [2]);
+    }
+}

@@ -193,7 +193,7 @@ mod tests {
 
         /// What is sent to a controller once more time has passed.
         fn advance(&mut self, controller: NodeId) -> Vec<(Correlation, PartitionEpoch)> {
-            self.time = self.time + CONNECT_BACKOFF;
+            self.time += CONNECT_BACKOFF;
             self.step(|link, correlations, step| link.advance(Some(controller), (NodeId(1), None), correlations, step));
             std::mem::take(&mut self.sent)
         }

@@ -30,8 +30,9 @@ pub struct LossyIsOut {
     durability: Durability,
     /// Losses of the run that were looked at.
     losses: usize,
-    /// Lost something and have not registered anew since.
-    lossy: BTreeSet<NodeId>,
+    /// Lost something and have not registered anew since, and whether they have been started: what a process asked for before
+    /// it lost anything may be granted behind it, and is no registration of the next one.
+    lossy: BTreeMap<NodeId, bool>,
     epochs: BTreeMap<NodeId, BrokerEpoch>,
     partitions: BTreeMap<TopicPartition, Candidates>,
     /// A new controller says everything again, brokers first; what its predecessor died before saying comes behind them.
@@ -57,7 +58,7 @@ impl LossyIsOut {
         LossyIsOut {
             durability,
             losses: 0,
-            lossy: BTreeSet::new(),
+            lossy: BTreeMap::new(),
             epochs: BTreeMap::new(),
             partitions: BTreeMap::new(),
             is_taking_over: false,
@@ -68,9 +69,14 @@ impl LossyIsOut {
         if !self.durability.eligible_leader_replicas {
             return;
         }
-        self.lossy.extend(incidents.lossy[self.losses..].iter().map(|(_, node)| *node));
+        self.lossy.extend(incidents.lossy[self.losses..].iter().map(|(_, node)| (*node, false)));
         self.losses = incidents.lossy.len();
         match &event.what {
+            Happening::Started { .. } => {
+                if let Some(is_started) = self.lossy.get_mut(&event.node) {
+                    *is_started = true;
+                }
+            }
             Happening::Note(Note::BecameController { .. }) => self.is_taking_over = true,
             Happening::Note(Note::BrokerChanged { broker, broker_epoch, .. }) => {
                 self.registers(event, *broker, *broker_epoch, found);
@@ -89,7 +95,10 @@ impl LossyIsOut {
         let known = self.epochs.entry(broker).or_default();
         let is_new = *known < epoch;
         *known = epoch.max(*known);
-        let has_lost = is_new && self.lossy.remove(&broker);
+        let has_lost = is_new && self.lossy.get(&broker) == Some(&true);
+        if has_lost {
+            self.lossy.remove(&broker);
+        }
         for (partition, candidates) in &mut self.partitions {
             if !self.is_taking_over && candidates.leaving.remove(&broker) {
                 stayed(event, *partition, broker, None, found);

@@ -351,7 +351,7 @@ fn a_replica_that_lost_something_leaves_and_comes_back_by_catching_up() {
     story.at(1100);
     loses_power(&mut story, B1);
     story.at(2000).candidates(&[], &[B2, B1], false);
-    story.at(3000).registered(B1, 7, true).candidates(&[], &[B2], false).registered(B1, 7, false);
+    story.at(3000).starts(B1).registered(B1, 7, true).candidates(&[], &[B2], false).registered(B1, 7, false);
     story.at(4000).candidates(&[B2], &[], false).at(5000).candidates(&[B2, B1], &[], false);
     assert!(story.violations().is_empty(), "{:?}", story.violations());
 }
@@ -361,13 +361,20 @@ fn a_replica_that_lost_something_and_stays_eligible_is_caught() {
     let mut story = one_left();
     story.at(1100);
     loses_power(&mut story, B2);
-    story.at(3000).registered(B2, 7, true).registered(B2, 7, false);
+    story.at(3000).starts(B2).registered(B2, 7, true).registered(B2, 7, false);
     let violation = one(&story);
     assert_eq!((violation.invariant, violation.other), (Invariant::LossyIsOut, Some(B2)));
+    // What it asked for before is no registration of the life that has lost something.
+    let mut story = one_left();
+    loses_power(&mut story, B2);
+    story.at(1200).registered(B2, 7, true).registered(B2, 7, false);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
+    story.at(3000).starts(B2).registered(B2, 8, true).registered(B2, 8, false);
+    assert_eq!(one(&story).other, Some(B2));
     // The same when the next state still has it.
     let mut story = one_left();
     loses_power(&mut story, B1);
-    story.at(3000).registered(B1, 7, true).candidates(&[], &[B2, B1], false);
+    story.at(3000).starts(B1).registered(B1, 7, true).candidates(&[], &[B2, B1], false);
     let violation = one(&story);
     assert_eq!((violation.invariant, violation.other), (Invariant::LossyIsOut, Some(B1)));
 }
@@ -412,7 +419,7 @@ fn without_eligible_leader_replicas_the_last_replica_may_stay() {
     let mut story = Story::new(&plan);
     story.registered(B1, 1, false).candidates(&[B1, B2], &[], false).at(1000).candidates(&[B1], &[], false);
     loses_power(&mut story, B1);
-    story.at(3000).registered(B1, 7, true).registered(B1, 7, false).candidates(&[B1], &[], false);
+    story.at(3000).starts(B1).registered(B1, 7, true).registered(B1, 7, false).candidates(&[B1], &[], false);
     assert!(story.violations().is_empty(), "{:?}", story.violations());
 }
 

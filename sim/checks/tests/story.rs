@@ -485,6 +485,10 @@ impl Story {
         self.happen(node, Happening::Stopped { why })
     }
 
+    pub fn starts(&mut self, node: NodeId) -> &mut Story {
+        self.happen(node, Happening::Started { incarnation: Incarnation(2) })
+    }
+
     pub fn fault(&mut self, nodes: &[NodeId]) -> &mut Story {
         let nodes = nodes.to_vec();
         self.happen(NodeId(0), Happening::FaultFired { fault: CRASH, nodes, peers: Vec::new() })

@@ -408,10 +408,13 @@ impl PartitionProgress {
         self.commit.filter(|commit| commit.expired.is_none()).map(|commit| commit.offset)
     }
 
-    /// The last time in a stretch of time that the group was set back below a record that it had committed.
+    /// The last time in a stretch of time that the group was set back below a record that it had committed. What is committed
+    /// before its effect is taken back before it, too, and only the next owner notices.
     pub fn set_back_below(&self, offset: Offset, since: Time, until: Time) -> Option<&SetBack> {
         let covers = |set_back: &&SetBack| set_back.from <= offset && offset < set_back.commit.offset;
-        let within = |set_back: &&SetBack| since <= set_back.time && set_back.time <= until;
+        let within = |set_back: &&SetBack| {
+            (since <= set_back.time || set_back.by == SetBackBy::Commit) && set_back.time <= until
+        };
         self.set_back.iter().rev().filter(within).find(covers)
     }
 

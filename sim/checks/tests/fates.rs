@@ -352,6 +352,16 @@ fn what_an_older_commit_brings_again_repeats_at_the_consumer_and_is_not_said_to_
     let late = blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone();
     assert_eq!(late.boundary, Boundary::Consumer);
     assert!(late.message.contains("an older commit came late"), "{}", late.message);
+    // Committed first, and taken back before the effect.
+    let mut story = Story::new(&plan(Billing::Add));
+    let offset = story.at(1000).ordered(message(0, 0, 1));
+    story.flow(BILLING_1, message(0, 0, 1), offset).committed(BILLING_1, 1).committed(BILLING_1, 0);
+    story.at(1100).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
+    story.at(1200).stopped(BILLING_1, StopReason::Crash);
+    story.at(1500).position(BILLING_2, 0, PositionReason::Committed);
+    story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
+    let late = blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone();
+    assert!(late.message.contains("an older commit came late"), "{}", late.message);
 }
 
 #[test]

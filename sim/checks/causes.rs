@@ -291,8 +291,7 @@ impl Trace {
 
 /// A clock that runs ahead makes an offset old, and an operator may take it away.
 fn expires_offsets(plan: &Plan, incident: &Incident) -> bool {
-    let fault = incident.fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
-    fault.is_some_and(|fault| match fault.action {
+    incident.planned(plan).is_some_and(|fault| match fault.action {
         FaultAction::ExpireOffsets(_) => true,
         FaultAction::Skew { forwards, .. } | FaultAction::Jump { forwards, .. } => forwards,
         _ => false,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::plan::{
-    Bound, Boundary, DelayMetric, FloorMetric, OrderExpectation, RunMetric, ServiceMetric, Tolerance,
+    Bound, Boundary, DelayMetric, FaultPlan, FloorMetric, OrderExpectation, Plan, RunMetric, ServiceMetric, Tolerance,
 };
 use crate::types::*;
 
@@ -376,6 +376,13 @@ pub struct Incident {
     pub kind: IncidentKind,
     /// The fault of the plan that did it, where one was aimed at the node at that time.
     pub fault: Option<FaultId>,
+}
+
+impl Incident {
+    /// The fault that did it, as it was planned.
+    pub fn planned<'a>(&self, plan: &'a Plan) -> Option<&'a FaultPlan> {
+        plan.faults.iter().find(|fault| Some(fault.id) == self.fault)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

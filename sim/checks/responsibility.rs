@@ -296,6 +296,7 @@ impl Trace {
     pub fn reader_of(&self, plan: &Plan, repetition: &Repetition) -> Option<ServiceId> {
         let event = repetition.event;
         if self.made_twice(repetition).is_some() || repetition.by.is_none() {
+            // Two records: whoever wrote them read what made it write.
             let (partition, _) = repetition.again.2?;
             let place = super::routes::place_of(plan, partition.topic)?;
             return self.routes.path(origin_of(event), place).last().map(|hop| hop.head);
@@ -433,8 +434,7 @@ pub fn boundary_of_flags(flags: u16) -> Boundary {
 
 /// A fault gave the message once more: no crash, no missing commit.
 fn is_redelivery(plan: &Plan, cause: Option<Incident>) -> bool {
-    let fault = cause.and_then(|cause| cause.fault);
-    let fault = fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
+    let fault = cause.as_ref().and_then(|cause| cause.planned(plan));
     fault.is_some_and(|fault| matches!(fault.action, FaultAction::Redeliver(_)))
 }
 
@@ -501,7 +501,6 @@ fn sentence(plan: &Plan, why: &str, cause: Option<Incident>) -> String {
         IncidentKind::Disturbed => "was disturbed",
         IncidentKind::UncleanElection => "was elected from outside the in-sync set",
     };
-    let fault = cause.fault.and_then(|id| plan.faults.iter().find(|fault| fault.id == id));
-    let fault = fault.map_or(String::new(), |fault| format!(" ({})", fault.name));
+    let fault = cause.planned(plan).map_or(String::new(), |fault| format!(" ({})", fault.name));
     format!("{why}; {node} {what} at {}{fault}", cause.time)
 }

@@ -200,10 +200,13 @@ impl Disk {
         lost
     }
 
-    /// Changes one batch on the medium, whichever `word` means. A log that is as long as all others is hit as often.
-    pub fn rot(&mut self, word: u64) {
+    /// Changes one batch on the medium, any of them all, drawn for this firing.
+    pub fn rot(&mut self, firing: u64) {
         let batches: u64 = self.partitions.iter().map(|(_, file)| file.image.batches.len() as u64).sum();
-        let Some(mut place) = word.checked_rem(batches) else { return };
+        if batches == 0 {
+            return;
+        }
+        let mut place = self.draws.at(combine(1 << 43, firing)).below(batches);
         for (_, file) in self.partitions.iter_mut() {
             let own = file.image.batches.len() as u64;
             if place < own {
@@ -357,13 +360,13 @@ mod tests {
     #[test]
     fn what_rots_is_found_when_power_was_lost_and_with_it_everything_behind_it() {
         let mut ends = std::collections::BTreeSet::new();
-        for word in 0..8 {
+        for firing in 0..200 {
             let mut disk = disk(None);
             for offset in 0..8 {
                 append(&mut disk, offset, Time(offset));
             }
             disk.apply(StorageOperation::Flush { partition: PARTITION }, Time(8));
-            disk.rot(word);
+            disk.rot(firing);
             assert_eq!(count(&mut disk), 8, "a crash reads the page cache");
             let lost = disk.lose_power(Time(100), Incarnation(1));
             ends.insert(count(&mut disk));
@@ -382,9 +385,9 @@ mod tests {
             append(&mut disk, offset, Time(offset));
         }
         disk.apply(StorageOperation::Flush { partition: PARTITION }, Time(8));
-        disk.rot(3);
+        disk.partitions.or_insert_with(PARTITION, LogFile::default).rotten = Some(3);
         disk.apply(StorageOperation::Truncate { partition: PARTITION, to: Offset(3) }, Time(9));
-        disk.rot(0);
+        disk.partitions.or_insert_with(PARTITION, LogFile::default).rotten = Some(0);
         disk.apply(StorageOperation::StartAt { partition: PARTITION, to: Offset(1), producers: Vec::new() }, Time(9));
         assert_eq!(disk.lose_power(Time(10), Incarnation(1)), 0);
     }

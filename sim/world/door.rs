@@ -256,10 +256,8 @@ impl World<'_> {
             }
             FaultAction::Rot(_) if turn == Turn::Begin => {
                 for node in nodes {
-                    let firing = u64::from(self.armed[usize::from(fault.0)].fired);
-                    let identity = combine(combine(u64::from(fault.0), firing), u64::from(node.0));
-                    let word = self.rot_draws.at(identity).below(u64::MAX);
-                    self.nodes[node.0 as usize].disk.rot(word);
+                    let firing = self.armed[usize::from(fault.0)].fired;
+                    self.nodes[node.0 as usize].disk.rot(combine(u64::from(fault.0), u64::from(firing)));
                 }
             }
             FaultAction::Cut(link) => self.cut(&nodes, &peers, link.both_ways, link.kind, turn),

@@ -60,7 +60,6 @@ pub struct World<'o> {
     steps_this_instant: u64,
     panic: Option<String>,
     pub(super) fault_draws: Keyed,
-    pub(super) rot_draws: Keyed,
     pub(super) handlers: Handlers,
     /// Who wants to hear of messages.
     pub(super) wires: Option<Sender<Wire>>,
@@ -220,7 +219,6 @@ impl<'o> World<'o> {
             steps_this_instant: 0,
             panic: None,
             fault_draws: plan.seed.keyed("faults"),
-            rot_draws: plan.seed.keyed("rot"),
             handlers: Handlers::default(),
             wires: None,
             traffic: Traffic::wanted(&plan),

@@ -309,19 +309,23 @@ fn refused_and_unanswered_callers_are_owed_nothing() {
 
 // --- duplicates ---
 
-/// Billed, and stopped before the commit; what is told in between; then another instance begins at the begin and bills once more.
-fn billed_again_after(between: impl FnOnce(&mut Story)) -> Blame {
+/// An order is given to an instance, and `told` what became of it there; then another begins with it, and bills it once more.
+fn billed_again(why: PositionReason, told: impl FnOnce(&mut Story, u64)) -> Blame {
     let mut story = Story::new(&plan(Billing::Add));
-    story.at(1000);
-    let offset = story.ordered(message(0, 0, 1));
-    story.flow(BILLING_1, message(0, 0, 1), offset).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
-    story.step_done(BILLING_1, 0, 0, StepOutcome::Done);
-    story.at(1100).stopped(BILLING_1, StopReason::Crash);
-    story.at(1400);
-    between(&mut story);
-    story.at(1500).position(BILLING_2, 0, PositionReason::ResetEarliest);
+    let offset = story.at(1000).ordered(message(0, 0, 1));
+    story.flow(BILLING_1, message(0, 0, 1), offset);
+    told(&mut story, offset);
+    story.at(1500).position(BILLING_2, 0, why);
     story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
     blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone()
+}
+
+/// The first instance bills and stops before its commit; what is told behind that; then the group is reset.
+fn billed_again_after(between: impl FnOnce(&mut Story)) -> Blame {
+    billed_again(PositionReason::ResetEarliest, |story, _| {
+        story.effect(BILLING_1, message(0, 0, 1), StoreEffect::Added).step_done(BILLING_1, 0, 0, StepOutcome::Done);
+        between(story.at(1100).stopped(BILLING_1, StopReason::Crash).at(1400));
+    })
 }
 
 #[test]
@@ -342,26 +346,19 @@ fn what_was_committed_and_comes_again_because_the_offset_expired_repeats_at_the_
 /// As in Kafka: whoever commits is believed, however late.
 #[test]
 fn what_an_older_commit_brings_again_repeats_at_the_consumer_and_is_not_said_to_be_uncommitted() {
-    let mut story = Story::new(&plan(Billing::Add));
-    story.at(1000);
-    let offset = story.ordered(message(0, 0, 1));
-    story.billed(BILLING_1, message(0, 0, 1), offset, StoreEffect::Added);
-    story.at(1100).committed(BILLING_1, 0).stopped(BILLING_1, StopReason::Crash);
-    story.at(1500).position(BILLING_2, 0, PositionReason::Committed);
-    story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
-    let late = blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone();
-    assert_eq!(late.boundary, Boundary::Consumer);
-    assert!(late.message.contains("an older commit came late"), "{}", late.message);
-    // Committed first, and taken back before the effect.
-    let mut story = Story::new(&plan(Billing::Add));
-    let offset = story.at(1000).ordered(message(0, 0, 1));
-    story.flow(BILLING_1, message(0, 0, 1), offset).committed(BILLING_1, 1).committed(BILLING_1, 0);
-    story.at(1100).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
-    story.at(1200).stopped(BILLING_1, StopReason::Crash);
-    story.at(1500).position(BILLING_2, 0, PositionReason::Committed);
-    story.at(1600).billed(BILLING_2, message(0, 0, 1), offset, StoreEffect::Added);
-    let late = blame(&evidence(&story.ends(true), INVOICES, EvidenceKind::RepeatedHarmful)).clone();
-    assert!(late.message.contains("an older commit came late"), "{}", late.message);
+    let behind_the_effect = billed_again(PositionReason::Committed, |story, offset| {
+        story.effect(BILLING_1, message(0, 0, 1), StoreEffect::Added).committed(BILLING_1, offset + 1);
+        story.at(1100).committed(BILLING_1, offset).stopped(BILLING_1, StopReason::Crash);
+    });
+    let in_front_of_it = billed_again(PositionReason::Committed, |story, offset| {
+        story.committed(BILLING_1, offset + 1).committed(BILLING_1, offset);
+        story.at(1100).effect(BILLING_1, message(0, 0, 1), StoreEffect::Added);
+        story.at(1200).stopped(BILLING_1, StopReason::Crash);
+    });
+    for late in [behind_the_effect, in_front_of_it] {
+        assert_eq!(late.boundary, Boundary::Consumer);
+        assert!(late.message.contains("an older commit came late"), "{}", late.message);
+    }
 }
 
 #[test]

@@ -36,6 +36,14 @@ enum Lasting {
     Instant,
 }
 
+/// What a fault does something to, and not everybody has.
+#[derive(Clone, Copy)]
+enum Needed {
+    Disk,
+    Metadata,
+    Clock,
+}
+
 fn lasting(verb: &str) -> Lasting {
     match verb {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fill-disk" | "fail-disk" | "cut" | "isolate" | "delay"
@@ -502,7 +510,7 @@ impl Builder<'_> {
         let value = phrase.value()?;
         let text = value.text();
         let target = || self.read_target(text, has_point);
-        let disk = || self.read_target_of_the_queue("disk", text, has_point);
+        let disk = || self.read_target_with(Needed::Disk, text, has_point);
         let link = || self.read_link(value, phrase.get("kind"), has_point);
         let need =
             |key: &str, example: &str| phrase.require(key, example, self.problems).map(|given| given.scalar.clone());
@@ -544,19 +552,17 @@ impl Builder<'_> {
             },
             "skew" => {
                 let by = need("by", "5s");
-                let target = self.read_target_with_clock(text, has_point)?;
+                let target = self.read_target_with(Needed::Clock, text, has_point)?;
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Skew { target, by, forwards }
             }
             "jump" => {
                 let by = need("by", "-5s");
-                let target = self.read_target_with_clock(text, has_point)?;
+                let target = self.read_target_with(Needed::Clock, text, has_point)?;
                 let Scalar::Shift { by, forwards } = by? else { return None };
                 FaultAction::Jump { target, by, forwards }
             }
-            "hold-metadata" => {
-                FaultAction::HoldMetadata(self.read_target_of_the_queue("view of the metadata", text, has_point)?)
-            }
+            "hold-metadata" => FaultAction::HoldMetadata(self.read_target_with(Needed::Metadata, text, has_point)?),
             "elect" if text.text.contains('/') => {
                 let PartitionSelector { topic, partition } = self.read_partition(text)?;
                 if partition.is_none() {
@@ -611,25 +617,29 @@ impl Builder<'_> {
         })
     }
 
-    /// Whatever is done to something that only brokers and controllers have would do nothing to anybody else.
-    fn read_target_of_the_queue(&self, what: &str, text: Text, has_point: bool) -> Option<Target> {
+    /// What is done to somebody who has nothing of the kind would strike nobody, and be called survived.
+    fn read_target_with(&self, needed: Needed, text: Text, has_point: bool) -> Option<Target> {
         let target = self.read_target(text, has_point)?;
-        if !target.is_of_the_queue(&self.plan) {
-            let help = "name `broker(1)`, `leader(orders/0)`, `replicas(orders/0)`, `coordinator(billing)` or `controller`; \
-                        anybody else can be crashed, paused or slowed, and a store's `latency` can be set";
-            self.report_target(text, &format!("only brokers and controllers have a {what}"), help);
-            return None;
-        }
-        Some(target)
-    }
-
-    /// Callers and endpoints measure time and never ask what o'clock it is.
-    fn read_target_with_clock(&self, text: Text, has_point: bool) -> Option<Target> {
-        let target = self.read_target(text, has_point)?;
-        if target.reads_no_clock(&self.plan) {
-            let help =
-                "brokers expire by their clocks, instances stamp their records, stores end leases; name one of these";
-            self.report_target(text, "nobody there reads a clock", help);
+        let (has_it, what, help) = match needed {
+            Needed::Disk => (
+                target.has_a_disk(&self.plan),
+                "only brokers and controllers have a disk",
+                "name `broker(1)`, `leader(orders/0)`, `replicas(orders/0)`, `coordinator(billing)` or `controller`; \
+                 anybody else can be crashed, paused or slowed, and a store's `latency` can be set",
+            ),
+            Needed::Metadata => (
+                target.applies_metadata(&self.plan),
+                "only brokers have a view of the metadata",
+                "name `broker(1)`, `leader(orders/0)`, `follower(orders/0)` or `coordinator(billing)`",
+            ),
+            Needed::Clock => (
+                target.reads_a_clock(&self.plan),
+                "nobody there reads a clock",
+                "brokers expire by their clocks, instances stamp their records, stores end leases; name one of these",
+            ),
+        };
+        if !has_it {
+            self.report_target(text, what, help);
             return None;
         }
         Some(target)

@@ -300,33 +300,22 @@ impl Target {
             || self.all_are(plan, |kind| matches!(kind, NodeKind::Instance { .. }))
     }
 
-    /// Whether a wrong clock would mean nothing to anybody who can be meant.
-    pub fn reads_no_clock(&self, plan: &Plan) -> bool {
-        self.all_are(plan, |kind| matches!(kind, NodeKind::Endpoint { .. } | NodeKind::Callers { .. }))
+    /// Whether a wrong clock means something to somebody who can be meant.
+    pub fn reads_a_clock(&self, plan: &Plan) -> bool {
+        !self.all_are(plan, |kind| matches!(kind, NodeKind::Endpoint { .. } | NodeKind::Callers { .. }))
     }
 
-    /// Whether only processes of the queue can be meant: they have a disk, and a view of the metadata.
-    pub fn is_of_the_queue(&self, plan: &Plan) -> bool {
-        match self {
-            Target::Leader(_)
-            | Target::Follower(_)
-            | Target::Followers(_)
-            | Target::Replicas(_)
-            | Target::AnyBroker
-            | Target::Brokers
-            | Target::Controller
-            | Target::Controllers
-            | Target::Coordinator(_)
-            | Target::TransactionCoordinator(_) => true,
-            Target::AnyOf(_, set) => set.is_of_the_queue(plan),
-            Target::Node(_) | Target::Nodes(_) => {
-                self.all_are(plan, |kind| matches!(kind, NodeKind::Broker | NodeKind::Controller))
-            }
-            Target::Owner { .. } | Target::Oneself | Target::Rest => false,
-        }
+    /// Whether only processes of the queue can be meant: nobody else has a disk.
+    pub fn has_a_disk(&self, plan: &Plan) -> bool {
+        self.all_are(plan, |kind| matches!(kind, NodeKind::Broker | NodeKind::Controller))
     }
 
-    /// Whether the nodes are known before the run and are all of this kind.
+    /// Whether only brokers can be meant: nobody else applies metadata.
+    pub fn applies_metadata(&self, plan: &Plan) -> bool {
+        self.all_are(plan, |kind| matches!(kind, NodeKind::Broker))
+    }
+
+    /// Whether whoever can be meant is of this kind.
     fn all_are(&self, plan: &Plan, fits: fn(NodeKind) -> bool) -> bool {
         let is = |id: &NodeId| plan.nodes.iter().any(|node| node.id == *id && fits(node.kind));
         match self {
@@ -339,13 +328,10 @@ impl Target {
             | Target::Replicas(_)
             | Target::AnyBroker
             | Target::Brokers
-            | Target::Controller
-            | Target::Controllers
             | Target::Coordinator(_)
-            | Target::TransactionCoordinator(_)
-            | Target::Owner { .. }
-            | Target::Oneself
-            | Target::Rest => false,
+            | Target::TransactionCoordinator(_) => fits(NodeKind::Broker),
+            Target::Controller | Target::Controllers => plan.cluster.controllers.iter().all(is),
+            Target::Owner { .. } | Target::Oneself | Target::Rest => false,
         }
     }
 }

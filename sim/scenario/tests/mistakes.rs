@@ -329,7 +329,7 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("when after(stock.block) crash self"), "S074", "nothing says when it is over"),
         (fault("at 5s jump callers by 5s"), "S071", "nobody there reads a clock"),
         (fault("at 5s wipe db"), "S071", "only brokers and controllers have a disk"),
-        (fault("at 5s for 5s hold-metadata shop"), "S071", "only brokers and controllers have a view of the metadata"),
+        (fault("at 5s for 5s hold-metadata shop"), "S071", "only brokers have a view of the metadata"),
         (fault("at 5s compact orders"), "S009", "`compact` is not built yet"),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),

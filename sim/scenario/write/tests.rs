@@ -307,25 +307,27 @@ fn any_spread(rng: &mut Rng) -> Spread {
 fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let target = any_target(0, has_point, plan, rng);
     let link = any_link(has_point, plan, rng);
-    let with_clock = std::iter::repeat_with(|| any_target(0, has_point, plan, rng)).find(|it| !it.reads_no_clock(plan));
-    let with_clock = with_clock.expect("sooner or later");
-    let of_the_queue =
-        std::iter::repeat_with(|| any_target(0, has_point, plan, rng)).find(|it| it.is_of_the_queue(plan));
-    let of_the_queue = of_the_queue.expect("sooner or later");
+    let target_with = |has_it: fn(&Target, &Plan) -> bool, rng: &mut Rng| {
+        let targets = std::iter::repeat_with(|| any_target(0, has_point, plan, rng));
+        targets.into_iter().find(|target| has_it(target, plan)).expect("sooner or later")
+    };
+    let with_clock = target_with(Target::reads_a_clock, rng);
+    let with_disk = target_with(Target::has_a_disk, rng);
+    let with_metadata = target_with(Target::applies_metadata, rng);
     let thousandths = rng.below(99_999) + 1;
     match rng.below(31) {
-        29 => FaultAction::FillDisk(of_the_queue),
-        30 => FaultAction::Rot(of_the_queue),
+        29 => FaultAction::FillDisk(with_disk),
+        30 => FaultAction::Rot(with_disk),
         28 => FaultAction::ResetShare { link, rate: Ratio(rng.below(1_000_000_001) as u32) },
         0 => FaultAction::Crash(target),
         1 => FaultAction::LosePower(target),
-        2 => FaultAction::Wipe(of_the_queue),
+        2 => FaultAction::Wipe(with_disk),
         3 => FaultAction::Restart { target, rolling: rng.below(2) == 0 },
         4 => FaultAction::Pause(target),
         5 => FaultAction::Slow { target, thousandths },
-        6 => FaultAction::StallDisk(of_the_queue),
-        7 => FaultAction::SlowDisk { target: of_the_queue, thousandths },
-        8 => FaultAction::FailDisk(of_the_queue),
+        6 => FaultAction::StallDisk(with_disk),
+        7 => FaultAction::SlowDisk { target: with_disk, thousandths },
+        8 => FaultAction::FailDisk(with_disk),
         9 => FaultAction::Cut(link),
         10 => FaultAction::Isolate(target),
         11 => FaultAction::Delay { link, by: any_spread(rng) },
@@ -333,7 +335,7 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
         13 => FaultAction::Throttle { link, bytes_per_second: ByteCount(rng.below(1 << 30) + 1) },
         14 => FaultAction::Reset(link),
         15 => FaultAction::Skew { target: with_clock, by: any_length(rng), forwards: rng.below(2) == 0 },
-        16 => FaultAction::HoldMetadata(of_the_queue),
+        16 => FaultAction::HoldMetadata(with_metadata),
         17 => {
             let PartitionSelector { topic, partition } = any_partition(plan, rng);
             FaultAction::ElectPreferred { topic, partition }

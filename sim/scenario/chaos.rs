@@ -452,7 +452,10 @@ impl<'a> Incidents<'a> {
             }
             FaultFamily::Cluster => {
                 if !self.has_topics() || random.below(2) == 0 {
-                    lasting(FaultAction::HoldMetadata(self.broker(random)))
+                    // A controller of its own has no view of the metadata to hold.
+                    let target = self.broker(random);
+                    let is_seen = target.applies_metadata(self.plan);
+                    lasting(FaultAction::HoldMetadata(if is_seen { target } else { Target::AnyBroker }))
                 } else {
                     instant(FaultAction::ElectPreferred { topic: self.topic(random), partition: None })
                 }

@@ -55,6 +55,30 @@ fn a_plan_says_all_that_was_drawn_and_stays_within_its_window() {
     assert_eq!(reached, BTreeSet::from(expected));
 }
 
+/// What a file may not say chaos does not draw: it would strike nobody, and could not be shrunk to a file.
+#[test]
+fn nobody_is_struck_in_what_he_does_not_have() {
+    let mut held = 0;
+    for plan in plans(&[]).iter().chain(&plans(&["cluster.controller-nodes=separate"])) {
+        for fault in &plan.faults {
+            let has_it = match &fault.action {
+                FaultAction::HoldMetadata(target) => {
+                    held += 1;
+                    target.applies_metadata(plan)
+                }
+                FaultAction::Wipe(target)
+                | FaultAction::StallDisk(target)
+                | FaultAction::SlowDisk { target, .. }
+                | FaultAction::FailDisk(target) => target.has_a_disk(plan),
+                FaultAction::Skew { target, .. } | FaultAction::Jump { target, .. } => target.reads_a_clock(plan),
+                _ => true,
+            };
+            assert!(has_it, "{}", fault.text);
+        }
+    }
+    assert!(50 < held, "{held}");
+}
+
 #[test]
 fn a_swarm_switches_families_on_and_off() {
     let mut on: BTreeMap<FaultFamily, usize> = BTreeMap::new();

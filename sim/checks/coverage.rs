@@ -224,7 +224,8 @@ impl StatesReached {
                 Note::ProducerFenced { .. } => State::ProducerFenced,
                 // A marker takes one offset.
                 Note::PassedOver { from, to, .. } if from.plus(1) < *to => State::UncommittedRecordsLeftOut,
-                Note::BecameLeader { .. }
+                Note::ElectedUncleanly { .. }
+                | Note::BecameLeader { .. }
                 | Note::BecameFollower { .. }
                 | Note::BatchAppended { .. }
                 | Note::LogTruncated { .. }
@@ -373,7 +374,8 @@ impl StatesReached {
                     events.remove(event);
                 }
             }
-            Note::BecameLeader { .. }
+            Note::ElectedUncleanly { .. }
+            | Note::BecameLeader { .. }
             | Note::BecameFollower { .. }
             | Note::BatchAppended { .. }
             | Note::LogTruncated { .. }

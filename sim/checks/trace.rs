@@ -381,7 +381,8 @@ impl Trace {
             | Note::RowsPolled { .. }
             | Note::RowsMarked { .. }
             | Note::CursorMoved { .. } => self.business(note, event),
-            Note::BecameFollower { .. }
+            Note::ElectedUncleanly { .. }
+            | Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }
             | Note::InSyncCommitted { .. }

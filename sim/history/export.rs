@@ -409,6 +409,9 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
     let row = |what| Row::new(names, what);
     let row = match note {
         // --- replicas and controllers ---
+        Note::ElectedUncleanly { partition, leader_epoch } => {
+            row("elected-uncleanly").partition(*partition).leader_epoch(*leader_epoch)
+        }
         Note::BecameLeader { partition, leader_epoch, log_end_offset, high_watermark } => row("became-leader")
             .partition(*partition)
             .leader_epoch(*leader_epoch)

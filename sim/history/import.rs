@@ -130,6 +130,7 @@ impl Reader {
         let epoch = || fields.number("epoch").map(QuorumEpoch);
         let in_sync = || fields.nodes("in-sync-replicas");
         Ok(Some(match what {
+            "elected-uncleanly" => Note::ElectedUncleanly { partition: partition()?, leader_epoch: leader_epoch()? },
             "became-leader" => Note::BecameLeader {
                 partition: partition()?,
                 leader_epoch: leader_epoch()?,

@@ -13,6 +13,11 @@ use super::*;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     // --- replicas, said by the broker that holds them ---
+    /// It is about to lead, elected from outside the in-sync set. Kafka: LeaderRecoveryState.RECOVERING (KIP-704).
+    ElectedUncleanly {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+    },
     BecameLeader {
         partition: TopicPartition,
         leader_epoch: LeaderEpoch,

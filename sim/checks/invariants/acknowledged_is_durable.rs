@@ -63,8 +63,11 @@ impl AcknowledgedIsDurable {
                 let message = format!("the new leader lacks acknowledged offsets {}..{}", lost.start, lost.end);
                 found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             }
-            Happening::Note(Note::PartitionChanged { partition, state, unclean }) => {
-                self.partitions.or_insert_with(*partition, Promised::default).change(state, *unclean);
+            Happening::Note(Note::ElectedUncleanly { partition, .. }) => {
+                self.partitions.or_insert_with(*partition, Promised::default).give_up();
+            }
+            Happening::Note(Note::PartitionChanged { partition, state, .. }) => {
+                self.partitions.or_insert_with(*partition, Promised::default).assign(&state.replicas);
             }
             Happening::Note(Note::HighWatermark { partition, offset, as_leader: true, .. }) => {
                 self.high_watermarks.or_insert_with(*partition, BTreeMap::new).insert(event.node, *offset);

@@ -81,7 +81,7 @@ impl CommittedOffsetsSurvive {
 
     fn note(&mut self, note: &Note, event: &Event, logs: &Logs, found: &mut Found) {
         match note {
-            Note::PartitionChanged { partition, unclean: true, .. } => self.gone |= partition.topic == self.topic,
+            Note::ElectedUncleanly { partition, .. } => self.gone |= partition.topic == self.topic,
             Note::BatchAppended { partition, role: AppendRole::Leader, batch } if partition.topic == self.topic => {
                 if logs.of(*partition).and_then(|log| log.leader) == Some((batch.leader_epoch, event.node)) {
                     self.append(&batch.records);

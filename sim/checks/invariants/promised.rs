@@ -4,8 +4,8 @@
 //! one that counted, epoch range by epoch range; where they part before the end, the promise is broken. It ends with an
 //! unclean election, and with more losses of unflushed data since it was given than the partition must survive.
 //!
-//! A controller that hangs behind its commit says so late, and the leader has heard of its election by then: whoever leads
-//! a partition that had no candidate left was elected uncleanly.
+//! That an election was unclean is the leader's own word: a controller that hangs behind its commit says so when the leader
+//! has long begun.
 
 use std::mem::take;
 use std::ops::Range;
@@ -13,7 +13,6 @@ use std::ops::Range;
 use super::Durability;
 use crate::checks::incidents::Incidents;
 use crate::checks::logs::PartitionLog;
-use crate::types::metadata::PartitionState;
 use crate::types::*;
 
 #[derive(Clone, Debug, Default)]
@@ -21,11 +20,8 @@ pub(super) struct Promised {
     /// Ends of what was promised, with the number of lossy failures of the run until then. Both ascend.
     ends: Vec<(usize, Offset)>,
     replicas: Vec<NodeId>,
-    unclean: bool,
-    /// Nobody is in sync, and nobody eligible.
-    is_orphaned: bool,
-    /// The newest epoch that somebody has begun to lead in.
-    led: Option<LeaderEpoch>,
+    /// Whoever leads next was elected uncleanly.
+    given_up: bool,
 }
 
 /// A replica as it begins to lead.
@@ -37,12 +33,12 @@ pub(super) struct NewLeader {
 }
 
 impl Promised {
-    pub fn change(&mut self, state: &PartitionState, unclean: bool) {
-        self.replicas.clone_from(&state.replicas);
-        if self.led.is_none_or(|led| led < state.leader_epoch) {
-            self.unclean |= unclean;
-        }
-        self.is_orphaned = state.in_sync_replicas.is_empty() && state.eligible_leader_replicas.is_empty();
+    pub fn assign(&mut self, replicas: &[NodeId]) {
+        self.replicas = replicas.to_vec();
+    }
+
+    pub fn give_up(&mut self) {
+        self.given_up = true;
     }
 
     /// `lossy`: losses of the run that had surely happened before the promise was given.
@@ -63,11 +59,10 @@ impl Promised {
         durability: &Durability,
         topic: TopicId,
     ) -> Option<Range<Offset>> {
+        let given_up = take(&mut self.given_up);
         if log.leader.is_some_and(|(known, _)| leader.epoch < known) {
             return None;
         }
-        self.led = Some(leader.epoch);
-        let is_unclean = take(&mut self.unclean) | take(&mut self.is_orphaned);
         if self.ends.is_empty() {
             return None;
         }
@@ -81,7 +76,7 @@ impl Promised {
             let here = since.filter(|(_, node)| self.replicas.is_empty() || self.replicas.contains(node));
             common < *end && here.count() <= survives
         });
-        let lost = lost.filter(|_| !is_unclean).map(|(_, end)| common..*end);
+        let lost = lost.filter(|_| !given_up).map(|(_, end)| common..*end);
         for (_, end) in &mut self.ends {
             *end = (*end).min(common);
         }

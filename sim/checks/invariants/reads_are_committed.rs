@@ -83,7 +83,7 @@ impl ReadsAreCommitted {
                     decisions.begin_again(log, *high_watermark);
                 }
             }
-            Note::PartitionChanged { partition, unclean: true, .. } => {
+            Note::ElectedUncleanly { partition, .. } => {
                 self.partitions.entry(*partition).or_default().unclean = true;
             }
             Note::Polled { partition, from, to, .. } => {

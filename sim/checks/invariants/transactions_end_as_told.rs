@@ -103,7 +103,7 @@ impl TransactionsEndAsTold {
                     }
                 }
             }
-            Happening::Note(Note::PartitionChanged { partition, unclean: true, .. }) => {
+            Happening::Note(Note::ElectedUncleanly { partition, .. }) => {
                 self.partitions.entry(*partition).or_default().unclean = true;
             }
             _ => {}

@@ -310,6 +310,11 @@ impl Story {
         )
     }
 
+    pub fn leads_uncleanly(&mut self, node: NodeId, epoch: u32, end: u64) -> &mut Story {
+        let leader_epoch = LeaderEpoch(epoch);
+        self.note(node, Note::ElectedUncleanly { partition: P0, leader_epoch }).leads(node, epoch, end)
+    }
+
     /// One record of `orders/0` in a batch of its own.
     pub fn batch(&self, send: u64, message: Message, offset: u64, epoch: u32) -> RecordBatch {
         RecordBatch {

@@ -70,6 +70,9 @@ impl Leader {
             }
         }
         replica.log.begin_epoch(state.leader_epoch);
+        if state.recovering {
+            step.note(Note::ElectedUncleanly { partition: replica.id, leader_epoch: state.leader_epoch });
+        }
         step.note(Note::BecameLeader {
             partition: replica.id,
             leader_epoch: state.leader_epoch,

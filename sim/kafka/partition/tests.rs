@@ -248,6 +248,7 @@ impl Cluster {
 
     fn print_note(&mut self, id: NodeId, note: Note) {
         let line = match note {
+            Note::ElectedUncleanly { leader_epoch, .. } => format!("elected uncleanly epoch={leader_epoch}"),
             Note::BecameLeader { leader_epoch, log_end_offset, high_watermark, .. } => {
                 format!("leads epoch={leader_epoch} hw={high_watermark} leo={log_end_offset}")
             }

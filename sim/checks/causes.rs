@@ -40,6 +40,7 @@ impl Trace {
                 self.silence(&nodes, since, gap.slot.time)
             }
             GapWhy::ExpiredUnread
+            | GapWhy::Compacted
             | GapWhy::PositionReset(_)
             | GapWhy::CommittedUnprocessed
             | GapWhy::NeverDelivered => {
@@ -284,7 +285,7 @@ impl Trace {
         let progress = self.progress[gap.hop.head.0 as usize].as_ref()?.partitions.get(gap.slot.partition)?;
         let passed = progress.passed_over(gap.slot.offset)?;
         match passed.why {
-            PassedWhy::Position(_) | PassedWhy::Expired => Some(passed.time),
+            PassedWhy::Position(_) | PassedWhy::Expired | PassedWhy::Compacted => Some(passed.time),
         }
     }
 }

@@ -11,296 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::standing::Standing;
-use crate::history::event::StopReason;
+pub use super::told::{Line, Told};
 use crate::history::{Event, Happening};
 use crate::scenario::plan::*;
-use crate::types::note::{AppendRole, CallerOutcome, Note, PositionReason, StepOutcome, StoreEffect};
-use crate::types::request::{Cursor, ErrorCode};
+use crate::types::note::{AppendRole, Note};
+use crate::types::request::Cursor;
 use crate::types::*;
-
-/// One thing that happened to the event, or to a node it was on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub time: Time,
-    /// Number in the history.
-    pub number: u64,
-    /// `NodeId(0)` for the world.
-    pub node: NodeId,
-    pub what: Told,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    // --- callers and steps ---
-    Arrived,
-    Attempted {
-        instance: NodeId,
-        attempt: u16,
-    },
-    Settled(CallerOutcome),
-    FlowStarted {
-        service: ServiceId,
-        attempt: u32,
-        source: Option<(TopicPartition, Offset)>,
-    },
-    /// Reached, and not known to be done.
-    StepReached {
-        service: ServiceId,
-        step: u16,
-    },
-    StepDone {
-        service: ServiceId,
-        step: u16,
-        outcome: StepOutcome,
-    },
-    FlowDone {
-        service: ServiceId,
-        skipped: bool,
-    },
-    RungReached {
-        service: ServiceId,
-        rung: u16,
-    },
-    Redelivered {
-        service: ServiceId,
-    },
-    Applied {
-        place: PlaceId,
-        effect: StoreEffect,
-        caller: NodeId,
-    },
-    AnswerLost,
-    Called {
-        to: NodeId,
-        attempt: u16,
-    },
-    CallFailed {
-        attempt: u16,
-        outcome: StepOutcome,
-    },
-    Redriven {
-        source: (TopicPartition, Offset),
-        to: TopicId,
-    },
-    /// Its row of a polled table is seen from now on.
-    RowSeen {
-        place: PlaceId,
-        number: RowNumber,
-        rank: RowNumber,
-    },
-    /// A poll has returned its row.
-    RowPolled {
-        service: ServiceId,
-        place: PlaceId,
-    },
-    RowMarked {
-        place: PlaceId,
-    },
-    /// The cursor moves past its row; `read`: after a poll that returned it.
-    CursorPassed {
-        service: ServiceId,
-        place: PlaceId,
-        to: RowNumber,
-        read: bool,
-    },
-    /// The cursor stood behind its row when it was seen.
-    SeenTooLate {
-        service: ServiceId,
-        place: PlaceId,
-        cursor: RowNumber,
-    },
-    // --- the queue ---
-    Sent {
-        partition: TopicPartition,
-    },
-    Appended {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    Copied {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    /// On disk when its broker came back.
-    Recovered {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    /// Not on disk when its broker came back.
-    NotRecovered {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    /// The high watermark has passed it.
-    Replicated {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    Answered {
-        partition: TopicPartition,
-        error: ErrorCode,
-        to: NodeId,
-    },
-    Acknowledged {
-        partition: TopicPartition,
-        offset: Option<Offset>,
-    },
-    SendFailed {
-        error: ErrorCode,
-        certain: bool,
-    },
-    Led {
-        partition: TopicPartition,
-        leader_epoch: LeaderEpoch,
-        holds_it: bool,
-    },
-    ElectedUnclean {
-        partition: TopicPartition,
-        leader: Option<NodeId>,
-    },
-    Truncated {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    Expired {
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    // --- groups ---
-    Delivered {
-        group: GroupId,
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    /// The group goes on behind it, and it was never delivered, or whoever was given it is not through with it.
-    PassedOver {
-        group: GroupId,
-        partition: TopicPartition,
-        position: Offset,
-        why: PositionReason,
-    },
-    /// The group goes back before it.
-    SetBack {
-        group: GroupId,
-        partition: TopicPartition,
-        position: Offset,
-        why: PositionReason,
-    },
-    Committed {
-        group: GroupId,
-        partition: TopicPartition,
-        offset: Offset,
-        by: NodeId,
-    },
-    /// The group is behind it no more, and nowhere else: its offset is forgotten.
-    OffsetForgotten {
-        group: GroupId,
-        partition: TopicPartition,
-        offset: Offset,
-    },
-    Assigned {
-        group: GroupId,
-        partition: TopicPartition,
-    },
-    /// `in_order`: with a chance to commit.
-    TakenAway {
-        group: GroupId,
-        partition: TopicPartition,
-        in_order: bool,
-    },
-    // --- what struck ---
-    FaultFired {
-        fault: FaultId,
-        nodes: Vec<NodeId>,
-        peers: Vec<NodeId>,
-    },
-    FaultHealed {
-        fault: FaultId,
-    },
-    Stopped {
-        why: StopReason,
-    },
-    PowerLost {
-        lost: u64,
-    },
-    Started,
-    Paused,
-    Resumed,
-}
-
-impl Told {
-    /// Something that happened to a node rather than to the event.
-    pub fn struck(&self) -> bool {
-        match self {
-            Told::FaultFired { .. }
-            | Told::FaultHealed { .. }
-            | Told::Stopped { .. }
-            | Told::PowerLost { .. }
-            | Told::Started
-            | Told::Paused
-            | Told::Resumed => true,
-            Told::Arrived
-            | Told::Attempted { .. }
-            | Told::Settled(_)
-            | Told::FlowStarted { .. }
-            | Told::StepReached { .. }
-            | Told::StepDone { .. }
-            | Told::FlowDone { .. }
-            | Told::RungReached { .. }
-            | Told::Redelivered { .. }
-            | Told::Applied { .. }
-            | Told::AnswerLost
-            | Told::Called { .. }
-            | Told::CallFailed { .. }
-            | Told::Redriven { .. }
-            | Told::RowSeen { .. }
-            | Told::RowPolled { .. }
-            | Told::RowMarked { .. }
-            | Told::CursorPassed { .. }
-            | Told::SeenTooLate { .. }
-            | Told::Sent { .. }
-            | Told::Appended { .. }
-            | Told::Copied { .. }
-            | Told::Recovered { .. }
-            | Told::NotRecovered { .. }
-            | Told::Replicated { .. }
-            | Told::Answered { .. }
-            | Told::Acknowledged { .. }
-            | Told::SendFailed { .. }
-            | Told::Led { .. }
-            | Told::ElectedUnclean { .. }
-            | Told::Truncated { .. }
-            | Told::Expired { .. }
-            | Told::Delivered { .. }
-            | Told::PassedOver { .. }
-            | Told::SetBack { .. }
-            | Told::Committed { .. }
-            | Told::OffsetForgotten { .. }
-            | Told::Assigned { .. }
-            | Told::TakenAway { .. } => false,
-        }
-    }
-
-    /// About the partition, and the event in it is well.
-    fn is_of_partition(&self) -> bool {
-        matches!(
-            self,
-            Told::Assigned { .. } | Told::TakenAway { .. } | Told::Recovered { .. } | Told::Led { holds_it: true, .. }
-        )
-    }
-
-    /// Another node that the line speaks of: the far end of an arrow.
-    pub fn peer(&self) -> Option<NodeId> {
-        match self {
-            Told::Attempted { instance: peer, .. }
-            | Told::Answered { to: peer, .. }
-            | Told::Called { to: peer, .. }
-            | Told::Applied { caller: peer, .. }
-            | Told::Committed { by: peer, .. } => Some(*peer),
-            _ => None,
-        }
-    }
-}
 
 /// Everything told of an event, and how things stood when the run was over.
 #[derive(Clone, Debug, PartialEq)]
@@ -325,6 +41,7 @@ pub struct CopyAtEnd {
     /// Brokers whose log has it.
     pub holders: Vec<NodeId>,
     pub expired: bool,
+    pub compacted: bool,
 }
 
 impl CopyAtEnd {
@@ -362,6 +79,7 @@ pub struct Chronicler {
     copies: Vec<(TopicPartition, Offset)>,
     replicated: BTreeSet<(TopicPartition, Offset)>,
     expired: BTreeSet<(TopicPartition, Offset)>,
+    compacted: BTreeSet<(TopicPartition, Offset)>,
     /// Whose log has which copy.
     held: BTreeSet<(NodeId, TopicPartition, Offset)>,
     /// Held before a restart, and not seen since.
@@ -392,6 +110,7 @@ impl Chronicler {
             copies: Vec::new(),
             replicated: BTreeSet::new(),
             expired: BTreeSet::new(),
+            compacted: BTreeSet::new(),
             held: BTreeSet::new(),
             missing: BTreeSet::new(),
             leaders: BTreeMap::new(),
@@ -500,10 +219,20 @@ impl Chronicler {
                     }
                 }
             }
+            Note::LogCompacted { partition, removed, .. } => {
+                for copy in self.copies_of(*partition) {
+                    let is_removed = removed.iter().any(|(from, to)| *from <= copy && copy < *to);
+                    if is_removed && self.held.remove(&(node, *partition, copy)) {
+                        self.compacted.insert((*partition, copy));
+                        self.tell(time, node, Told::Compacted { partition: *partition, offset: copy });
+                    }
+                }
+            }
             Note::Assigned { .. }
             | Note::Revoked { .. }
             | Note::Lost { .. }
             | Note::Polled { .. }
+            | Note::PassedCompacted { .. }
             | Note::PositionSet { .. }
             | Note::OffsetCommitted { .. }
             | Note::OffsetExpired { .. } => self.group(note, time, node),
@@ -571,7 +300,7 @@ impl Chronicler {
 
     fn appended(&mut self, partition: TopicPartition, role: AppendRole, batch: &RecordBatch, time: Time, node: NodeId) {
         for (index, record) in batch.messages().iter().enumerate() {
-            if record.message.event != self.event {
+            if record.message.event != self.event || batch.compacted.has(index) {
                 continue;
             }
             let offset = batch.base_offset.plus(index as u64);
@@ -644,6 +373,12 @@ impl Chronicler {
                         self.in_hand.insert((*group, *partition, copy), node);
                         self.tell(time, node, Told::Delivered { group: *group, partition: *partition, offset: copy });
                     }
+                }
+            }
+            Note::PassedCompacted { group, partition, from, to } => {
+                let passed = self.copies_of(*partition).into_iter().filter(|copy| from <= copy && copy < to);
+                for offset in passed.collect::<Vec<_>>() {
+                    self.tell(time, node, Told::PassedCompacted { group: *group, partition: *partition, offset });
                 }
             }
             Note::PositionSet { group, partition, offset, why } => {
@@ -772,6 +507,7 @@ impl Chronicler {
                 .map(|held| held.0)
                 .collect(),
             expired: self.expired.contains(&(*partition, *offset)),
+            compacted: self.compacted.contains(&(*partition, *offset)),
         };
         self.copies.iter().map(at_end).collect()
     }

@@ -38,6 +38,7 @@ pub enum State {
     /// A power loss took what was not on disk yet.
     PowerLossTookRecords,
     RetentionRemovedRecords,
+    CompactionRemovedRecords,
     /// A batch was sent again.
     ProducerRetry,
     /// A repeated batch was recognised and answered from memory.
@@ -77,7 +78,7 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [State; 33] = [
+    pub const ALL: [State; 34] = [
         State::LeaderChange,
         State::LeaderChangeWithRecordsInFlight,
         State::LeaderChangeWithAlterPartitionInFlight,
@@ -90,6 +91,7 @@ impl State {
         State::QuorumLogTruncated,
         State::PowerLossTookRecords,
         State::RetentionRemovedRecords,
+        State::CompactionRemovedRecords,
         State::ProducerRetry,
         State::DuplicateBatchRecognised,
         State::DeliveryTimeout,
@@ -188,6 +190,7 @@ impl StatesReached {
                 Note::LogTruncated { from, to, .. } if to < from => State::LogTruncated,
                 Note::QuorumTruncated { .. } => State::QuorumLogTruncated,
                 Note::LogStartMoved { .. } => State::RetentionRemovedRecords,
+                Note::LogCompacted { .. } => State::CompactionRemovedRecords,
                 Note::BecameController { .. } => State::ControllerChange,
                 Note::DuplicateBatch { .. } => State::DuplicateBatchRecognised,
                 Note::BatchSent { attempt, .. } if 1 < *attempt => State::ProducerRetry,
@@ -276,6 +279,7 @@ impl StatesReached {
                 | Note::Redriven { .. }
                 | Note::Redelivered { .. }
                 | Note::PassedOver { .. }
+                | Note::PassedCompacted { .. }
                 | Note::TransactionChanged { .. }
                 | Note::TransactionCoordinatorLoaded { .. }
                 | Note::MemberGone { .. }
@@ -380,6 +384,7 @@ impl StatesReached {
             | Note::BatchAppended { .. }
             | Note::LogTruncated { .. }
             | Note::LogStartMoved { .. }
+            | Note::LogCompacted { .. }
             | Note::HighWatermark { .. }
             | Note::ProduceAnswered { .. }
             | Note::DuplicateBatch { .. }
@@ -426,6 +431,7 @@ impl StatesReached {
             | Note::Redriven { .. }
             | Note::Redelivered { .. }
             | Note::PassedOver { .. }
+            | Note::PassedCompacted { .. }
             | Note::TransactionChanged { .. }
             | Note::TransactionCoordinatorLoaded { .. }
             | Note::ProducerInitialized { .. }

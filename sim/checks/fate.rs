@@ -330,10 +330,10 @@ impl Counting<'_> {
             && let Some(stretch) = progress.partitions.get(partition).and_then(|p| p.passed_over(slot.offset))
         {
             let (group, offset, position) = (progress.group, slot.offset, stretch.to);
-            let what = if gap.why == GapWhy::ExpiredUnread {
-                Seen::Expired { partition, offset }
-            } else {
-                Seen::PassedOver { group, partition, offset, position }
+            let what = match gap.why {
+                GapWhy::ExpiredUnread => Seen::Expired { partition, offset },
+                GapWhy::Compacted => Seen::Compacted { partition, offset },
+                _ => Seen::PassedOver { group, partition, offset, position },
             };
             sightings.push(Sighting { time: stretch.time, node: stretch.node, what });
         }

@@ -267,6 +267,7 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. } => false,
     }
@@ -300,6 +301,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }

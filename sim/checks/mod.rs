@@ -7,7 +7,7 @@
 //! Reading order: `routes` (who owes what), `trace` with `ledger`, `logs`, `progress` and `incidents` (what the history
 //! tells), `fate`, `responsibility` and `causes` (what became of it, whose promise broke, and what struck), `standing` (how
 //! far an event has come), `guarantees` and `invariants` (one file for each claim), `judge`, `signature`, `cell`; beside
-//! them `chronicle`, which follows one event,
+//! them `chronicle` with `told`, which follows one event,
 //! and `timeline`, which keeps one run for pictures.
 
 pub mod baseline;
@@ -36,6 +36,7 @@ mod relays;
 mod responsibility;
 mod routes;
 mod signature;
+mod told;
 mod trace;
 
 #[cfg(test)]

@@ -281,6 +281,11 @@ pub enum Seen {
         partition: TopicPartition,
         offset: Offset,
     },
+    /// Compaction removed it, and a consumer of the group went on behind it.
+    Compacted {
+        partition: TopicPartition,
+        offset: Offset,
+    },
     /// A consumer of the group was set behind it.
     PassedOver {
         group: GroupId,
@@ -610,6 +615,8 @@ pub enum Invariant {
     LossyIsOut,
     /// What a consumer was given at an offset stays there.
     ReadsAreConsistent,
+    /// What compaction removes is superseded by a newer record of its key that stays, or was aborted.
+    CompactionKeepsTheNewest,
     /// Sends of an idempotent producer stand in a log in their order, each once.
     SendsLandOnce,
     /// What was acknowledged is where it is said to be, what failed for certain nowhere.

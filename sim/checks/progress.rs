@@ -107,6 +107,8 @@ pub enum PassedWhy {
     Position(PositionReason),
     /// Retention removed it.
     Expired,
+    /// Compaction removed it.
+    Compacted,
 }
 
 /// Between the end of warm-up and the end of the load phase.
@@ -259,6 +261,28 @@ impl ServiceProgress {
         for offset in &gone {
             progress.started.insert(*offset);
         }
+        self.drop_records(partition, &gone, now);
+    }
+
+    /// Compaction removed these records before the service was through with them.
+    pub fn pass_compacted(
+        &mut self,
+        partition: TopicPartition,
+        offsets: std::ops::Range<u64>,
+        node: NodeId,
+        now: Time,
+    ) {
+        self.advance(now);
+        let progress = self.partition(partition);
+        let (from, to) = (Offset(offsets.start), Offset(offsets.end));
+        let gone: Vec<u64> = offsets.filter(|offset| progress.through.insert(*offset)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        for offset in &gone {
+            progress.started.insert(*offset);
+        }
+        progress.passed.push(Passed { from, to, time: now, node, why: PassedWhy::Compacted });
         self.drop_records(partition, &gone, now);
     }
 

@@ -51,6 +51,7 @@ pub enum GapWhy {
     BufferDied,
     NotInLog,
     ExpiredUnread,
+    Compacted,
     /// Its dead letter is gone, and nobody had it.
     LetterExpired,
     PositionReset(PositionReason),
@@ -77,6 +78,9 @@ impl GapWhy {
             GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
             GapWhy::LetterExpired => "retention removed its dead letter, and nobody had it",
             GapWhy::ExpiredUnread => "retention removed it before it was read",
+            GapWhy::Compacted => {
+                "compaction removed it before it was processed: a newer record of its key stood behind it"
+            }
             GapWhy::PositionReset(PositionReason::ResetLatest) => "the group was set behind it: reset to latest",
             GapWhy::PositionReset(PositionReason::ResetEarliest) => "the group was set behind it: reset to earliest",
             GapWhy::PositionReset(PositionReason::Truncated) => "the group was set behind it: its log was cut",
@@ -171,6 +175,7 @@ impl Trace {
         let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
         let (boundary, why) = match passed {
             Some(PassedWhy::Expired) if flow.starts == 0 => (Boundary::Queue, GapWhy::ExpiredUnread),
+            Some(PassedWhy::Compacted) => (Boundary::Queue, GapWhy::Compacted),
             Some(PassedWhy::Position(PositionReason::Committed)) if !delivered => {
                 (Boundary::Group, GapWhy::NeverDelivered)
             }
@@ -476,6 +481,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::BufferDied
         | GapWhy::NotInLog
         | GapWhy::ExpiredUnread
+        | GapWhy::Compacted
         | GapWhy::LetterExpired
         | GapWhy::NeverDelivered
         | GapWhy::SkippedByCursor

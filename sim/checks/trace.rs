@@ -361,7 +361,8 @@ impl Trace {
             | Note::Lost { .. }
             | Note::PositionSet { .. }
             | Note::Polled { .. }
-            | Note::PassedOver { .. } => self.consumer(note, event),
+            | Note::PassedOver { .. }
+            | Note::PassedCompacted { .. } => self.consumer(note, event),
             Note::Arrived { .. }
             | Note::Attempted { .. }
             | Note::CallerSettled { .. }
@@ -382,6 +383,7 @@ impl Trace {
             | Note::RowsMarked { .. }
             | Note::CursorMoved { .. } => self.business(note, event),
             Note::ElectedUncleanly { .. }
+            | Note::LogCompacted { .. }
             | Note::BecameFollower { .. }
             | Note::HighWatermark { .. }
             | Note::InSyncProposed { .. }
@@ -522,6 +524,9 @@ impl Trace {
                 progress.partition(*partition).delivered.insert(from.0, to.0);
             }
             Note::PassedOver { partition, from, to, .. } => progress.leave_out(*partition, from.0..to.0, now),
+            Note::PassedCompacted { partition, from, to, .. } => {
+                progress.pass_compacted(*partition, from.0..to.0, node, now);
+            }
             _ => {}
         }
     }

@@ -346,6 +346,13 @@ impl<'a> Row<'a> {
             }
             Records::Groups(_) | Records::Metadata(_) | Records::Transactions(_) => self,
         };
+        let row = match batch.compacted.is_empty() {
+            true => row,
+            false => {
+                let places = batch.compacted.places().map(|place| Cow::Owned(place.to_string()));
+                row.put("compacted", Value::List(places.collect()))
+            }
+        };
         let Some(stamp) = batch.producer else { return row };
         let row = row.number("producer-id", stamp.id.0).number("producer-epoch", stamp.epoch.0);
         let row = if stamp.transactional { row.flag("transactional", true) } else { row };
@@ -437,6 +444,10 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             row("log-truncated").partition(*partition).offset(*to).end_offset(*from)
         }
         Note::LogStartMoved { partition, to } => row("log-start-moved").partition(*partition).offset(*to),
+        Note::LogCompacted { partition, to, removed } => {
+            let stretches = removed.iter().map(|(from, to)| Cow::Owned(format!("{from}..{to}"))).collect();
+            row("log-compacted").partition(*partition).offset(*to).put("removed", Value::List(stretches))
+        }
         Note::HighWatermark { partition, leader_epoch, offset, as_leader } => row("high-watermark")
             .partition(*partition)
             .offset(*offset)
@@ -618,6 +629,9 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             let row = row("redriven").service(*service).event(*event).partition(source.0).offset(source.1);
             let to = row.names.topic(*to);
             row.text("to", to)
+        }
+        Note::PassedCompacted { group, partition, from, to } => {
+            row("passed-compacted").group(*group).partition(*partition).offset(*from).end_offset(*to)
         }
         Note::PassedOver { group, partition, from, to } => {
             row("passed-over").group(*group).partition(*partition).offset(*from).end_offset(*to)

@@ -7,7 +7,7 @@
 //! tombstones, and a record's size and time stamp as nothing: fates, responsibility and figures never ask for them, the
 //! invariants of the queue do, and are for the run itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::{Event, Happening};
 use crate::scenario::plan::Plan;
 use crate::types::metadata::{PartitionState, Reassignment};
 use crate::types::note::{Note, StoreEffect};
-use crate::types::record::{Group, Marker, ProducerStamp, TransactionRecord};
+use crate::types::record::{Compacted, Group, Marker, ProducerStamp, TransactionRecord};
 use crate::types::settings::Acks;
 use crate::types::*;
 
@@ -147,6 +147,9 @@ impl Reader {
             }
             "log-truncated" => Note::LogTruncated { partition: partition()?, from: end_offset()?, to: offset()? },
             "log-start-moved" => Note::LogStartMoved { partition: partition()?, to: offset()? },
+            "log-compacted" => {
+                Note::LogCompacted { partition: partition()?, to: offset()?, removed: fields.stretches("removed")? }
+            }
             "high-watermark" => Note::HighWatermark {
                 partition: partition()?,
                 leader_epoch: leader_epoch()?,
@@ -364,8 +367,14 @@ impl Reader {
             })
         });
         let leader_epoch = LeaderEpoch(fields.number("leader-epoch")?);
-        let batch =
-            RecordBatch { base_offset, leader_epoch, producer: producer.transpose()?, records: Arc::new(records) };
+        let unstamped = RecordBatch::new(producer.transpose()?, Arc::new(records));
+        let compacted = match fields.fields.get("compacted") {
+            Some(places) => {
+                list(places).into_iter().map(|place| number_in("compacted", place)).collect::<Result<_, _>>()?
+            }
+            None => BTreeSet::new(),
+        };
+        let batch = RecordBatch { base_offset, leader_epoch, compacted: Compacted::at(compacted), ..unstamped };
         if batch.end_offset() != end {
             return Err(Unreadable("the batch does not end where it says".to_string()));
         }
@@ -425,6 +434,9 @@ fn clients(what: &str, fields: &Fields) -> Result<Option<Note>, Unreadable> {
             to: end_offset()?,
             count: fields.number("count")?,
         },
+        "passed-compacted" => {
+            Note::PassedCompacted { group: group()?, partition: partition()?, from: offset()?, to: end_offset()? }
+        }
         "passed-over" => {
             Note::PassedOver { group: group()?, partition: partition()?, from: offset()?, to: end_offset()? }
         }
@@ -530,6 +542,18 @@ impl Fields<'_> {
     fn nodes(&self, name: &str) -> Result<Vec<NodeId>, Unreadable> {
         let nodes = list(self.text(name)?).into_iter().map(|node| self.names.node_named(node));
         nodes.collect::<Option<_>>().ok_or_else(|| self.nobody(name))
+    }
+
+    /// Stretches of offsets, each without its end.
+    fn stretches(&self, name: &str) -> Result<Vec<(Offset, Offset)>, Unreadable> {
+        let one = |text: &str| {
+            let (from, to) = text.split_once("..")?;
+            Some((Offset(from.parse().ok()?), Offset(to.parse().ok()?)))
+        };
+        let all = list(self.text(name)?)
+            .into_iter()
+            .map(|text| one(text).ok_or_else(|| Unreadable(format!("`{text}` in `{name}` is no stretch of offsets"))));
+        all.collect()
     }
 
     fn partition(&self) -> Result<TopicPartition, Unreadable> {

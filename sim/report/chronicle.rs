@@ -157,6 +157,14 @@ impl<'a> Words<'a> {
             Told::Expired { partition, offset } => {
                 format!("retention removes {} offset {offset}", self.names.partition(*partition))
             }
+            Told::Compacted { partition, offset } => {
+                let partition = self.names.partition(*partition);
+                format!("compaction removes {partition} offset {offset}: a newer record of its key is there")
+            }
+            Told::PassedCompacted { group, partition, offset } => {
+                let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
+                format!("goes on BEHIND it: compaction has removed {partition} offset {offset} (group {group})")
+            }
             Told::Delivered { group, partition, offset } => {
                 let (partition, group) = (self.names.partition(*partition), self.names.group(*group));
                 format!("is given {partition} offset {offset} (group {group})")
@@ -230,6 +238,7 @@ impl<'a> Words<'a> {
         match (copy.is_there(), copy.expired, copy.holders.is_empty()) {
             (true, _, _) => format!("yes: {at}, on {}; {leader} leads", self.nodes(&copy.holders)),
             (false, true, _) => format!("no: it was {at}, and retention has removed it"),
+            (false, false, _) if copy.compacted => format!("no: it was {at}, and compaction has removed it"),
             (false, false, true) => format!("no: it was {at}, and no log has it any more; {leader} leads"),
             (false, false, false) => {
                 format!("no: it was {at}; only {} has it, and {leader} leads", self.nodes(&copy.holders))
@@ -345,7 +354,9 @@ pub fn is_gone(told: &Told) -> bool {
         Told::Truncated { .. }
             | Told::NotRecovered { .. }
             | Told::Expired { .. }
+            | Told::Compacted { .. }
             | Told::PassedOver { .. }
+            | Told::PassedCompacted { .. }
             | Told::SeenTooLate { .. }
             | Told::CursorPassed { read: false, .. }
             | Told::SendFailed { .. }

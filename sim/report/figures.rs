@@ -384,7 +384,8 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Reassign { .. }
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
-        | FaultAction::EnforceRetention(_) => FaultKind::Cluster,
+        | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_) => FaultKind::Cluster,
         FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Fail { .. }

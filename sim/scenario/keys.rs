@@ -4,8 +4,8 @@
 //! Settings of Kafka are read straight into the structs of `types::settings`; their defaults live there.
 
 use crate::types::settings::{
-    Acks, Assignor, BrokerSettings, ConsumerSettings, GroupProtocol, IsolationLevel, OffsetReset, ProducerSettings,
-    RemoteAssignor, ReplicaSelector, TopicSettings,
+    Acks, Assignor, BrokerSettings, CleanupPolicy, ConsumerSettings, GroupProtocol, IsolationLevel, OffsetReset,
+    ProducerSettings, RemoteAssignor, ReplicaSelector, TopicSettings,
 };
 
 use super::values::{Kind, Scalar};
@@ -76,6 +76,9 @@ settings!(BROKER_SETTINGS: BrokerSettings {
     "transaction-version" transaction_version u16 Kind::Integer(1, 2), "2: every transaction has a producer epoch of its own (KIP-890); 1: what comes late may fall into a later one.";
     "producer-epoch-last" producer_epoch_last u16 Kind::Integer(3, 32_767), "The epoch at which a transactional producer gets a new id; a constant of Kafka.";
     "offsets-topic-replication-factor" offsets_topic_replication_factor u16 COUNT16, "Replicas of the offsets topic; by default 3, or all brokers if fewer.";
+    "offsets-topic-segment-bytes" offsets_topic_segment_bytes size Kind::Size, "A segment of the offsets topic is closed at this size, and may be compacted.";
+    "transaction-state-log-segment-bytes" transaction_state_log_segment_bytes size Kind::Size, "A segment of the transactions topic is closed at this size, and may be compacted.";
+    "log-cleaner-backoff" log_cleaner_backoff duration Kind::Period, "Between two looks for logs to compact.";
     "log-retention-check-interval" log_retention_check_interval duration Kind::Period, "Between two checks for records beyond their retention.";
     "producer-id-expiration" producer_id_expiration duration Kind::Duration, "An idle producer is forgotten after this long.";
     "producer-batches-retained" producer_batches_retained u16 COUNT16, "Batches remembered for each idempotent producer and partition.";
@@ -87,6 +90,9 @@ settings!(TOPIC_SETTINGS: TopicSettings {
     "partitions" partitions u16 COUNT16, "Partitions of the topic.";
     "replication" replication u16 COUNT16, "Replicas of each partition.";
     "min-insync-replicas" min_insync_replicas u16 COUNT16, "acks=all needs so many in-sync replicas.";
+    "cleanup-policy" cleanup_policy cleanup_policy Kind::Words(&["delete", "compact", "compact,delete"]), "Old records go by retention, or when a newer one of their key is there, or both.";
+    "min-cleanable-dirty-ratio" min_cleanable_dirty_ratio ratio Kind::Ratio, "A log is compacted when this share of its bytes is new since the last time.";
+    "min-compaction-lag" min_compaction_lag duration Kind::Duration, "No record is compacted away before it is so old.";
     "retention" retention duration_or_endless Kind::DurationOr("forever"), "How long records are kept.";
     "segment" segment duration Kind::Duration, "A segment is closed after this long.";
     "segment-bytes" segment_bytes size Kind::Size, "A segment is closed at this size.";
@@ -166,6 +172,14 @@ impl Scalar {
             "earliest" => OffsetReset::Earliest,
             "latest" => OffsetReset::Latest,
             _ => OffsetReset::None,
+        }
+    }
+
+    fn cleanup_policy(&self) -> CleanupPolicy {
+        match self.text() {
+            "compact" => CleanupPolicy::Compact,
+            "compact,delete" => CleanupPolicy::CompactAndDelete,
+            _ => CleanupPolicy::Delete,
         }
     }
 
@@ -270,7 +284,6 @@ pub const TOPIC: &[Key] = &[
     key("retention-bytes", Kind::Size, "Most bytes kept in a partition."),
     key("owner", Kind::Text, "The team that deals with it."),
     key("only", Kind::Own("a variant, or a list of variants"), "Exists in cells with this variant."),
-    later("cleanup-policy", Kind::Words(&["delete", "compact"]), "What happens to old records."),
 ];
 
 pub const STORE: &[Key] = &[

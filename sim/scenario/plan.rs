@@ -508,7 +508,7 @@ pub enum Expectation {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlaceExpectation {
     pub place: PlaceId,
-    /// The delivery words as written.
+    /// As written: the words of delivery, and what is said beside them.
     pub text: String,
     pub loss: Tolerance,
     pub duplicates: Tolerance,

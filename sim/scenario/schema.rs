@@ -162,7 +162,7 @@ fn chaos() -> Value {
 fn sentence(grammar: &Grammar) -> Value {
     let mut words = Map::new();
     let mut examples: Vec<String> = Vec::new();
-    for verb in grammar.verbs.iter().filter(|verb| verb.built) {
+    for verb in grammar.verbs {
         words.insert(verb.name.into(), verb_value(verb));
         examples.push(format!("{}: {}", verb.name, verb.about));
         for key in verb.keywords.iter().filter(|key| key.built) {

@@ -15,8 +15,6 @@ pub struct Verb {
     pub name: &'static str,
     pub value: Argument,
     pub keywords: &'static [Key],
-    /// Known to the language and not to this version.
-    pub built: bool,
     pub about: &'static str,
 }
 
@@ -164,9 +162,6 @@ impl Grammar {
         let verb = self.verb(words[verb_at].text).expect("found by its name");
         let verb_place = text.at(words[verb_at].start, words[verb_at].end);
         let before = problems.errors();
-        if !verb.built {
-            report_not_built(verb.name, verb_place, problems);
-        }
         let mut phrase = Phrase { verb, text: squeeze(text.text), place: text.place, verb_place, given: Vec::new() };
         let mut at = 0;
         while at < words.len() {
@@ -331,14 +326,14 @@ impl Grammar {
         let guess = words.iter().find_map(|word| nearest(word.text, names()).map(|name| (word, name)));
         let (word, near) = guess.map_or((first, None), |(word, name)| (word, Some(name)));
         let place = text.at(word.start, word.end);
-        let built: Vec<&str> = self.verbs.iter().filter(|verb| verb.built).map(|verb| verb.name).collect();
+        let verbs: Vec<&str> = self.verbs.iter().map(|verb| verb.name).collect();
         let title = match near {
             Some(_) => format!("`{}` is not the verb of {}", printable(word.text), self.what),
             None => format!("{} needs a verb, found `{}`", self.what, printable(text.text)),
         };
         let mut diagnostic = Diagnostic::error("S040", place, title).label("no such verb").did_you_mean(place, near);
         if near.is_none() {
-            diagnostic.help = Some(format!("one of {}", built.join(", ")));
+            diagnostic.help = Some(format!("one of {}", verbs.join(", ")));
         }
         problems.add(diagnostic);
     }
@@ -353,7 +348,7 @@ impl Grammar {
                 }
                 None => (item.place, format!("{} needs a verb among its keys", self.what)),
             };
-            let names: Vec<&str> = self.verbs.iter().filter(|verb| verb.built).map(|verb| verb.name).collect();
+            let names: Vec<&str> = self.verbs.iter().map(|verb| verb.name).collect();
             let near = table.keys().find_map(|key| nearest(key, names.iter().copied()));
             problems.add(
                 Diagnostic::error("S040", place, title).label("not a sentence").help(
@@ -363,9 +358,6 @@ impl Grammar {
             return None;
         };
         let before = problems.errors();
-        if !verb.built {
-            report_not_built(verb.name, verb_item.key, problems);
-        }
         let text = table.iter().map(|(key, item)| written_pair(key, item)).collect::<Vec<_>>().join(" ");
         let mut phrase = Phrase { verb, text, place: item.place, verb_place: verb_item.key, given: Vec::new() };
         for (name, value) in table.iter() {

@@ -1,4 +1,4 @@
-//! The verbs and keywords of steps, rungs and faults: what may be said, whether or not it is built yet.
+//! The verbs and keywords of steps, rungs and faults: what may be said.
 
 use super::keys::{Key, key};
 use super::sentence::{Argument, Grammar, Verb};
@@ -17,15 +17,8 @@ const PATH: Argument = Argument::Required(Kind::Argument("the path of a key, suc
 const TO: Key = key("to", Kind::Phrase("a value"), "The new value.");
 
 const fn verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
-    Verb { name, value, keywords, built: true, about }
+    Verb { name, value, keywords, about }
 }
-
-const fn later_verb(name: &'static str, value: Argument, keywords: &'static [Key], about: &'static str) -> Verb {
-    Verb { name, value, keywords, built: false, about }
-}
-
-/// Any value: for verbs that are refused anyway.
-const ANY: Argument = Argument::Optional(Kind::Phrase("a value"));
 
 pub const STEPS: Grammar = Grammar {
     what: "a step",
@@ -203,6 +196,7 @@ pub const FAULTS: Grammar = Grammar {
         verb("rebalance", NAME, &[], "A new round of the group."),
         verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
         verb("enforce-retention", NAME, &[], "Retention is applied at once."),
+        verb("compact", NAME, &[], "A topic is compacted at once, what is written at the moment too."),
         verb("redeliver", TARGET, &[], "The message that an instance took last is given to it once more."),
         verb("set", PATH, &[TO], "A key that is read live has another value."),
         verb(
@@ -219,6 +213,5 @@ pub const FAULTS: Grammar = Grammar {
         ),
         verb("repair", NAME, &[], "From now on poison does this service no harm."),
         verb("redrive", NAME, &[], "Dead letters of a topic go back whence they came, once each, in order."),
-        later_verb("compact", ANY, &[], "Compaction at once."),
     ],
 };

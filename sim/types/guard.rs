@@ -168,6 +168,8 @@ guards! {
     CommitsInLogOrder = "T21", "OffsetMetadataManager.replayEndTransactionMarker; Redpanda CORE-17000";
     /// A transaction that took too long is aborted in a new epoch: its producer cannot go on as if nothing had been.
     ExpiryFences = "T19", "KIP-588, TransactionCoordinator.abortTimedOutTransactions";
+    /// Records of an aborted transaction supersede nothing when their log is compacted.
+    AbortedSupersedesNothing = "A16", "LogCleaner.buildOffsetMapForSegment, CleanedTransactionMetadata";
     /// What a new transaction coordinator found in its log binds nobody before it is replicated. Kafka has no such guard:
     /// TransactionStateManager.loadTransactionMetadata reads up to the log's end, and what it read is answered by at once.
     LoadedIsReplicated = "T22", "TransactionStateManager.loadTransactionMetadata";

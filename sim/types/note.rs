@@ -45,6 +45,12 @@ pub enum Note {
         partition: TopicPartition,
         to: Offset,
     },
+    /// Compaction has come as far as `to`, and has taken these stretches of offsets (each without its end) from this copy.
+    LogCompacted {
+        partition: TopicPartition,
+        to: Offset,
+        removed: Vec<(Offset, Offset)>,
+    },
     /// `as_leader` tells a leader's own high watermark from what a follower heard.
     HighWatermark {
         partition: TopicPartition,
@@ -327,6 +333,13 @@ pub enum Note {
         from: Offset,
         to: Offset,
     },
+    /// A consumer goes on behind records that compaction has removed.
+    PassedCompacted {
+        group: GroupId,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+    },
     /// The coordinator has a new state of a transactional id on all in-sync replicas.
     TransactionChanged {
         record: Box<TransactionRecord>,
@@ -438,7 +451,8 @@ impl Note {
             | Note::Lost { group, .. }
             | Note::PositionSet { group, .. }
             | Note::Polled { group, .. }
-            | Note::PassedOver { group, .. } => Some(*group),
+            | Note::PassedOver { group, .. }
+            | Note::PassedCompacted { group, .. } => Some(*group),
             _ => None,
         }
     }
@@ -458,6 +472,7 @@ impl Note {
                     | Note::CommitSent { .. }
                     | Note::CommitAnswered { .. }
                     | Note::PassedOver { .. }
+                    | Note::PassedCompacted { .. }
                     | Note::TransactionEnded { .. }
                     | Note::ProducerFenced { .. }
             )

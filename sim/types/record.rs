@@ -1,5 +1,6 @@
 //! What travels through the queue: messages, records, batches.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -113,7 +114,7 @@ pub enum ConsumerChange {
 }
 
 /// A member of a consumer group as it describes itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConsumerMember {
     /// Kafka: `group.instance.id`.
     pub instance: Option<InstanceId>,
@@ -266,16 +267,26 @@ impl Records {
     pub fn size(&self) -> ByteCount {
         match self {
             Records::Messages(records) => ByteCount(records.iter().map(|r| u64::from(r.message.size)).sum()),
-            Records::Groups(records) => ByteCount(70 * records.len() as u64),
-            Records::Metadata(records) => ByteCount(70 * records.len() as u64),
-            Records::Marker(_) => ByteCount(78),
-            Records::Transactions(records) => ByteCount(100 * records.len() as u64),
+            Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) | Records::Transactions(_) => {
+                ByteCount(self.count() * self.size_at(0).0)
+            }
         }
+    }
+
+    /// Of one record.
+    fn size_at(&self, place: usize) -> ByteCount {
+        ByteCount(match self {
+            Records::Messages(records) => u64::from(records[place].message.size),
+            Records::Groups(_) | Records::Metadata(_) => 70,
+            Records::Marker(_) => 78,
+            Records::Transactions(_) => 100,
+        })
     }
 }
 
-/// A batch with the header its leader stamped. Content is shared by all replicas and never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A batch with the header its leader stamped. Content is shared by all replicas and never changes; which of its records
+/// are still there is each copy's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBatch {
     /// Zero until a leader appends it.
     pub base_offset: Offset,
@@ -284,6 +295,45 @@ pub struct RecordBatch {
     /// Present iff the producer is idempotent.
     pub producer: Option<ProducerStamp>,
     pub records: Arc<Records>,
+    pub compacted: Compacted,
+}
+
+/// A copy that is whole says nothing of compaction.
+impl Hash for RecordBatch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.base_offset.hash(state);
+        self.leader_epoch.hash(state);
+        self.producer.hash(state);
+        self.records.hash(state);
+        if let Compacted(Some(places)) = &self.compacted {
+            places.hash(state);
+        }
+    }
+}
+
+/// The places in a batch whose records compaction has removed from this copy. Offsets stay as they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Compacted(Option<Arc<BTreeSet<u32>>>);
+
+impl Compacted {
+    pub fn at(places: BTreeSet<u32>) -> Compacted {
+        Compacted((!places.is_empty()).then(|| Arc::new(places)))
+    }
+
+    /// Whether the record at this place of the batch is gone.
+    #[inline]
+    pub fn has(&self, place: usize) -> bool {
+        self.0.as_ref().is_some_and(|places| places.contains(&(place as u32)))
+    }
+
+    /// Ascending.
+    pub fn places(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().flat_map(|places| places.iter().copied())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 /// Identity and place of a batch in its producer's sequence.
@@ -307,9 +357,25 @@ impl Hash for ProducerStamp {
 }
 
 impl RecordBatch {
+    /// As its producer made it.
+    pub fn new(producer: Option<ProducerStamp>, records: Arc<Records>) -> RecordBatch {
+        let (base_offset, leader_epoch, compacted) = (Offset::ZERO, LeaderEpoch(0), Compacted::default());
+        RecordBatch { base_offset, leader_epoch, producer, records, compacted }
+    }
+
     /// First offset after the batch.
     pub fn end_offset(&self) -> Offset {
         self.base_offset.plus(self.records.count())
+    }
+
+    /// Bytes on the wire and on disk of what is left of it.
+    pub fn size(&self) -> ByteCount {
+        let whole = self.records.size();
+        if self.compacted.is_empty() {
+            return whole;
+        }
+        let gone = |place| self.records.size_at(place as usize).0;
+        ByteCount(whole.0 - self.compacted.places().map(gone).sum::<u64>())
     }
 
     pub fn last_sequence(&self) -> Option<Sequence> {

@@ -617,7 +617,7 @@ impl Request {
     pub fn size(&self) -> ByteCount {
         match self {
             Request::Produce(produce) => {
-                ByteCount(100 + produce.batches.iter().map(|(_, batch)| 70 + batch.records.size().0).sum::<u64>())
+                ByteCount(100 + produce.batches.iter().map(|(_, batch)| 70 + batch.size().0).sum::<u64>())
             }
             Request::Fetch(fetch) => ByteCount(60 + 40 * fetch.partitions.len() as u64),
             Request::Call(message) => ByteCount(100 + u64::from(message.size)),
@@ -634,7 +634,7 @@ impl Response {
         match self {
             Response::Fetch(fetch) => {
                 let batches = fetch.partitions.iter().flat_map(|partition| &partition.batches);
-                ByteCount(60 + batches.map(|batch| 70 + batch.records.size().0).sum::<u64>())
+                ByteCount(60 + batches.map(|batch| 70 + batch.size().0).sum::<u64>())
             }
             Response::FetchQuorum(fetch) => ByteCount(60 + 100 * fetch.entries.len() as u64),
             _ => ByteCount(60),

@@ -127,7 +127,11 @@ pub struct BrokerSettings {
     /// Kafka has 50. One for each group is enough here: empty partitions carry nothing but cost.
     pub offsets_topic_num_partitions: u16,
     pub offsets_topic_replication_factor: u16,
+    /// A segment of the offsets topic is closed at this size, and may be compacted. Kafka: `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: ByteCount,
     pub log_retention_check_interval: Duration,
+    /// Between two looks of the log cleaner. Kafka: `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Duration,
     pub producer_id_expiration: Duration,
     /// Batches remembered per idempotent producer and partition. Kafka: ProducerStateEntry.NUM_BATCHES_TO_RETAIN.
     pub producer_batches_retained: u16,
@@ -137,6 +141,8 @@ pub struct BrokerSettings {
     pub transaction_state_log_num_partitions: u16,
     pub transaction_state_log_replication_factor: u16,
     pub transaction_state_log_min_isr: u16,
+    /// As that of the offsets topic. Kafka: `transaction.state.log.segment.bytes`.
+    pub transaction_state_log_segment_bytes: ByteCount,
     /// Longest `transaction.timeout.ms` a producer may ask for.
     pub transaction_max_timeout: Duration,
     /// Between two looks for transactions that have taken too long.
@@ -173,7 +179,9 @@ impl Default for BrokerSettings {
             offsets_retention_check_interval: Duration::from_secs(600),
             offsets_topic_num_partitions: 1,
             offsets_topic_replication_factor: 3,
+            offsets_topic_segment_bytes: ByteCount(100 << 20),
             log_retention_check_interval: Duration::from_secs(300),
+            log_cleaner_backoff: Duration::from_secs(15),
             producer_id_expiration: Duration::from_secs(86_400),
             producer_batches_retained: 5,
             eligible_leader_replicas_version: 1,
@@ -181,6 +189,7 @@ impl Default for BrokerSettings {
             transaction_state_log_num_partitions: 1,
             transaction_state_log_replication_factor: 3,
             transaction_state_log_min_isr: 2,
+            transaction_state_log_segment_bytes: ByteCount(100 << 20),
             transaction_max_timeout: Duration::from_secs(900),
             transaction_abort_timed_out_transaction_cleanup_interval: Duration::from_secs(10),
             transaction_version: TransactionVersion::Two,
@@ -189,21 +198,65 @@ impl Default for BrokerSettings {
     }
 }
 
-/// Topic settings.
+/// What happens to old records. Kafka: `cleanup.policy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CleanupPolicy {
+    /// Segments go when they are older or the log is larger than retention allows.
+    #[default]
+    #[serde(rename = "delete")]
+    Delete,
+    /// Of each key the newest record stays, for ever.
+    #[serde(rename = "compact")]
+    Compact,
+    /// Both.
+    #[serde(rename = "compact,delete")]
+    CompactAndDelete,
+}
+
+impl CleanupPolicy {
+    pub fn deletes(self) -> bool {
+        match self {
+            CleanupPolicy::Delete | CleanupPolicy::CompactAndDelete => true,
+            CleanupPolicy::Compact => false,
+        }
+    }
+
+    pub fn compacts(self) -> bool {
+        match self {
+            CleanupPolicy::Compact | CleanupPolicy::CompactAndDelete => true,
+            CleanupPolicy::Delete => false,
+        }
+    }
+}
+
+/// Topic settings. What plans of before do not say of compaction is Kafka's default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TopicSettings {
     pub partitions: u16,
     pub replication: u16,
     pub min_insync_replicas: u16,
+    /// What happens to old records. Kafka: `cleanup.policy`.
+    #[serde(default)]
+    pub cleanup_policy: CleanupPolicy,
     /// `None` keeps records for ever.
     pub retention: Option<Duration>,
     pub retention_bytes: Option<ByteCount>,
+    /// A log is compacted when this share of its bytes has come since the last time. Kafka: `min.cleanable.dirty.ratio`.
+    #[serde(default = "half")]
+    pub min_cleanable_dirty_ratio: Ratio,
+    /// No record is superseded before it is so old. Kafka: `min.compaction.lag.ms`.
+    #[serde(default)]
+    pub min_compaction_lag: Duration,
     pub segment: Duration,
     pub segment_bytes: ByteCount,
     /// Largest batch that a leader takes.
     pub max_message_bytes: ByteCount,
     pub unclean_leader_election_enable: bool,
+}
+
+fn half() -> Ratio {
+    Ratio(500_000_000)
 }
 
 impl Default for TopicSettings {
@@ -212,8 +265,11 @@ impl Default for TopicSettings {
             partitions: 1,
             replication: 1,
             min_insync_replicas: 1,
+            cleanup_policy: CleanupPolicy::Delete,
             retention: Some(Duration::from_secs(7 * 86_400)),
             retention_bytes: None,
+            min_cleanable_dirty_ratio: half(),
+            min_compaction_lag: Duration::ZERO,
             segment: Duration::from_secs(7 * 86_400),
             segment_bytes: ByteCount(1 << 30),
             max_message_bytes: ByteCount(1_048_588),

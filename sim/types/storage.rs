@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::record::Compacted;
 use super::request::QuorumEntry;
 use super::*;
 
@@ -26,6 +27,13 @@ pub enum StorageOperation {
         partition: TopicPartition,
         to: Offset,
         producers: Vec<ProducerSnapshot>,
+    },
+    /// Compaction has left of these batches what is given, and has come as far as `to`. Segments are written anew beside the old
+    /// ones and renamed: durable at once. Kafka: LogCleaner, UnifiedLog.replaceSegments.
+    Compact {
+        partition: TopicPartition,
+        to: Offset,
+        batches: Vec<(Offset, Compacted)>,
     },
     /// Writes the high watermark checkpoint of all partitions given.
     Checkpoint {
@@ -78,6 +86,8 @@ pub struct LogImage {
     pub high_watermark: Offset,
     /// Of what lay below the start. Kafka: the snapshot that was taken when the segment at the start was begun.
     pub producers: Vec<ProducerSnapshot>,
+    /// Kafka: the cleaner-offset-checkpoint.
+    pub compacted_to: Offset,
 }
 
 /// What a snapshot says of one producer. Kafka: ProducerStateManager.writeSnapshot.

@@ -31,6 +31,11 @@ impl Ratio {
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / 1e9
     }
+
+    /// This share of a number, rounded down.
+    pub fn of(self, whole: u64) -> u64 {
+        (u128::from(whole) * u128::from(self.0) / 1_000_000_000) as u64
+    }
 }
 
 /// A distribution of a duration.

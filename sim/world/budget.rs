@@ -156,6 +156,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use crate::scenario::plan::DiskSettings;
 use crate::types::random::combine;
+use crate::types::record::Compacted;
 use crate::types::request::QuorumEntry;
 use crate::types::storage::{LogImage, ProducerSnapshot, QuorumState, StorageImage, StorageOperation};
 use crate::types::*;
@@ -103,6 +104,7 @@ impl Disk {
             StorageOperation::Append { .. } | StorageOperation::AppendQuorum { .. } => &self.settings.write,
             StorageOperation::Truncate { .. }
             | StorageOperation::StartAt { .. }
+            | StorageOperation::Compact { .. }
             | StorageOperation::Delete { .. }
             | StorageOperation::Checkpoint { .. }
             | StorageOperation::TruncateQuorum { .. }
@@ -140,6 +142,9 @@ impl Disk {
             }
             StorageOperation::StartAt { partition, to, producers } => {
                 self.partitions.or_insert_with(partition, LogFile::default).start_at(to, producers)
+            }
+            StorageOperation::Compact { partition, to, batches } => {
+                self.partitions.or_insert_with(partition, LogFile::default).compact(to, batches)
             }
             StorageOperation::Delete { partition } => {
                 self.partitions.insert(partition, LogFile::default());
@@ -189,6 +194,7 @@ impl Disk {
             let whole = before - (unflushed - survivors) as usize;
             let whole = file.rotten.take().map_or(whole, |rotten| whole.min(rotten));
             file.image.batches.truncate(whole);
+            file.cut_compaction();
             let gone = before - whole;
             file.written.clear();
             file.image.high_watermark = file.durable_high_watermark;
@@ -241,6 +247,7 @@ fn needs_room(operation: &StorageOperation) -> bool {
         StorageOperation::Append { .. }
         | StorageOperation::AppendQuorum { .. }
         | StorageOperation::Checkpoint { .. }
+        | StorageOperation::Compact { .. }
         | StorageOperation::WriteQuorumState(_)
         | StorageOperation::WriteCleanShutdown { .. } => true,
         StorageOperation::Truncate { .. }
@@ -274,9 +281,16 @@ impl LogFile {
             self.written.pop_back();
         }
         self.rotten = self.rotten.filter(|rotten| *rotten < self.image.batches.len());
+        self.cut_compaction();
         self.image.start_offset = self.image.start_offset.min(to);
         self.image.high_watermark = self.image.high_watermark.min(to);
         self.durable_high_watermark = self.durable_high_watermark.min(to);
+    }
+
+    /// What follows the end will be other records.
+    fn cut_compaction(&mut self) {
+        let end = self.image.batches.last().map_or(self.image.start_offset, RecordBatch::end_offset);
+        self.image.compacted_to = self.image.compacted_to.min(end);
     }
 
     fn start_at(&mut self, to: Offset, producers: Vec<ProducerSnapshot>) {
@@ -287,6 +301,15 @@ impl LogFile {
             self.written.pop_front();
         }
         (self.image.start_offset, self.image.producers) = (to, producers);
+    }
+
+    fn compact(&mut self, to: Offset, batches: Vec<(Offset, Compacted)>) {
+        for (base_offset, compacted) in batches {
+            let place = self.image.batches.binary_search_by_key(&base_offset, |batch| batch.base_offset);
+            let place = place.expect("what is compacted is on disk");
+            self.image.batches[place].compacted = compacted;
+        }
+        self.image.compacted_to = self.image.compacted_to.max(to);
     }
 }
 
@@ -318,8 +341,7 @@ mod tests {
         let batch = RecordBatch {
             base_offset: Offset(offset),
             leader_epoch: LeaderEpoch(0),
-            producer: None,
-            records: Arc::new(Records::Messages(vec![record])),
+            ..RecordBatch::new(None, Arc::new(Records::Messages(vec![record])))
         };
         disk.apply(StorageOperation::Append { partition: PARTITION, batch }, now);
     }

@@ -173,7 +173,7 @@ impl World<'_> {
             FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
                 (self.roles.resolve(&Target::Coordinator(*group), oneself, &all, &mut draw), Vec::new())
             }
-            FaultAction::EnforceRetention(_) => {
+            FaultAction::EnforceRetention(_) | FaultAction::Compact(_) => {
                 (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new())
             }
             FaultAction::Redrive { service, .. } => {
@@ -315,6 +315,7 @@ impl World<'_> {
             FaultAction::EnforceRetention(topic) if turn == Turn::Begin => {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
+            FaultAction::Compact(topic) if turn == Turn::Begin => self.command(&nodes, Command::Compact(*topic)),
             FaultAction::Redrive { service, from, to, group } if turn == Turn::Begin => {
                 let redrive = Redrive { service: *service, from: *from, to: *to, group: *group };
                 self.command(&nodes, Command::Redrive(redrive));
@@ -350,6 +351,7 @@ impl World<'_> {
             | FaultAction::Rebalance(_)
             | FaultAction::ExpireOffsets(_)
             | FaultAction::EnforceRetention(_)
+            | FaultAction::Compact(_)
             | FaultAction::Redrive { .. }
             | FaultAction::Redeliver(_) => {}
         }

@@ -11,6 +11,7 @@ mod acknowledged_is_durable;
 mod candidates_complete;
 mod commits_are_current;
 mod committed_offsets_survive;
+mod compaction_keeps_the_newest;
 mod epochs_have_reasons;
 mod fenced_is_out;
 mod fenced_producers_are_silent;
@@ -51,6 +52,7 @@ pub struct Invariants {
     groups: GroupInvariants,
     lossy_is_out: lossy_is_out::LossyIsOut,
     reads_are_consistent: reads_are_consistent::ReadsAreConsistent,
+    compaction_keeps_the_newest: compaction_keeps_the_newest::CompactionKeepsTheNewest,
     sends_land_once: sends_land_once::SendsLandOnce,
     sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
     epochs_have_reasons: epochs_have_reasons::EpochsHaveReasons,
@@ -115,6 +117,7 @@ impl Invariants {
             },
             lossy_is_out: lossy_is_out::LossyIsOut::new(durability.clone()),
             reads_are_consistent: reads_are_consistent::ReadsAreConsistent::new(durability),
+            compaction_keeps_the_newest: compaction_keeps_the_newest::CompactionKeepsTheNewest::new(plan),
             sends_land_once: sends_land_once::SendsLandOnce::new(plan),
             sends_are_told_truly: Default::default(),
             epochs_have_reasons: Default::default(),
@@ -155,6 +158,7 @@ impl Invariants {
         log.after(event, logs);
         one_owner.after(event, log, &mut self.found);
         self.lossy_is_out.after(event, incidents, &mut self.found);
+        self.compaction_keeps_the_newest.after(event, &mut self.found);
         self.sends_are_told_truly.after(event, logs, &mut self.found);
         self.epochs_have_reasons.after(event, &mut self.found);
         self.quorum_remembers.after(event, self.premise.wiped_by(event), &mut self.found);
@@ -177,6 +181,7 @@ impl Invariants {
         match note {
             Note::BatchAppended { role, .. } => {
                 logs_match::after(event, mismatch, &mut self.found);
+                self.compaction_keeps_the_newest.after(event, &mut self.found);
                 if *role == AppendRole::Leader {
                     committed_offsets_survive.after(event, logs, &mut self.found);
                     commits_are_current.after(event, log, logs, &mut self.found);

@@ -52,8 +52,7 @@ impl Groups {
         let batch = RecordBatch {
             base_offset: Offset(self.end),
             leader_epoch: LeaderEpoch(self.epoch),
-            producer: None,
-            records: Arc::new(Records::Groups(records)),
+            ..RecordBatch::new(None, Arc::new(Records::Groups(records)))
         };
         self.end += count;
         let (partition, role) = (self.offsets, AppendRole::Leader);

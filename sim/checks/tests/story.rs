@@ -320,8 +320,10 @@ impl Story {
         RecordBatch {
             base_offset: Offset(offset),
             leader_epoch: LeaderEpoch(epoch),
-            producer: None,
-            records: Arc::new(Records::Messages(vec![Record { send: SendId(send), message, timestamp: self.now }])),
+            ..RecordBatch::new(
+                None,
+                Arc::new(Records::Messages(vec![Record { send: SendId(send), message, timestamp: self.now }])),
+            )
         }
     }
 

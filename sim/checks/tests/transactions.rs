@@ -53,8 +53,7 @@ impl Told {
         let batch = RecordBatch {
             base_offset: Offset(self.end),
             leader_epoch: LeaderEpoch(0),
-            producer: Some(stamp),
-            records: Arc::new(records),
+            ..RecordBatch::new(Some(stamp), Arc::new(records))
         };
         self.end += 1;
         for (node, role) in [(B1, AppendRole::Leader), (B2, AppendRole::Follower)] {
@@ -346,8 +345,7 @@ fn written(told: &mut Told, epoch: u16, state: TransactionState, next: Option<u6
     let batch = RecordBatch {
         base_offset: Offset(u64::from(epoch) * 2 + u64::from(next.is_none())),
         leader_epoch: LeaderEpoch(0),
-        producer: None,
-        records: Arc::new(Records::Transactions(vec![record])),
+        ..RecordBatch::new(None, Arc::new(Records::Transactions(vec![record])))
     };
     let partition = TopicPartition { topic: TopicId(2), partition: 0 };
     told.story.note(B1, Note::BatchAppended { partition, role: AppendRole::Leader, batch });

@@ -41,6 +41,8 @@ pub enum System {
     Retention,
     /// Orders that come seldom, and offsets that are soon forgotten.
     Offsets,
+    /// Tables of the newest value of each key, some of it written in transactions that are aborted.
+    Compaction,
 }
 
 /// Where systems are read from.
@@ -54,7 +56,7 @@ pub enum Source {
 }
 
 impl System {
-    pub const ALL: [System; 14] = [
+    pub const ALL: [System; 15] = [
         System::Replication,
         System::Disks,
         System::Narrow,
@@ -69,6 +71,7 @@ impl System {
         System::AutoCommits,
         System::Retention,
         System::Offsets,
+        System::Compaction,
     ];
 
     pub fn name(self) -> &'static str {
@@ -87,6 +90,7 @@ impl System {
             System::AutoCommits => "auto-commits",
             System::Retention => "retention",
             System::Offsets => "offsets",
+            System::Compaction => "compaction",
         }
     }
 
@@ -111,6 +115,7 @@ impl System {
             System::AutoCommits => include_str!("../../../tests/data/mutants/auto-commits.toml"),
             System::Retention => include_str!("../../../tests/data/mutants/retention.toml"),
             System::Offsets => include_str!("../../../tests/data/mutants/offsets.toml"),
+            System::Compaction => include_str!("../../../tests/data/mutants/compaction.toml"),
         }
     }
 }

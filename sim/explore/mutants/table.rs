@@ -314,6 +314,10 @@ pub fn mutant(guard: Guard) -> Mutant {
             "a producer that ends its transaction again, while that is being completed, is fenced by itself",
             scripted("sim/kafka/transaction/transcripts/an_end_that_is_tried_again_while_it_is_completed_waits.txt"),
         ),
+        Guard::AbortedSupersedesNothing => (
+            "compaction takes a committed record away for a newer one that was aborted",
+            killed(&[Invariant(CompactionKeepsTheNewest)], Compaction, "swarm"),
+        ),
         Guard::StagedOffsetsStay => (
             "an offset that an open transaction is about to change expires, and the group goes back",
             witnessed(&[Promise(Duplicates)]),

@@ -204,6 +204,7 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }
@@ -243,6 +244,7 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }

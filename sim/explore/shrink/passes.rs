@@ -435,7 +435,7 @@ fn names(failing: &Failing) -> Vec<Draft> {
     if renamed.keys(&["fault"]) == failing.draft.keys(&["fault"]) { Vec::new() } else { vec![renamed] }
 }
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "crash",
     "lose-power",
     "wipe",
@@ -459,6 +459,7 @@ const VERBS: [&str; 29] = [
     "rebalance",
     "expire",
     "enforce-retention",
+    "compact",
     "redeliver",
     "jump",
     "set",

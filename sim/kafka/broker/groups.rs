@@ -50,17 +50,13 @@ impl Broker {
         let Some(place) = self.places.get(append.partition).copied() else {
             return Some(Err(ErrorCode::NotLeaderOrFollower));
         };
-        let batch = RecordBatch {
-            base_offset: Offset::ZERO,
-            leader_epoch: LeaderEpoch::default(),
-            producer: append.transaction.map(|transaction| ProducerStamp {
-                id: transaction.producer,
-                epoch: transaction.epoch,
-                base_sequence: Sequence::NONE,
-                transactional: true,
-            }),
-            records: Arc::new(Records::Groups(append.records)),
-        };
+        let stamp = append.transaction.map(|transaction| ProducerStamp {
+            id: transaction.producer,
+            epoch: transaction.epoch,
+            base_sequence: Sequence::NONE,
+            transactional: true,
+        });
+        let batch = RecordBatch::new(stamp, Arc::new(Records::Groups(append.records)));
         let ticket = AckTicket::Coordinator(append.token.0);
         let token = append.transaction.and_then(|transaction| transaction.token);
         let partition = &mut self.slots[place].partition;
@@ -81,17 +77,9 @@ impl Broker {
     pub(super) fn handle_txn_offset_commit(&mut self, from: ReplyTo, commit: TxnOffsetCommitRequest, step: &mut Step) {
         let partition = self.offsets_partition(commit.commit.group);
         let stamp = (commit.id, commit.producer, commit.epoch);
-        let batch = RecordBatch {
-            base_offset: Offset::ZERO,
-            leader_epoch: LeaderEpoch::default(),
-            producer: Some(ProducerStamp {
-                id: commit.producer,
-                epoch: commit.epoch,
-                base_sequence: Sequence::NONE,
-                transactional: true,
-            }),
-            records: Arc::new(Records::Groups(Vec::new())),
-        };
+        let (id, epoch) = (commit.producer, commit.epoch);
+        let header = ProducerStamp { id, epoch, base_sequence: Sequence::NONE, transactional: true };
+        let batch = RecordBatch::new(Some(header), Arc::new(Records::Groups(Vec::new())));
         let tokens = self.begin_verification([(partition, &batch)]);
         if tokens.is_empty() {
             self.stage_offsets(from, commit, &tokens, ErrorCode::None, step);

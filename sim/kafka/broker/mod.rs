@@ -78,6 +78,8 @@ pub struct Broker {
     next_in_sync_check: Time,
     next_checkpoint: Time,
     next_retention: Time,
+    /// Never before a log has something that may be compacted.
+    next_compaction: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +161,7 @@ impl Broker {
             next_in_sync_check: Time::NEVER,
             next_checkpoint: Time::NEVER,
             next_retention: Time::NEVER,
+            next_compaction: Time::NEVER,
             config,
         }
     }
@@ -214,6 +217,7 @@ impl Broker {
         consider(Some(self.next_in_sync_check), "replica-lag check");
         consider(Some(self.next_checkpoint), "high watermark checkpoint");
         consider(Some(self.next_retention), "retention check");
+        consider(Some(self.next_compaction), "log cleaner");
         consider(self.coordinator_deadlines.front().map(|(time, _)| *time), "offset commit timeout");
         if let Some((time, name)) = self.coordinator.next_deadline() {
             consider(Some(time), name);
@@ -318,6 +322,10 @@ impl Broker {
                 self.advance_clients(step);
             }
             Command::EnforceRetention(topic) => self.enforce_retention(Some(topic), step),
+            Command::Compact(topic) => {
+                let own = self.slots.iter_mut().filter(|slot| slot.partition.id().topic == topic);
+                own.for_each(|slot| slot.partition.compact_at_once(step));
+            }
             // For the controller, for services and for callers.
             Command::ElectPreferred { .. }
             | Command::Reassign { .. }
@@ -354,6 +362,10 @@ impl Broker {
         if self.next_retention <= now {
             self.next_retention = now + self.config.settings.log_retention_check_interval;
             self.enforce_retention(None, step);
+        }
+        if self.next_compaction <= now {
+            self.next_compaction = now + self.config.settings.log_cleaner_backoff;
+            self.slots.iter_mut().for_each(|slot| slot.partition.compact_when_dirty(step));
         }
         self.advance_clients(step);
     }
@@ -394,12 +406,9 @@ impl Broker {
         }
     }
 
-    /// The topics of coordinators are compacted and never lose by age.
     fn enforce_retention(&mut self, only: Option<TopicId>, step: &mut Step) {
         for slot in &mut self.slots {
-            let topic = slot.partition.id().topic;
-            let is_internal = topic == self.config.offsets_topic || Some(topic) == self.config.transactions_topic;
-            if !is_internal && only.is_none_or(|only| only == topic) {
+            if only.is_none_or(|only| only == slot.partition.id().topic) {
                 slot.partition.enforce_retention(step);
             }
         }
@@ -434,6 +443,9 @@ impl Broker {
             return;
         }
         self.slots[place].partition.check_invariants();
+        if self.next_compaction == Time::NEVER && self.slots[place].partition.may_be_compacted() {
+            self.next_compaction = step.time() + self.config.settings.log_cleaner_backoff;
+        }
         let stirred = self.slots[place].partition.stirred();
         let (appended, high_watermark, role) = (stirred.appended, stirred.high_watermark, stirred.role);
         (stirred.appended, stirred.high_watermark, stirred.role) = (false, false, false);

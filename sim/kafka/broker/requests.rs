@@ -403,7 +403,7 @@ struct Answered {
 
 impl Answered {
     fn count(&mut self, fetched: &FetchedPartition) {
-        self.bytes += fetched.batches.iter().map(|batch| batch.records.size().0.max(1)).sum::<u64>();
+        self.bytes += fetched.batches.iter().map(|batch| batch.size().0.max(1)).sum::<u64>();
         self.urgent |= !fetched.is_read() || fetched.preferred_read_replica.is_some();
     }
 

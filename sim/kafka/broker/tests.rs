@@ -188,12 +188,7 @@ fn produce(send: u64, stamp: Option<ProducerStamp>) -> Request {
         caller_attempt: 0,
     };
     let record = Record { send: SendId(send), message, timestamp: Time(0) };
-    let batch = RecordBatch {
-        base_offset: Offset::ZERO,
-        leader_epoch: LeaderEpoch(0),
-        producer: stamp,
-        records: Arc::new(Records::Messages(vec![record])),
-    };
+    let batch = RecordBatch::new(stamp, Arc::new(Records::Messages(vec![record])));
     let timeout = Duration::from_secs(30);
     Request::Produce(ProduceRequest {
         attempt: 1,

@@ -139,12 +139,7 @@ impl Broker {
     /// Kafka differs: an append that is not replicated waits as long as this broker leads, not for a time.
     fn append_transactions(&mut self, appends: Vec<TransactionAppend>, step: &mut Step) {
         for TransactionAppend { partition, token, record } in appends {
-            let batch = RecordBatch {
-                base_offset: Offset::ZERO,
-                leader_epoch: LeaderEpoch::default(),
-                producer: None,
-                records: Arc::new(Records::Transactions(vec![record])),
-            };
+            let batch = RecordBatch::new(None, Arc::new(Records::Transactions(vec![record])));
             let produced = self.append_internal(partition, &batch, AckTicket::Transaction(token.0), step);
             if let Some(result) = produced {
                 self.finish_transaction_append(token, result, step);
@@ -284,12 +279,8 @@ impl Broker {
             let (id, epoch) = (marker.producer, marker.epoch);
             let stamp = ProducerStamp { id, epoch, base_sequence: Sequence::NONE, transactional: true };
             let (outcome, coordinator_epoch) = (marker.outcome, marker.coordinator_epoch);
-            let batch = RecordBatch {
-                base_offset: Offset::ZERO,
-                leader_epoch: LeaderEpoch::default(),
-                producer: Some(stamp),
-                records: Arc::new(Records::Marker(Marker { outcome, coordinator_epoch })),
-            };
+            let marker_record = Records::Marker(Marker { outcome, coordinator_epoch });
+            let batch = RecordBatch::new(Some(stamp), Arc::new(marker_record));
             for partition in &marker.partitions {
                 let ticket = AckTicket::Marker { request: number, index };
                 if let Some(result) = self.append_internal(*partition, &batch, ticket, step) {

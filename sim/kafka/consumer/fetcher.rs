@@ -292,22 +292,30 @@ impl Consumer {
         {
             // Batches come whole: what lies below the position was handed out before.
             let below = position.offset.0.saturating_sub(batch.base_offset.0) as usize;
-            if kept.aborted.leaves_out(batch, self.guards) {
-                let (gap, to, count) = (position.offset, batch.end_offset(), (records.len() - taken) as u32);
-                kept.next = (kept.next.0 + 1, 0);
+            let messages = batch.messages();
+            let first = kept.next.1.max(below).min(messages.len());
+            let is_left_out = kept.aborted.leaves_out(batch, self.guards);
+            let compacted = (first..messages.len()).take_while(|index| batch.compacted.has(*index)).count();
+            if is_left_out || 0 < compacted {
+                let is_whole = is_left_out || first + compacted == messages.len();
+                kept.next = if is_whole { (kept.next.0 + 1, 0) } else { (kept.next.0, first + compacted) };
+                let to = if is_whole { batch.end_offset() } else { batch.base_offset.plus((first + compacted) as u64) };
+                let (gap, count) = (position.offset, (records.len() - taken) as u32);
                 if gap < to {
                     if count > 0 {
                         step.note(Note::Polled { group, partition, from, to: gap, count });
                     }
-                    step.note(Note::PassedOver { group, partition, from: gap, to });
+                    step.note(match is_left_out {
+                        true => Note::PassedOver { group, partition, from: gap, to },
+                        false => Note::PassedCompacted { group, partition, from: gap, to },
+                    });
                     (position.offset, position.offset_epoch) = (to, Some(batch.leader_epoch));
                     (from, taken) = (to, records.len());
                 }
                 continue;
             }
-            let messages = batch.messages();
-            let first = kept.next.1.max(below).min(messages.len());
             let end = messages.len().min(first + limit - records.len());
+            let end = (first..end).find(|index| batch.compacted.has(*index)).unwrap_or(end);
             let end = match self.delays.get(&partition.topic) {
                 None => end,
                 Some(delay) => {

@@ -266,6 +266,7 @@ impl Controller {
             | Command::Rebalance(_)
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
+            | Command::Compact(_)
             | Command::Redeliver
             | Command::Redrive(_)
             | Command::Poison(_)

@@ -245,6 +245,7 @@ impl Coordinator {
             Command::ShutDown
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
+            | Command::Compact(_)
             | Command::ElectPreferred { .. }
             | Command::Reassign { .. }
             | Command::CreatePartitions { .. }

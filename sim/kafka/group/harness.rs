@@ -313,8 +313,7 @@ impl Harness {
         log.push(RecordBatch {
             base_offset: base,
             leader_epoch: self.data_epoch,
-            producer: None,
-            records: Arc::new(Records::Messages((0..count).map(record).collect())),
+            ..RecordBatch::new(None, Arc::new(Records::Messages((0..count).map(record).collect())))
         });
         for (from, request, _) in std::mem::take(&mut self.parked) {
             self.fetch(from, request, false);
@@ -680,12 +679,8 @@ impl Harness {
         let base_offset = Offset(self.offsets_log.len() as u64);
         let result = if node == self.leader { result } else { Err(ErrorCode::NotLeaderOrFollower) };
         if result.is_ok() {
-            self.offsets_log.push(RecordBatch {
-                base_offset,
-                leader_epoch: self.leader_epoch,
-                producer: None,
-                records: Arc::new(Records::Groups(records)),
-            });
+            let unstamped = RecordBatch::new(None, Arc::new(Records::Groups(records)));
+            self.offsets_log.push(RecordBatch { base_offset, leader_epoch: self.leader_epoch, ..unstamped });
         }
         self.append_finished(node, token, result.map(|()| base_offset));
     }

@@ -29,8 +29,10 @@ impl Coordinator {
                 Records::Groups(records) => {
                     count += records.len() as u64;
                     let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
-                    for (record, place) in records.iter().zip(0..) {
-                        self.replay(record, transaction, batch.base_offset.plus(place));
+                    for (place, record) in records.iter().enumerate() {
+                        if !batch.compacted.has(place) {
+                            self.replay(record, transaction, batch.base_offset.plus(place as u64));
+                        }
                     }
                 }
                 Records::Marker(marker) => self.replay_marker(partition.partition, batch, marker.outcome),

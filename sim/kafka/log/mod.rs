@@ -4,10 +4,12 @@
 //! epoch began (KIP-101, KIP-279), what each idempotent producer wrote last and which transactions are open (KIP-98), and
 //! where segments end (retention). Whoever appends or truncates here asks the disk for the same thing.
 //!
-//! It deliberately does not know the high watermark, compact, or index; a read is a slice of shared batches.
+//! It deliberately does not know the high watermark, or index; a read is a slice of shared batches. What compaction has
+//! removed is marked in its batch, and every offset stays where it was.
 //!
 //! Kafka: UnifiedLog, LeaderEpochFileCache, ProducerStateManager.
 
+mod compaction;
 mod epochs;
 mod producers;
 mod segments;
@@ -15,6 +17,7 @@ mod segments;
 mod tests;
 mod transactions;
 
+pub use compaction::Compaction;
 pub use epochs::EpochCache;
 pub use producers::{Admission, ProducerStates};
 pub use transactions::Transactions;
@@ -22,7 +25,7 @@ pub use transactions::Transactions;
 use segments::Segments;
 
 use crate::types::request::{DivergingEpoch, ErrorCode};
-use crate::types::settings::{BrokerSettings, TopicSettings};
+use crate::types::settings::{BrokerSettings, CleanupPolicy, TopicSettings};
 use crate::types::storage::LogImage;
 use crate::types::*;
 
@@ -35,8 +38,11 @@ pub struct LogSettings {
     pub segment: Duration,
     pub segment_bytes: ByteCount,
     pub max_message_bytes: ByteCount,
+    pub cleanup_policy: CleanupPolicy,
     pub retention: Option<Duration>,
     pub retention_bytes: Option<ByteCount>,
+    pub min_cleanable_dirty_ratio: Ratio,
+    pub min_compaction_lag: Duration,
 }
 
 impl LogSettings {
@@ -51,8 +57,11 @@ impl LogSettings {
             segment: topic.segment,
             segment_bytes: topic.segment_bytes,
             max_message_bytes: topic.max_message_bytes,
+            cleanup_policy: topic.cleanup_policy,
             retention: topic.retention,
             retention_bytes: topic.retention_bytes,
+            min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+            min_compaction_lag: topic.min_compaction_lag,
         }
     }
 }
@@ -70,6 +79,8 @@ pub struct Log {
     producers_below: ProducerStates,
     transactions: Transactions,
     segments: Segments,
+    /// Below it every key stands once. Kafka: the cleaner-offset-checkpoint.
+    compacted_to: Offset,
 }
 
 /// What became of a batch that a producer sent.
@@ -99,6 +110,7 @@ impl Log {
             producers_below: known,
             transactions: Transactions::default(),
             segments: Segments::default(),
+            compacted_to: image.compacted_to,
         };
         for batch in image.batches {
             assert!(batch.base_offset >= log.end_offset, "batches on disk overlap");
@@ -108,6 +120,7 @@ impl Log {
             }
             log.push(batch, log.follows_producers());
         }
+        log.compacted_to = log.compacted_to.min(log.end_offset);
         log.check_invariants();
         log
     }
@@ -122,7 +135,7 @@ impl Log {
         if batch.records.count() == 0 {
             return Err(ErrorCode::InvalidRequest);
         }
-        if !batch.messages().is_empty() && self.settings.max_message_bytes < batch.records.size() {
+        if !batch.messages().is_empty() && self.settings.max_message_bytes < batch.size() {
             return Err(ErrorCode::MessageTooLarge);
         }
         if let Some((stamp, marker)) = batch.producer.zip(batch.marker()) {
@@ -169,6 +182,7 @@ impl Log {
         let removed = self.batches.split_off(kept);
         if !removed.is_empty() {
             self.end_offset = removed[0].base_offset;
+            self.compacted_to = self.compacted_to.min(self.end_offset);
             self.segments.truncate(&self.batches);
             if self.follows_producers() {
                 self.producers.truncate(&removed, &self.batches, &self.producers_below);
@@ -229,6 +243,9 @@ impl Log {
 
     /// Where the log would begin if retention ran now; never above `high_watermark`.
     pub fn retained_from(&self, wall_clock: Time, high_watermark: Offset) -> Offset {
+        if !self.settings.cleanup_policy.deletes() {
+            return self.start_offset;
+        }
         self.segments.retained_from(&self.settings, wall_clock, high_watermark, self.end_offset).max(self.start_offset)
     }
 
@@ -245,7 +262,7 @@ impl Log {
             if batch.end_offset() > below {
                 break;
             }
-            bytes += batch.records.size().0;
+            bytes += batch.size().0;
             if bytes > max.0 && end > first {
                 break;
             }
@@ -306,6 +323,7 @@ impl Log {
         assert!(self.start_offset <= self.end_offset, "log starts after its end");
         let end = self.batches.last().map_or(self.end_offset, RecordBatch::end_offset);
         assert!(end == self.end_offset, "last batch does not end at the log end offset");
+        assert!(self.compacted_to <= self.end_offset, "compacted behind the end");
     }
 
     fn follows_producers(&self) -> bool {

@@ -1,6 +1,7 @@
-//! Segments of a log, for retention only: Kafka deletes whole segments, so where they end decides what is kept.
+//! Segments of a log: Kafka deletes whole ones, and compacts none but those that are full, so where they end decides what is
+//! kept.
 //!
-//! Kafka: LogSegment.shouldRoll, UnifiedLog.deleteOldSegments.
+//! Kafka: LogSegment.shouldRoll, UnifiedLog.deleteOldSegments, LogCleanerManager.cleanableOffsets.
 
 use super::LogSettings;
 use crate::types::*;
@@ -22,7 +23,7 @@ struct Segment {
 impl Segments {
     /// `timestamp`: the largest of the batch.
     pub fn append(&mut self, batch: &RecordBatch, timestamp: Time, settings: &LogSettings) {
-        let bytes = batch.records.size().0;
+        let bytes = batch.size().0;
         if let Some(active) = self.list.last_mut() {
             let full = settings.segment_bytes.0 < active.bytes + bytes;
             let old = settings.segment < timestamp.since(active.first_timestamp);
@@ -44,8 +45,29 @@ impl Segments {
         }
         if let Some(active) = self.list.last_mut() {
             let first = kept.partition_point(|batch| batch.end_offset() <= active.base_offset);
-            active.bytes = kept[first..].iter().map(|batch| batch.records.size().0).sum();
+            active.bytes = kept[first..].iter().map(|batch| batch.size().0).sum();
         }
+    }
+
+    /// Compaction has taken something out of `batches`.
+    pub fn measure(&mut self, batches: &[RecordBatch]) {
+        for number in 0..self.list.len() {
+            let ends = self.list.get(number + 1).map(|next| next.base_offset);
+            let from = batches.partition_point(|batch| batch.end_offset() <= self.list[number].base_offset);
+            let own = batches[from..].iter().take_while(|batch| ends.is_none_or(|end| batch.base_offset < end));
+            self.list[number].bytes = own.map(|batch| batch.size().0).sum();
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Where the first segment begins that may not be compacted yet: one that has something newer than `newest`, or the active
+    /// one.
+    pub fn uncleanable_from(&self, newest: Time) -> Offset {
+        let young = self.list.iter().find(|segment| newest < segment.largest_timestamp);
+        young.or(self.list.last()).map_or(Offset::ZERO, |segment| segment.base_offset)
     }
 
     pub fn start_at(&mut self, to: Offset) {

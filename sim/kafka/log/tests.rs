@@ -66,17 +66,15 @@ fn batch(first: u64, count: u64, producer: Option<(u64, u64)>) -> RecordBatch {
         },
         timestamp: Time(send),
     };
-    RecordBatch {
-        base_offset: Offset::ZERO,
-        leader_epoch: LeaderEpoch(0),
-        producer: producer.map(|(id, sequence)| ProducerStamp {
+    RecordBatch::new(
+        producer.map(|(id, sequence)| ProducerStamp {
             id: ProducerId(id),
             epoch: ProducerEpoch(0),
             base_sequence: Sequence(sequence as u32),
             transactional: false,
         }),
-        records: Arc::new(Records::Messages((first..first + count).map(record).collect())),
-    }
+        Arc::new(Records::Messages((first..first + count).map(record).collect())),
+    )
 }
 
 fn sends(batches: &[RecordBatch]) -> Vec<u64> {

@@ -91,6 +91,13 @@ impl Transactions {
         aborted
     }
 
+    /// Whether what this producer wrote at `offset` belongs to an aborted transaction.
+    pub fn is_aborted(&self, producer: ProducerId, offset: Offset) -> bool {
+        let behind = self.ended.partition_point(|ended| ended.marker <= offset);
+        let its_end = self.ended[behind..].iter().find(|ended| ended.producer == producer);
+        its_end.is_some_and(|ended| ended.outcome == TransactionOutcome::Abort && ended.first_offset <= offset)
+    }
+
     /// Whether this producer has a transaction open that it began in this epoch.
     pub fn is_open(&self, producer: ProducerId, epoch: ProducerEpoch) -> bool {
         self.open.get(&producer).is_some_and(|(_, opened)| *opened == epoch)

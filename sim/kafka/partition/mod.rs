@@ -21,7 +21,7 @@ pub use in_sync::InSyncReplicas;
 pub use leader::{Leader, Produced};
 pub use remote::RemoteReplica;
 
-use crate::kafka::log::{LeaderAppend, Log, LogSettings};
+use crate::kafka::log::{Compaction, LeaderAppend, Log, LogSettings};
 use crate::types::metadata::{ClusterImage, PartitionState};
 use crate::types::note::{AppendRole, Note};
 use crate::types::record::ProducerStamp;
@@ -407,6 +407,28 @@ impl Partition {
         }
     }
 
+    /// A segment is closed, so that the log cleaner has to look at it.
+    pub fn may_be_compacted(&self) -> bool {
+        self.replica.log.is_compacted() && self.replica.log.has_closed_segments()
+    }
+
+    /// What the log cleaner does. Kafka: LogCleaner.cleanFilthiestLog, which takes one log at a time.
+    pub fn compact_when_dirty(&mut self, step: &mut Step) {
+        let log = &self.replica.log;
+        let to = log.cleanable_to(step.now.wall_clock, log.last_stable_offset(self.replica.high_watermark));
+        if log.is_compacted() && log.is_dirty(to) {
+            self.replica.compact(to, step);
+        }
+    }
+
+    /// As if the active segment had been closed, long ago, and the log cleaner came by.
+    pub fn compact_at_once(&mut self, step: &mut Step) {
+        let log = &self.replica.log;
+        if log.is_compacted() {
+            self.replica.compact(log.last_stable_offset(self.replica.high_watermark), step);
+        }
+    }
+
     /// The high watermark, if it has changed since it was last taken for a checkpoint.
     pub fn take_checkpoint(&mut self) -> Option<(TopicPartition, Offset)> {
         let changed = self.replica.checkpointed != self.replica.high_watermark;
@@ -609,6 +631,15 @@ impl Replica {
         // Only a follower that starts anew has its high watermark below the new start.
         if self.settings.guards.stand(Guard::HighWatermarkInLog) {
             self.set_high_watermark(self.high_watermark.clamp(to, self.log.end_offset()), epoch, false, step);
+        }
+    }
+
+    fn compact(&mut self, to: Offset, step: &mut Step) {
+        let Compaction { to, batches, removed } = self.log.compact(to);
+        let partition = self.id;
+        step.storage(StorageOperation::Compact { partition, to, batches });
+        if !removed.is_empty() {
+            step.note(Note::LogCompacted { partition, to, removed });
         }
     }
 

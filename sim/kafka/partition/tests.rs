@@ -317,12 +317,7 @@ impl Cluster {
             true => content,
             false => Records::Messages(sends.iter().map(record).collect()),
         };
-        let batch = RecordBatch {
-            base_offset: Offset::ZERO,
-            leader_epoch: LeaderEpoch(0),
-            producer,
-            records: Arc::new(records.clone()),
-        };
+        let batch = RecordBatch::new(producer, Arc::new(records.clone()));
         (records, batch)
     }
 

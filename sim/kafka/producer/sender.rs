@@ -112,7 +112,7 @@ impl Producer {
         step.note(Note::BatchSent { partition, first, count, attempt, to: node });
         self.partitioner.batch_drained(partition, &self.metadata, step.rng);
         self.place(partition, step.time());
-        RecordBatch { base_offset: Offset::ZERO, leader_epoch: LeaderEpoch(0), producer, records }
+        RecordBatch::new(producer, records)
     }
 
     pub(super) fn send_request(&mut self, node: NodeId, request: Request, question: Question, step: &mut Step) {

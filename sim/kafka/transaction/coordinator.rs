@@ -112,7 +112,8 @@ impl TransactionCoordinator {
             match &*batch.records {
                 Records::Transactions(records) => {
                     count += records.len() as u64;
-                    records.iter().for_each(|record| self.replay(self.as_written(record)));
+                    let left = records.iter().enumerate().filter(|(place, _)| !batch.compacted.has(*place));
+                    left.for_each(|(_, record)| self.replay(self.as_written(record)));
                 }
                 Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) => {}
             }

@@ -166,8 +166,7 @@ impl Bench {
         self.log.push(RecordBatch {
             base_offset: Offset(self.log.len() as u64),
             leader_epoch: LeaderEpoch(0),
-            producer: None,
-            records: Arc::new(Records::Transactions(vec![record])),
+            ..RecordBatch::new(None, Arc::new(Records::Transactions(vec![record])))
         });
     }
 

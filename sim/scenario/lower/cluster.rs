@@ -1,6 +1,6 @@
 //! The queue and what lies under it: brokers, topics, stores, links, disks.
 
-use crate::types::settings::{BrokerSettings, TopicSettings};
+use crate::types::settings::{BrokerSettings, CleanupPolicy, TopicSettings};
 use crate::types::{ByteCount, Duration, NodeId, PlaceId, Ratio, Spread, TopicId};
 
 use super::super::diagnostics::{Diagnostic, Place};
@@ -196,13 +196,14 @@ impl Builder<'_> {
         }
         let offsets = self.plan.topics.last_mut().expect("placed with the other topics");
         let min_insync_replicas = default.min_insync_replicas.min(replication);
-        // Compacted in Kafka: its records do not expire.
         offsets.settings = TopicSettings {
             partitions,
             replication,
             min_insync_replicas,
+            cleanup_policy: CleanupPolicy::Compact,
             retention: None,
             retention_bytes: None,
+            segment_bytes: settings.offsets_topic_segment_bytes,
             ..default
         };
     }
@@ -237,7 +238,9 @@ impl Builder<'_> {
                 partitions,
                 replication,
                 min_insync_replicas,
+                cleanup_policy: CleanupPolicy::Compact,
                 retention: None,
+                segment_bytes: settings.transaction_state_log_segment_bytes,
                 ..TopicSettings::default()
             };
         }

@@ -264,6 +264,12 @@ impl Builder<'_> {
             Some("broken") => OrderExpectation::Broken,
             _ => OrderExpectation::Any,
         };
+        let beside = ["loss", "duplicates", "stale", "phantoms", "parked", "pending", "order"];
+        for (key, item) in beside.iter().filter_map(|key| Some((key, fields.item(key)?))) {
+            let Some(text) = item.text() else { continue };
+            let comma = if expectation.text.is_empty() { "" } else { ", " };
+            expectation.text += &format!("{comma}{key} {}", text.text.trim());
+        }
         expectation.of = fields.item("of").and_then(|item| self.read_of(item));
         expectation.blame = fields.text("blame").and_then(|word| boundary(&word));
         let delays: Vec<(DelayMetric, Vec<Bound>)> = DELAYS

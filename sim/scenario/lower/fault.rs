@@ -3,7 +3,8 @@
 //! A fault is written either as one sentence or as a table of the same words. Occurrences at `any` are only counted here;
 //! each seed draws its own when its plan is made.
 
-use crate::types::{Duration, FaultId, NodeId, Ratio, ServiceId, Spread, TopicPartition};
+use crate::types::settings::CleanupPolicy;
+use crate::types::{Duration, FaultId, NodeId, Ratio, ServiceId, Spread, TopicId, TopicPartition};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -49,7 +50,7 @@ fn lasting(verb: &str) -> Lasting {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fill-disk" | "fail-disk" | "cut" | "isolate" | "delay"
         | "drop" | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
         "jump" | "rot" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
-        | "enforce-retention" | "redeliver" | "redrive" => Lasting::Instant,
+        | "enforce-retention" | "compact" | "redeliver" | "redrive" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -613,8 +614,29 @@ impl Builder<'_> {
                 FaultAction::Poison { origin: self.read_poisoned(text)?, events }
             }
             "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
-            _ => FaultAction::EnforceRetention(self.read_topic_name(text)?),
+            "compact" => {
+                let needed = (CleanupPolicy::compacts as fn(_) -> _, "is not compacted", "compact");
+                FaultAction::Compact(self.read_topic_kept(needed, text)?)
+            }
+            _ => {
+                let needed =
+                    (CleanupPolicy::deletes as fn(_) -> _, "is only compacted, and keeps all keys", "compact,delete");
+                FaultAction::EnforceRetention(self.read_topic_kept(needed, text)?)
+            }
         })
+    }
+
+    /// What is done to a topic that is not cleaned up in this way would do nothing, and be called survived.
+    fn read_topic_kept(&self, needed: (fn(CleanupPolicy) -> bool, &str, &str), text: Text) -> Option<TopicId> {
+        let (cleans_so, is_not, cure) = needed;
+        let topic = self.read_topic_name(text)?;
+        let TopicPlan { name, settings, .. } = &self.plan.topics[usize::from(topic.0)];
+        if cleans_so(settings.cleanup_policy) {
+            return Some(topic);
+        }
+        let help = format!("add `cleanup-policy = \"{cure}\"` to [topic.{name}]");
+        self.report_target(text, &format!("`{name}` {is_not}"), &help);
+        None
     }
 
     /// What is done to somebody who has nothing of the kind would strike nobody, and be called survived.

@@ -19,6 +19,7 @@ racks = ["a", "b"]
 [topic.orders]
 partitions = 4
 [topic.done]
+cleanup-policy = "compact,delete"
 [store.db]
 tables = ["rows", "seen"]
 [service.shop]
@@ -160,6 +161,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
+        | FaultAction::Compact(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
@@ -315,7 +317,8 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let with_disk = target_with(Target::has_a_disk, rng);
     let with_metadata = target_with(Target::applies_metadata, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(31) {
+    match rng.below(32) {
+        31 => FaultAction::Compact(plan.topics.iter().find(|topic| topic.name == "done").expect("it is compacted").id),
         29 => FaultAction::FillDisk(with_disk),
         30 => FaultAction::Rot(with_disk),
         28 => FaultAction::ResetShare { link, rate: Ratio(rng.below(1_000_000_001) as u32) },

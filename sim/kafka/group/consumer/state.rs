@@ -22,7 +22,7 @@ pub struct State {
     pub partition_epochs: BTreeMap<TopicPartition, Generation>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Member {
     pub metadata: ConsumerMember,
     pub current: CurrentAssignment,
@@ -49,7 +49,8 @@ impl State {
                 self.target = assignment.iter().cloned().collect();
             }
             ConsumerChange::Current { member, current } => {
-                let known = self.members.get_mut(member).expect("the assignment of a member of the group");
+                // Compaction may leave what a member owns in front of what it says of itself. Kafka: getOrMaybeCreateMember.
+                let known = self.members.entry(*member).or_default();
                 let old = std::mem::replace(&mut known.current, current.clone());
                 self.move_partition_epochs(&old, current, guards);
             }

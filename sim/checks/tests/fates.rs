@@ -229,6 +229,37 @@ fn retention_ahead_of_the_reader_is_lost_at_the_queue() {
 }
 
 #[test]
+fn compaction_ahead_of_the_reader_is_lost_at_the_queue() {
+    for is_billed in [false, true] {
+        let mut story = Story::new(&plan(Billing::Insert));
+        story.at(1000);
+        let first = message(0, 0, 1);
+        let offset = story.ordered(first);
+        if is_billed {
+            story.at(1100).billed(BILLING_1, first, offset, StoreEffect::Inserted);
+        }
+        story.at(2000);
+        let second = message(1, 0, 2);
+        let newer = story.ordered(second);
+        let removed = vec![(Offset(offset), Offset(newer))];
+        story.at(5000).note(B1, Note::LogCompacted { partition: P0, to: Offset(2), removed });
+        let (from, to) = (Offset(offset), Offset(newer));
+        story.at(6000).note(BILLING_1, Note::PassedCompacted { group: GROUP, partition: P0, from, to });
+        story.billed(BILLING_1, second, newer, StoreEffect::Inserted);
+        let outcome = story.ends(true);
+        let invoices = fates(&outcome, INVOICES);
+        assert_eq!((invoices.once, invoices.lost), if is_billed { (2, 0) } else { (1, 1) });
+        assert_eq!(fates(&outcome, ORDERS).once, 2, "it has been in the topic");
+        if !is_billed {
+            let lost = evidence(&outcome, INVOICES, EvidenceKind::Lost);
+            assert_eq!(blame(&lost).boundary, Boundary::Queue);
+            let compacted = Seen::Compacted { partition: P0, offset: Offset(0) };
+            assert!(lost.sightings.contains(&Sighting { time: at(6000), node: BILLING_1, what: compacted }));
+        }
+    }
+}
+
+#[test]
 fn a_position_reset_to_latest_is_lost_at_the_group() {
     let mut story = Story::new(&plan(Billing::Insert));
     story.at(1000);

@@ -5,7 +5,7 @@ use crate::checks::{Invariant, InvariantViolation, Verdict};
 use crate::history::Happening;
 use crate::history::event::StopReason;
 use crate::types::note::*;
-use crate::types::settings::Acks;
+use crate::types::settings::{Acks, CleanupPolicy};
 use crate::types::*;
 
 fn one(story: &Story) -> InvariantViolation {
@@ -498,4 +498,27 @@ fn what_was_fetched_before_a_loss_and_handed_out_after_it_may_vanish() {
     story.at(1100).flow(BILLING_1, record, offset);
     story.at(2000).leads(B1, 1, 0);
     assert!(story.violations().is_empty(), "{:?}", story.violations());
+}
+
+/// What a compaction removes of two keys: the older of the first may go, the only one of the second may not.
+#[test]
+fn compaction_that_takes_the_newest_of_a_key_is_caught() {
+    let compacted = |removed: (u64, u64), to: u64| {
+        let mut plan = plan(Billing::Insert);
+        plan.topics[0].settings.cleanup_policy = CleanupPolicy::Compact;
+        let mut story = Story::new(&plan);
+        story.at(1000);
+        for (event, key) in [(0, 1), (1, 2), (2, 1)] {
+            story.appended(event, message(event, key, 1), true);
+        }
+        let removed = vec![(Offset(removed.0), Offset(removed.1))];
+        story.at(2000).note(B1, Note::LogCompacted { partition: P0, to: Offset(to), removed });
+        let of_it = |found: &&InvariantViolation| found.invariant == Invariant::CompactionKeepsTheNewest;
+        let violations = story.violations();
+        violations.iter().filter(of_it).map(|found| (found.node, found.offset)).collect::<Vec<_>>()
+    };
+    assert_eq!(compacted((0, 1), 3), []);
+    assert_eq!(compacted((0, 2), 3), [(B1, Some(Offset(1)))]);
+    assert_eq!(compacted((0, 3), 3).len(), 3);
+    assert_eq!(compacted((0, 1), 2), [(B1, Some(Offset(0)))], "the newer one is not compacted yet");
 }

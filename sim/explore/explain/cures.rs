@@ -10,7 +10,7 @@ use crate::checks::{Evidence, EvidenceKind};
 use crate::scenario::plan::*;
 use crate::scenario::sound;
 use crate::types::request::{Cursor, Present, Stands};
-use crate::types::settings::{Acks, BrokerSettings, IsolationLevel, OffsetReset};
+use crate::types::settings::{Acks, BrokerSettings, CleanupPolicy, IsolationLevel, OffsetReset};
 use crate::types::*;
 
 /// One change, and the plan that has it.
@@ -102,10 +102,17 @@ impl Proposals<'_> {
             self.propose(format!("topic {name}: unclean-leader-election-enable = false"), |plan| {
                 plan.topics[index].settings.unclean_leader_election_enable = false;
             });
-            self.propose(format!("topic {name}: no retention"), |plan| {
-                let settings = &mut plan.topics[index].settings;
-                (settings.retention, settings.retention_bytes) = (None, None);
-            });
+            if settings.cleanup_policy.deletes() {
+                self.propose(format!("topic {name}: no retention"), |plan| {
+                    let settings = &mut plan.topics[index].settings;
+                    (settings.retention, settings.retention_bytes) = (None, None);
+                });
+            }
+            if settings.cleanup_policy.compacts() {
+                self.propose(format!("topic {name}: cleanup-policy = \"delete\""), |plan| {
+                    plan.topics[index].settings.cleanup_policy = CleanupPolicy::Delete;
+                });
+            }
         }
     }
 

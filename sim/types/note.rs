@@ -13,11 +13,6 @@ use super::*;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     // --- replicas, said by the broker that holds them ---
-    /// It is about to lead, elected from outside the in-sync set. Kafka: LeaderRecoveryState.RECOVERING (KIP-704).
-    ElectedUncleanly {
-        partition: TopicPartition,
-        leader_epoch: LeaderEpoch,
-    },
     BecameLeader {
         partition: TopicPartition,
         leader_epoch: LeaderEpoch,
@@ -44,12 +39,6 @@ pub enum Note {
     LogStartMoved {
         partition: TopicPartition,
         to: Offset,
-    },
-    /// Compaction has come as far as `to`, and has taken these stretches of offsets (each without its end) from this copy.
-    LogCompacted {
-        partition: TopicPartition,
-        to: Offset,
-        removed: Vec<(Offset, Offset)>,
     },
     /// `as_leader` tells a leader's own high watermark from what a follower heard.
     HighWatermark {
@@ -333,13 +322,6 @@ pub enum Note {
         from: Offset,
         to: Offset,
     },
-    /// A consumer goes on behind records that compaction has removed.
-    PassedCompacted {
-        group: GroupId,
-        partition: TopicPartition,
-        from: Offset,
-        to: Offset,
-    },
     /// The coordinator has a new state of a transactional id on all in-sync replicas.
     TransactionChanged {
         record: Box<TransactionRecord>,
@@ -439,6 +421,26 @@ pub enum Note {
         event: EventId,
         source: (TopicPartition, Offset),
         to: TopicId,
+    },
+
+    // --- said since: a new kind comes last, so that what is without it keeps its digest ---
+    /// It is about to lead, elected from outside the in-sync set. Kafka: LeaderRecoveryState.RECOVERING (KIP-704).
+    ElectedUncleanly {
+        partition: TopicPartition,
+        leader_epoch: LeaderEpoch,
+    },
+    /// Compaction has come as far as `to`, and has taken these stretches of offsets (each without its end) from this copy.
+    LogCompacted {
+        partition: TopicPartition,
+        to: Offset,
+        removed: Vec<(Offset, Offset)>,
+    },
+    /// A consumer goes on behind records that compaction has removed.
+    PassedCompacted {
+        group: GroupId,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
     },
 }
 

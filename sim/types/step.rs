@@ -124,8 +124,6 @@ pub enum Command {
     HoldMetadata(bool),
     /// Run the retention check of a topic now.
     EnforceRetention(TopicId),
-    /// Compact the logs of a topic now, what is written at the moment too.
-    Compact(TopicId),
     /// Give a partition of the topic, or every one, back to its preferred leader.
     ElectPreferred { topic: TopicId, partition: Option<u16> },
     /// Move the replicas of a partition to these brokers, the preferred leader first.
@@ -142,6 +140,8 @@ pub enum Command {
     Repair,
     /// Callers stop making new events: the load phase is over.
     EndLoad,
+    /// Compact the logs of a topic now, what is written at the moment too.
+    Compact(TopicId),
 }
 
 /// Dead letters of a service that are to go back, and the group that remembers which ones have.

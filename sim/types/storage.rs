@@ -28,13 +28,6 @@ pub enum StorageOperation {
         to: Offset,
         producers: Vec<ProducerSnapshot>,
     },
-    /// Compaction has left of these batches what is given, and has come as far as `to`. Segments are written anew beside the old
-    /// ones and renamed: durable at once. Kafka: LogCleaner, UnifiedLog.replaceSegments.
-    Compact {
-        partition: TopicPartition,
-        to: Offset,
-        batches: Vec<(Offset, Compacted)>,
-    },
     /// Writes the high watermark checkpoint of all partitions given.
     Checkpoint {
         high_watermarks: Vec<(TopicPartition, Offset)>,
@@ -58,6 +51,13 @@ pub enum StorageOperation {
     /// Removes a partition's log and what is known of it. Durable at once.
     Delete {
         partition: TopicPartition,
+    },
+    /// Compaction has left of these batches what is given, and has come as far as `to`. Segments are written anew beside the old
+    /// ones and renamed: durable at once. Kafka: LogCleaner, UnifiedLog.replaceSegments.
+    Compact {
+        partition: TopicPartition,
+        to: Offset,
+        batches: Vec<(Offset, Compacted)>,
     },
 }
 

@@ -12,10 +12,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crate::kafka::consumer::{Consumer, ConsumerEvent};
+use crate::kafka::log::{Log, LogSettings};
 use crate::types::note::Note;
 use crate::types::record::{ConsumerChange, CurrentAssignment};
 use crate::types::request::*;
 use crate::types::settings::*;
+use crate::types::storage::LogImage;
 use crate::types::*;
 
 use super::{AppendToken, Coordinator, CoordinatorAppend, CoordinatorConfig};
@@ -262,12 +264,7 @@ impl Harness {
     }
 
     fn make_coordinators(&mut self) {
-        let coordinator = |node| {
-            let settings = BrokerSettings::default();
-            let config =
-                CoordinatorConfig { node, offsets_topic: OFFSETS.topic, partitions: 1, settings, guards: self.guards };
-            (node, Coordinator::new(config))
-        };
+        let coordinator = |node| (node, Coordinator::new(self.config(node)));
         self.coordinators = [NodeId(1), NodeId(2)].map(coordinator).into();
         self.tell_topics();
         self.elect(NodeId(1));
@@ -356,10 +353,35 @@ impl Harness {
         self.leader = node;
         self.leader_epoch = self.leader_epoch.next();
         let (epoch, log) = (self.leader_epoch, self.offsets_log.clone());
+        assert_eq!(self.loaded(&self.compacted()), self.loaded(&log), "compaction changes what a coordinator finds");
         self.with_coordinator(node, |coordinator, step| {
             coordinator.become_leader(OFFSETS, epoch, &log, step);
             Vec::new()
         });
+    }
+
+    /// The groups that a new coordinator finds in a log.
+    fn loaded(&self, log: &[RecordBatch]) -> String {
+        let mut coordinator = Coordinator::new(self.config(self.leader));
+        let now = Now { monotonic: self.now, wall_clock: self.now };
+        let mut step = Step { now, rng: &mut self.rng.clone(), out: &mut Outbox::default() };
+        coordinator.become_leader(OFFSETS, self.leader_epoch, log, &mut step);
+        format!("{:#?}", coordinator.groups)
+    }
+
+    /// The log of groups with the newest record of each of their keys, and nothing else.
+    fn compacted(&self) -> Vec<RecordBatch> {
+        let topic = TopicSettings { cleanup_policy: CleanupPolicy::Compact, ..TopicSettings::default() };
+        let settings = LogSettings::new(&BrokerSettings::default(), &topic, self.guards);
+        let image = LogImage { batches: self.offsets_log.clone(), ..LogImage::default() };
+        let mut log = Log::recover(image, settings);
+        log.compact(log.end_offset());
+        log.batches().to_vec()
+    }
+
+    fn config(&self, node: NodeId) -> CoordinatorConfig {
+        let settings = BrokerSettings::default();
+        CoordinatorConfig { node, offsets_topic: OFFSETS.topic, partitions: 1, settings, guards: self.guards }
     }
 
     fn release_appends(&mut self) {
@@ -676,7 +698,7 @@ impl Harness {
 
     fn finish_append(&mut self, node: NodeId, append: CoordinatorAppend, result: Result<(), ErrorCode>) {
         let CoordinatorAppend { token, records, .. } = append;
-        let base_offset = Offset(self.offsets_log.len() as u64);
+        let base_offset = self.offsets_log.last().map_or(Offset::ZERO, RecordBatch::end_offset);
         let result = if node == self.leader { result } else { Err(ErrorCode::NotLeaderOrFollower) };
         if result.is_ok() {
             let unstamped = RecordBatch::new(None, Arc::new(Records::Groups(records)));

@@ -27,10 +27,10 @@ impl Coordinator {
         for batch in batches {
             match &*batch.records {
                 Records::Groups(records) => {
-                    count += records.len() as u64;
                     let transaction = batch.producer.filter(|stamp| stamp.transactional).map(|stamp| stamp.id);
                     for (place, record) in records.iter().enumerate() {
                         if !batch.compacted.has(place) {
+                            count += 1;
                             self.replay(record, transaction, batch.base_offset.plus(place as u64));
                         }
                     }

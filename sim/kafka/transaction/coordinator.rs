@@ -111,9 +111,10 @@ impl TransactionCoordinator {
             end = batch.end_offset();
             match &*batch.records {
                 Records::Transactions(records) => {
-                    count += records.len() as u64;
-                    let left = records.iter().enumerate().filter(|(place, _)| !batch.compacted.has(*place));
-                    left.for_each(|(_, record)| self.replay(self.as_written(record)));
+                    for (_, record) in records.iter().enumerate().filter(|(place, _)| !batch.compacted.has(*place)) {
+                        count += 1;
+                        self.replay(self.as_written(record));
+                    }
                 }
                 Records::Messages(_) | Records::Groups(_) | Records::Metadata(_) | Records::Marker(_) => {}
             }

@@ -615,12 +615,15 @@ impl Builder<'_> {
             }
             "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
             "compact" => {
-                let needed = (CleanupPolicy::compacts as fn(_) -> _, "is not compacted", "compact");
+                let needed = (CleanupPolicy::compacts as fn(_) -> _, "the topic is not compacted", "compact");
                 FaultAction::Compact(self.read_topic_kept(needed, text)?)
             }
             _ => {
-                let needed =
-                    (CleanupPolicy::deletes as fn(_) -> _, "is only compacted, and keeps all keys", "compact,delete");
+                let needed = (
+                    CleanupPolicy::deletes as fn(_) -> _,
+                    "the topic is compacted, and nothing in it is too old",
+                    "compact,delete",
+                );
                 FaultAction::EnforceRetention(self.read_topic_kept(needed, text)?)
             }
         })
@@ -635,7 +638,7 @@ impl Builder<'_> {
             return Some(topic);
         }
         let help = format!("add `cleanup-policy = \"{cure}\"` to [topic.{name}]");
-        self.report_target(text, &format!("`{name}` {is_not}"), &help);
+        self.report_target(text, is_not, &help);
         None
     }
 

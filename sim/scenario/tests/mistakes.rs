@@ -330,11 +330,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
         (fault("at 5s jump callers by 5s"), "S071", "nobody there reads a clock"),
         (fault("at 5s wipe db"), "S071", "only brokers and controllers have a disk"),
         (fault("at 5s for 5s hold-metadata shop"), "S071", "only brokers have a view of the metadata"),
-        (fault("at 5s compact orders"), "S071", "`orders` is not compacted"),
+        (fault("at 5s compact orders"), "S071", "`orders`: the topic is not compacted"),
         (
             fault("at 5s enforce-retention dead").replace("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""),
             "S071",
-            "`dead` is only compacted",
+            "`dead`: the topic is compacted",
         ),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),

@@ -145,12 +145,11 @@ impl PartitionLog {
         mismatch
     }
 
+    /// Nobody cuts a log that he leads with: if it is the one that counts, another leader is about to say so, and is then
+    /// compared with all that it had.
     pub fn truncate(&mut self, node: NodeId, to: Offset) {
         if let Some(replica) = self.replicas.get_mut(&node) {
             replica.truncate(to);
-        }
-        if self.leader.is_some_and(|(_, leader)| leader == node) {
-            self.counting.truncate(to);
         }
     }
 

@@ -615,6 +615,8 @@ pub enum Invariant {
     LossyIsOut,
     /// What a consumer was given at an offset stays there.
     ReadsAreConsistent,
+    /// A consumer is given the records of a partition one behind the other, and commits no further.
+    ReadsAreContiguous,
     /// What compaction removes is superseded by a newer record of its key that stays, or was aborted.
     CompactionKeepsTheNewest,
     /// Sends of an idempotent producer stand in a log in their order, each once.

@@ -303,15 +303,13 @@ impl World<'_> {
                 }
             }
             FaultAction::ElectPreferred { topic, partition } if turn == Turn::Begin => {
-                self.ask_controller(Command::ElectPreferred { topic: *topic, partition: *partition });
+                self.ask(Command::ElectPreferred { topic: *topic, partition: *partition });
             }
             FaultAction::Reassign { partition, to } if turn == Turn::Begin => {
-                self.ask_controller(Command::Reassign { partition: *partition, to: to.clone() });
+                self.ask(Command::Reassign { partition: *partition, to: to.clone() });
             }
-            FaultAction::Rebalance(group) if turn == Turn::Begin => self.command(&nodes, Command::Rebalance(*group)),
-            FaultAction::ExpireOffsets(group) if turn == Turn::Begin => {
-                self.command(&nodes, Command::ExpireOffsets(*group))
-            }
+            FaultAction::Rebalance(group) if turn == Turn::Begin => self.ask(Command::Rebalance(*group)),
+            FaultAction::ExpireOffsets(group) if turn == Turn::Begin => self.ask(Command::ExpireOffsets(*group)),
             FaultAction::EnforceRetention(topic) if turn == Turn::Begin => {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
@@ -336,7 +334,7 @@ impl World<'_> {
                         }
                     }
                     (LiveValue::TopicPartitions { topic, count }, Turn::Begin) => {
-                        self.ask_controller(Command::CreatePartitions { topic: *topic, count: *count });
+                        self.ask(Command::CreatePartitions { topic: *topic, count: *count });
                     }
                     _ => {}
                 }
@@ -474,12 +472,18 @@ impl World<'_> {
         }
     }
 
-    /// What an operator asks for; while nobody leads the quorum the admin client tries again.
-    pub(super) fn ask_controller(&mut self, command: Command) {
-        match self.roles.active_controller() {
+    /// What an operator asks for; while nobody leads the quorum, or coordinates the group, the admin client tries again.
+    pub(super) fn ask(&mut self, command: Command) {
+        let whom = match &command {
+            Command::Rebalance(group) | Command::ExpireOffsets(group) => {
+                self.roles.coordinator(*group).filter(|node| self.nodes[usize::from(node.0)].process.is_some())
+            }
+            _ => self.roles.active_controller(),
+        };
+        match whom {
             Some(node) => self.schedule(self.now, Scheduled::Command { node, command }),
             None if self.load_ended => {}
-            None => self.schedule(self.now + ADMIN_RETRY_BACKOFF, Scheduled::AskController { command }),
+            None => self.schedule(self.now + ADMIN_RETRY_BACKOFF, Scheduled::Ask { command }),
         }
     }
 

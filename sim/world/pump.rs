@@ -102,8 +102,8 @@ pub(super) enum Scheduled {
         node: NodeId,
         stay_down: Duration,
     },
-    /// An operator tries again to find who leads the quorum.
-    AskController {
+    /// An operator tries again to find who has to do it.
+    Ask {
         command: Command,
     },
     /// A client learns that its connection was reset.
@@ -314,7 +314,7 @@ impl<'o> World<'o> {
             Scheduled::Repeat { active } => self.repeat(active),
             Scheduled::Up { node } => self.one_reason_less(node),
             Scheduled::Command { node, command } => self.step(node, Input::Command(command)),
-            Scheduled::AskController { command } => self.ask_controller(command),
+            Scheduled::Ask { command } => self.ask(command),
             Scheduled::Stop { node, stay_down } => self.stop_cleanly(node, stay_down),
             Scheduled::Disconnect { client, channel, server } => self.disconnected(client, channel, server),
             Scheduled::Roll { active, next } => self.roll(active, next),

@@ -235,6 +235,12 @@ impl Roles {
         partitions.map(|(group, partition)| self.lag_of(group, partition)).sum()
     }
 
+    /// The broker whom the controller has made the coordinator of a group; it may be down.
+    pub fn coordinator(&self, group: GroupId) -> Option<NodeId> {
+        let partition = TopicPartition::new(self.offsets_topic, group.0 % self.offsets_partitions);
+        self.partitions.get(&partition)?.leader
+    }
+
     pub fn resolve(
         &self,
         target: &Target,
@@ -256,10 +262,7 @@ impl Roles {
             Target::Brokers => self.brokers.clone(),
             Target::Controller => self.controller.into_iter().collect(),
             Target::Controllers => self.voters.clone(),
-            Target::Coordinator(group) => {
-                let partition = TopicPartition::new(self.offsets_topic, group.0 % self.offsets_partitions);
-                self.partitions.get(&partition).and_then(|state| state.leader).into_iter().collect()
-            }
+            Target::Coordinator(group) => self.coordinator(*group).into_iter().collect(),
             Target::TransactionCoordinator(service) => {
                 let Some((topic, partitions)) = self.transactions else { return Vec::new() };
                 let instance = self.first_instances.get(service).map_or(0, |node| node.0);

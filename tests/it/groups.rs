@@ -2,9 +2,11 @@
 //! keeps them is needed: without it the invariant that it stands for is broken, on the same seeds.
 
 use hikyaku::checks::{Invariant, RunOutcome, Verdict};
-use hikyaku::explore::SeedRun;
+use hikyaku::explore::{SeedRun, run_seed};
+use hikyaku::history::Happening;
 use hikyaku::scenario::Family;
-use hikyaku::types::Guard;
+use hikyaku::types::note::{GroupState, Note};
+use hikyaku::types::{Duration, Guard, Seed, Time};
 
 use crate::common::{broken, load, lost, parse, pending, repeated, run_all, sum};
 
@@ -235,4 +237,66 @@ db.bookings = { delivery = "exactly-once", pending = "any" }
 #[test]
 fn a_new_coordinator_waits_for_nobody_for_ever() {
     harm("sessions", SESSIONS, Guard::SessionsAfterLoad, pending);
+}
+
+/// The only broker that coordinates is down when an operator asks.
+const ASKED: &str = r#"
+format   = 1
+about    = "An operator asks a coordinator that is down: is it done when somebody coordinates again?"
+duration = "30s"
+
+[cluster]
+brokers                          = 3
+offsets-topic-replication-factor = 1
+broker-session-timeout           = "3s"
+broker-heartbeat-interval        = "1s"
+
+[topic.orders]
+partitions  = 2
+replication = 3
+
+[store.db]
+tables = ["bookings"]
+
+[service.shop]
+on    = "requests"
+rate  = "20/s"
+steps = ["publish orders", "respond ok"]
+
+[service.booking]
+on                = "consume orders"
+auto-offset-reset = "earliest"
+session-timeout   = "6s"
+steps             = ["insert-if-absent db.bookings", "commit"]
+
+[fault]
+gone  = "at 8s for 6s crash coordinator(booking)"
+
+[expect]
+db.bookings = "exactly-once"
+"#;
+
+#[test]
+fn what_an_operator_asks_for_waits_for_a_coordinator() {
+    let expired = |note: &Note| matches!(note, Note::OffsetExpired { .. });
+    let rebalanced = |note: &Note| matches!(note, Note::GroupChanged { state: GroupState::PreparingRebalance, .. });
+    let away = "away = \"at 5s for 17s crash booking\"\nasked = \"at 13s expire offsets(booking)\"";
+    let asked: [(&str, fn(&Note) -> bool); 2] = [(away, expired), ("asked = \"at 9s rebalance booking\"", rebalanced)];
+    for (fault, is_done) in asked {
+        // The broker is back six seconds later; what was asked for is done at once, or when the group is empty.
+        let done = |fault: &str| {
+            let text = ASKED.replace("[fault]\n", &format!("[fault]\n{fault}\n"));
+            let plan = parse("asked", &text).cells[0].plan(Seed(0));
+            let mut done = 0;
+            let (outcome, _) = run_seed(&plan, Default::default(), |event| {
+                let since = Time::LOAD_START + Duration::from_secs(8);
+                done +=
+                    usize::from(since < event.time && matches!(&event.what, Happening::Note(note) if is_done(note)));
+            });
+            assert_eq!(outcome.verdict, Verdict::Holds, "{fault}: {:?}", outcome.reasons);
+            done
+        };
+        let without = fault.split_once("asked = ").expect("it is asked").0;
+        assert!(done(without) < done(fault), "{fault}: {} and {}", done(without), done(fault));
+    }
 }

@@ -9,6 +9,7 @@ mod causal_past;
 mod chaos;
 mod clocks;
 mod common;
+mod compaction;
 mod consumption;
 mod damage;
 mod digests;

@@ -26,6 +26,7 @@ mod promised;
 mod quorum_remembers;
 mod reads_are_committed;
 mod reads_are_consistent;
+mod reads_are_contiguous;
 mod sends_are_told_truly;
 mod sends_land_once;
 mod transactions_are_atomic;
@@ -52,6 +53,7 @@ pub struct Invariants {
     groups: GroupInvariants,
     lossy_is_out: lossy_is_out::LossyIsOut,
     reads_are_consistent: reads_are_consistent::ReadsAreConsistent,
+    reads_are_contiguous: reads_are_contiguous::ReadsAreContiguous,
     compaction_keeps_the_newest: compaction_keeps_the_newest::CompactionKeepsTheNewest,
     sends_land_once: sends_land_once::SendsLandOnce,
     sends_are_told_truly: sends_are_told_truly::SendsAreToldTruly,
@@ -117,6 +119,7 @@ impl Invariants {
             },
             lossy_is_out: lossy_is_out::LossyIsOut::new(durability.clone()),
             reads_are_consistent: reads_are_consistent::ReadsAreConsistent::new(durability),
+            reads_are_contiguous: Default::default(),
             compaction_keeps_the_newest: compaction_keeps_the_newest::CompactionKeepsTheNewest::new(plan),
             sends_land_once: sends_land_once::SendsLandOnce::new(plan),
             sends_are_told_truly: Default::default(),
@@ -144,6 +147,7 @@ impl Invariants {
 
     /// With the logs as the event left them.
     pub fn after(&mut self, event: &Event, logs: &Logs, incidents: &Incidents) {
+        self.reads_are_contiguous.after(event);
         if !self.premise.stands() {
             return;
         }
@@ -208,6 +212,7 @@ impl Invariants {
 
     /// A word of a client about the queue. With the logs as the event left them.
     pub fn of_client(&mut self, event: &Event, note: &Note, logs: &Logs, incidents: &Incidents) {
+        self.reads_are_contiguous.of_client(event, note, &mut self.found);
         if !self.premise.stands() {
             return;
         }

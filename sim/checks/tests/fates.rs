@@ -436,7 +436,7 @@ fn a_repetition_that_a_row_recognised_is_harmless() {
     story.at(1000);
     let offset = story.ordered(message(0, 0, 1));
     story.billed(BILLING_1, message(0, 0, 1), offset, StoreEffect::Inserted);
-    story.at(1100).flow(BILLING_1, message(0, 0, 1), offset);
+    story.at(1100).position(BILLING_1, offset, PositionReason::Committed).flow(BILLING_1, message(0, 0, 1), offset);
     story.step_done(BILLING_1, 0, 0, StepOutcome::Skipped).flow_done(BILLING_1, 0, true);
     let outcome = story.ends(true);
     assert_eq!(outcome.verdict, Verdict::Holds, "{:?}", outcome.reasons);

@@ -46,6 +46,20 @@ fn a_new_leader_without_an_acknowledged_record_is_caught() {
     assert_eq!(story.ends(true).verdict, Verdict::Violated);
 }
 
+/// A leader that is no replica any more deletes its log before its successor says that it leads.
+#[test]
+fn a_log_counts_until_the_next_leader_begins_whatever_becomes_of_it() {
+    for (has_it, violations) in [(true, 0), (false, 1)] {
+        let mut story = acknowledged();
+        if !has_it {
+            story.note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        }
+        story.at(1900).note(B1, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        story.at(2000).leads(B2, 1, u64::from(has_it));
+        assert_eq!(story.violations().len(), violations, "{:?}", story.violations());
+    }
+}
+
 #[test]
 fn an_unclean_election_may_lose_what_was_acknowledged() {
     let mut story = acknowledged();
@@ -521,4 +535,35 @@ fn compaction_that_takes_the_newest_of_a_key_is_caught() {
     assert_eq!(compacted((0, 2), 3), [(B1, Some(Offset(1)))]);
     assert_eq!(compacted((0, 3), 3).len(), 3);
     assert_eq!(compacted((0, 1), 2), [(B1, Some(Offset(0)))], "the newer one is not compacted yet");
+}
+
+/// A consumer that skips, that goes back untold, that commits what it was not given; and one that is told, or passes over nothing.
+#[test]
+fn a_consumer_that_jumps_or_commits_ahead_is_caught() {
+    let partition = P0;
+    let polled = |from: u64, to: u64| {
+        let (from, to) = (Offset(from), Offset(to));
+        Note::Polled { group: GROUP, partition, from, to, count: 1 }
+    };
+    let committed = |offset: u64| Note::CommitSent { group: GROUP, partition, offset: Offset(offset) };
+    let left_out = Note::PassedOver { group: GROUP, partition, from: Offset(2), to: Offset(5) };
+    let found = |notes: &[Note]| {
+        let mut story = Story::new(&plan(Billing::Insert));
+        story.at(1000).position(BILLING_1, 0, PositionReason::Committed);
+        story.note(BILLING_1, polled(0, 2));
+        notes.iter().for_each(|note| {
+            story.note(BILLING_1, note.clone());
+        });
+        let of_it = |found: &&InvariantViolation| found.invariant == Invariant::ReadsAreContiguous;
+        let violations = story.violations();
+        violations.iter().filter(of_it).map(|found| found.offset.expect("a place").0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[committed(2), polled(2, 3), committed(3)]), [0; 0]);
+    assert_eq!(found(&[left_out, polled(5, 6), committed(6)]), [0; 0]);
+    assert_eq!(found(&[polled(3, 4)]), [2], "a record is skipped");
+    assert_eq!(found(&[polled(1, 2)]), [1], "a record comes again");
+    assert_eq!(found(&[committed(3)]), [3], "nobody was given the third record");
+    let told = Note::PositionSet { group: GROUP, partition, offset: Offset(0), why: PositionReason::ResetEarliest };
+    assert_eq!(found(&[told.clone(), polled(0, 1), committed(2)]), [0; 0], "what it once had it may commit");
+    assert_eq!(found(&[told, polled(2, 3)]), [0]);
 }

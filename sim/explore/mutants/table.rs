@@ -122,7 +122,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         }
         Guard::FetchPositionCheck => (
             "records that were fetched for another position are given to the consumer, and those before them are not",
-            witnessed(&[Promise(Loss), Promise(Pending)]),
+            witnessed(&[Invariant(ReadsAreContiguous), Promise(Loss), Promise(Pending)]),
         ),
         Guard::CommitAfterReplication => (
             "an offset commit is answered before it is replicated",
@@ -259,7 +259,7 @@ pub fn mutant(guard: Guard) -> Mutant {
         ),
         Guard::KeptRecords => (
             "records that were fetched for a kept partition are thrown away, and never handed out",
-            killed(&[Promise(Loss)], Protocols, "rebalances"),
+            killed(&[Invariant(ReadsAreContiguous), Promise(Loss)], Protocols, "rebalances"),
         ),
         Guard::AutoCommitInPoll => (
             "offsets of records that are still in hand are committed by the clock",

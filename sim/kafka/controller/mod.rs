@@ -430,7 +430,11 @@ fn is_unclean(before: &ClusterImage, record: &MetadataRecord) -> bool {
                 old.in_sync_replicas.contains(&leader) || old.eligible_leader_replicas.contains(&leader)
             };
             let old = before.partitions.get(partition);
-            old.zip(state.leader).is_some_and(|(old, leader)| old.leader != Some(leader) && !complete(old, leader))
+            // Who is admitted to the set in the same change is complete as well.
+            state.recovering
+                && old
+                    .zip(state.leader)
+                    .is_some_and(|(old, leader)| old.leader != Some(leader) && !complete(old, leader))
         }
         MetadataRecord::RegisterBroker { .. }
         | MetadataRecord::BrokerChanged { .. }

@@ -63,6 +63,8 @@ pub struct Coordinator {
     /// No timer is due before this instant.
     wake: (Time, TimerName),
     pub(super) writes: Vec<Write>,
+    /// What an operator has asked for of groups whose log is being read.
+    asked: Vec<Command>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +88,7 @@ impl Coordinator {
             next_expiration_check: Time::NEVER,
             wake: (Time::NEVER, ""),
             writes: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -225,10 +228,16 @@ impl Coordinator {
         self.finish_turn(id, step)
     }
 
-    /// ExpireOffsets waits while a round is on. Everything else is not for a coordinator.
+    /// ExpireOffsets waits while a round is on, both while the log is being read. Everything else is not for a coordinator.
     #[must_use = "the broker appends them"]
     pub fn handle_command(&mut self, command: Command, step: &mut Step) -> Vec<CoordinatorAppend> {
         match command {
+            Command::ExpireOffsets(id) | Command::Rebalance(id)
+                if self.shards.serving(id.0) == Err(ErrorCode::CoordinatorLoadInProgress) =>
+            {
+                self.asked.push(command);
+                Vec::new()
+            }
             Command::ExpireOffsets(id) => {
                 if let Some((group, mut turn)) = self.turn(id, step) {
                     group.want_expiration();
@@ -270,7 +279,9 @@ impl Coordinator {
         }
         let due: Vec<GroupId> =
             self.groups.values().filter(|group| is_check || group.wake().0 <= now).map(|group| group.id).collect();
-        let mut appends = Vec::new();
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        let mut appends: Vec<CoordinatorAppend> =
+            asked.flat_map(|command| self.handle_command(command, step)).collect();
         for id in due {
             let is_busy = self.is_writing(id);
             let Some((group, mut turn)) = self.turn(id, step) else { continue };

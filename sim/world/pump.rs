@@ -321,7 +321,9 @@ impl<'o> World<'o> {
             Scheduled::StopNow { node, incarnation } => {
                 let stuck = &self.nodes[node.0 as usize];
                 if stuck.incarnation == incarnation && stuck.process.is_some() {
+                    let stay_down = stuck.stopping.unwrap_or_else(|| self.restart_time(node));
                     self.kill(node, StopReason::Crash);
+                    self.keep_down(node, stay_down);
                 }
             }
             Scheduled::LoadStart => {

@@ -71,6 +71,20 @@ fn a_group_that_skips_is_kept_by_earliest() {
     assert!(cures.iter().any(|cure| cure == "counter: auto-offset-reset = \"earliest\""), "{cures:?}");
 }
 
+/// Whoever is paused for longer than its lease is not the only owner any more; who forgets what was done does it again.
+#[test]
+fn two_owners_of_a_row_are_kept_apart_by_a_lease_that_outlasts_them() {
+    let path = "scenarios/only_an_atomic_marker_survives_every_crash.toml";
+    for (sets, cure) in [
+        (["idempotence=short-lease", "point=paused"], "worker: `lease` ten times as long"),
+        (["idempotence=forgetful", "point=after-work"], "worker: `insert-if-absent` without `expires`"),
+    ] {
+        let plan = failing(path, &sets, EvidenceKind::RepeatedHarmful);
+        let cures = verified(&plan);
+        assert!(cures.iter().any(|known| known == cure), "{sets:?}: {cures:?}");
+    }
+}
+
 #[test]
 fn a_payment_that_repeats_is_kept_by_a_key_that_the_bank_honours() {
     let path = "scenarios/only_a_key_that_is_honoured_pays_once.toml";

@@ -300,3 +300,11 @@ fn what_an_operator_asks_for_waits_for_a_coordinator() {
         assert!(done(without) < done(fault), "{fault}: {} and {}", done(without), done(fault));
     }
 }
+
+#[test]
+fn an_instance_that_cannot_stop_in_order_is_started_again() {
+    let family = load("tests/data/who_cannot_stop_is_started_again.toml", &[]);
+    let runs = run_all(&family, family.seeds.clone());
+    assert_eq!(sum(&runs, |outcome| outcome.counters.crashes), 1, "it was ended, and not by a fault");
+    assert_eq!(runs[0].outcome.verdict, Verdict::Holds, "{:?}", runs[0].outcome.reasons);
+}

@@ -193,6 +193,7 @@ impl Proposals<'_> {
             let name = &service.name;
             self.marker_inside(index);
             self.keyed_calls(index);
+            self.longer_rows(index);
             self.propose(format!("{name}: `insert` becomes `insert-if-absent`"), |plan| {
                 for operation in operations(&mut plan.services[index]) {
                     if let StoreStep::Insert { table, .. } = *operation {
@@ -251,6 +252,28 @@ impl Proposals<'_> {
                 });
             }
         }
+    }
+
+    /// A lease outlasts whoever works under it, and what was done is not forgotten.
+    fn longer_rows(&mut self, index: usize) {
+        let name = &self.plan.services[index].name;
+        let mut rows = |change: &str, longer: fn(Stands) -> Stands| {
+            self.propose(format!("{name}: {change}"), |plan| {
+                for operation in operations(&mut plan.services[index]) {
+                    if let StoreStep::InsertIfAbsent { stands, .. } = operation {
+                        *stands = longer(*stands);
+                    }
+                }
+            });
+        };
+        rows("`lease` ten times as long", |stands| match stands {
+            Stands::Lease(lease) => Stands::Lease(Duration(lease.0.saturating_mul(10))),
+            Stands::ForGood | Stands::For(_) => stands,
+        });
+        rows("`insert-if-absent` without `expires`", |stands| match stands {
+            Stands::For(_) => Stands::ForGood,
+            Stands::ForGood | Stands::Lease(_) => stands,
+        });
     }
 
     /// The other side learns that it has done it already.

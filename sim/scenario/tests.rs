@@ -354,6 +354,17 @@ fn the_effective_scenario_names_the_origin_of_each_value() {
     assert!(line("service.shop.rate = \"7/s\"").contains("--set:1"));
 }
 
+/// `UPDATE_GOLDENS=1 cargo test --lib scenario` writes it anew, as `hikyaku schema` does.
+#[test]
+fn the_schema_that_editors_are_given_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/scenario/scenario.schema.json");
+    let found = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), found, "{} differs", path.display());
+}
+
 #[test]
 fn the_schema_knows_every_key_and_is_closed() {
     let schema = schema();

@@ -87,6 +87,13 @@ impl GroupLog {
                 shard.end = *offset;
                 true
             }
+            // A predecessor that hears of its successor late goes on by the fetches of before, and answers: what both logs have
+            // is replicated.
+            Note::HighWatermark { offset, .. } => {
+                let Some(replica) = log.replicas.get(&event.node) else { return false };
+                shard.end = shard.end.max((*offset).min(replica.common_end(&log.counting)));
+                true
+            }
             Note::BecameLeader { .. } if counts => {
                 shard.read(&log.counting);
                 false

@@ -154,6 +154,31 @@ fn whoever_was_taken_out_may_not_know_it_yet() {
     groups.nothing();
 }
 
+/// The round that takes a member out is replicated by followers that have not heard of the next leader, which has it too; the
+/// deposed coordinator answers. Where the next leader does not have it, nobody was taken out.
+#[test]
+fn a_round_that_a_deposed_coordinator_finishes_counts_if_its_successor_has_it() {
+    for (has_it, is_legal) in [(true, true), (false, false)] {
+        let mut groups = Groups::new();
+        let first = groups.append_round(1, &[(M1, &[P0]), (M2, &[])]);
+        groups.followed(first);
+        groups.replicate();
+        groups.assigned(BILLING_1, M1, 1, &[P0]);
+        let second = groups.append_round(2, &[(M2, &[P0])]);
+        if has_it {
+            groups.followed(second);
+        }
+        let (partition, offset) = (groups.offsets, Offset(groups.end));
+        groups.lead(B2, 1, 1 + u64::from(has_it));
+        let late = Note::HighWatermark { partition, leader_epoch: LeaderEpoch(0), offset, as_leader: true };
+        groups.story.note(B1, late);
+        groups.assigned(BILLING_2, M2, 2, &[P0]);
+        let violations = groups.story.violations();
+        let of_it = violations.iter().filter(|found| found.invariant == Invariant::OneOwner).count();
+        assert_eq!(of_it, usize::from(!is_legal), "{violations:?}");
+    }
+}
+
 #[test]
 fn a_member_that_holds_what_another_is_given_is_caught() {
     let mut groups = Groups::new();
@@ -277,7 +302,7 @@ fn a_commit_of_nobody_is_caught() {
 fn who_leads_next_but_one_knows_nothing_of_the_term_between() {
     for (committer, violations) in [(M2, 0), (M1, 1)] {
         let mut groups = Groups::new();
-        let first = groups.append_round(1, &[(M1, &[P0])]);
+        let first = groups.append_round(1, &[(M1, &[P0]), (M2, &[])]);
         groups.followed(first);
         groups.replicate();
         groups.lead(B2, 1, 1);

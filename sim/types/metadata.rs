@@ -105,6 +105,8 @@ pub struct ClusterImage {
     pub topics: BTreeMap<TopicId, TopicSettings>,
     pub brokers: BTreeMap<NodeId, BrokerState>,
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
+    /// Of each partition the epoch in which somebody was elected last who may lack what was committed.
+    pub unclean_elections: BTreeMap<TopicPartition, LeaderEpoch>,
     pub next_producer_id: ProducerId,
     /// End of the metadata log as replayed here (exclusive).
     pub end_offset: Offset,
@@ -133,6 +135,11 @@ impl ClusterImage {
     /// The only place where an image changes.
     pub fn replay(&mut self, record: &MetadataRecord) {
         assert!(self.is_continued_by(record), "the metadata log does not go on with {record:?}");
+        if let MetadataRecord::PartitionChanged { partition, state } = record
+            && self.elects_uncleanly(record)
+        {
+            self.unclean_elections.insert(*partition, state.leader_epoch);
+        }
         match record {
             MetadataRecord::RegisterBroker { registration, broker_epoch, fenced } => {
                 self.brokers.insert(
@@ -155,6 +162,17 @@ impl ClusterImage {
             }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
         }
+    }
+
+    /// Whether a record that comes next elects a leader who may lack what was committed. Whoever is admitted to the in-sync
+    /// set by the same change holds all of it, and one that is elected again before it has recovered does so too.
+    pub fn elects_uncleanly(&self, record: &MetadataRecord) -> bool {
+        let MetadataRecord::PartitionChanged { partition, state } = record else { return false };
+        let complete = |old: &PartitionState, leader: NodeId| {
+            old.in_sync_replicas.contains(&leader) || old.eligible_leader_replicas.contains(&leader)
+        };
+        let old = self.partitions.get(partition).filter(|_| state.recovering);
+        old.zip(state.leader).is_some_and(|(old, leader)| old.leader != Some(leader) && !complete(old, leader))
     }
 
     /// Registered and not fenced.

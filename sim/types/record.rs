@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::metadata::MetadataRecord;
@@ -324,6 +325,13 @@ impl Compacted {
     #[inline]
     pub fn has(&self, place: usize) -> bool {
         self.0.as_ref().is_some_and(|places| places.contains(&(place as u32)))
+    }
+
+    /// The first place of these whose record is gone.
+    #[inline]
+    pub fn first_in(&self, places: Range<usize>) -> Option<usize> {
+        let gone = self.0.as_ref()?;
+        gone.range(places.start as u32..places.end as u32).next().map(|place| *place as usize)
     }
 
     /// Ascending.

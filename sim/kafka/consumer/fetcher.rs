@@ -295,11 +295,12 @@ impl Consumer {
             let messages = batch.messages();
             let first = kept.next.1.max(below).min(messages.len());
             let is_left_out = kept.aborted.leaves_out(batch, self.guards);
-            let compacted = (first..messages.len()).take_while(|index| batch.compacted.has(*index)).count();
-            if is_left_out || 0 < compacted {
-                let is_whole = is_left_out || first + compacted == messages.len();
-                kept.next = if is_whole { (kept.next.0 + 1, 0) } else { (kept.next.0, first + compacted) };
-                let to = if is_whole { batch.end_offset() } else { batch.base_offset.plus((first + compacted) as u64) };
+            let gone = batch.compacted.first_in(first..messages.len());
+            if is_left_out || gone == Some(first) {
+                let is_there = |index: &usize| !batch.compacted.has(*index);
+                let there = (first..messages.len()).find(is_there).filter(|_| !is_left_out);
+                kept.next = there.map_or((kept.next.0 + 1, 0), |index| (kept.next.0, index));
+                let to = there.map_or(batch.end_offset(), |index| batch.base_offset.plus(index as u64));
                 let (gap, count) = (position.offset, (records.len() - taken) as u32);
                 if gap < to {
                     if count > 0 {
@@ -315,7 +316,7 @@ impl Consumer {
                 continue;
             }
             let end = messages.len().min(first + limit - records.len());
-            let end = (first..end).find(|index| batch.compacted.has(*index)).unwrap_or(end);
+            let end = gone.map_or(end, |gone| end.min(gone));
             let end = match self.delays.get(&partition.topic) {
                 None => end,
                 Some(delay) => {

@@ -29,7 +29,7 @@ use decide_partition::{
 use quorum::Quorum;
 use sessions::Sessions;
 
-use crate::types::metadata::{ClusterImage, MetadataRecord, PartitionState};
+use crate::types::metadata::{ClusterImage, MetadataRecord};
 use crate::types::note::Note;
 use crate::types::request::*;
 use crate::types::settings::{BrokerSettings, TopicSettings};
@@ -382,7 +382,7 @@ impl Controller {
                     step.effect(Effect::Exit { clean: false });
                     break 'log;
                 }
-                let unclean = is_unclean(&self.image, record);
+                let unclean = self.image.elects_uncleanly(record);
                 self.image.replay(record);
                 match epoch_start {
                     Some(start) if entry.offset > start => say(&self.image, record, unclean, step),
@@ -420,27 +420,6 @@ fn append(quorum: &mut Quorum, active: &mut Active, records: Vec<MetadataRecord>
     let offset = quorum.append(records, step);
     assert!(offset == active.image.end_offset, "speculative image is not the log's end");
     active.image.end_offset = offset.plus(1);
-}
-
-/// Whether a leader is elected that may lack what was committed.
-fn is_unclean(before: &ClusterImage, record: &MetadataRecord) -> bool {
-    match record {
-        MetadataRecord::PartitionChanged { partition, state } => {
-            let complete = |old: &PartitionState, leader: NodeId| {
-                old.in_sync_replicas.contains(&leader) || old.eligible_leader_replicas.contains(&leader)
-            };
-            let old = before.partitions.get(partition);
-            // Who is admitted to the set in the same change is complete as well.
-            state.recovering
-                && old
-                    .zip(state.leader)
-                    .is_some_and(|(old, leader)| old.leader != Some(leader) && !complete(old, leader))
-        }
-        MetadataRecord::RegisterBroker { .. }
-        | MetadataRecord::BrokerChanged { .. }
-        | MetadataRecord::Partition { .. }
-        | MetadataRecord::ProducerIds { .. } => false,
-    }
 }
 
 fn partition_of(record: &MetadataRecord) -> Option<TopicPartition> {

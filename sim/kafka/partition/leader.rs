@@ -70,7 +70,7 @@ impl Leader {
             }
         }
         replica.log.begin_epoch(state.leader_epoch);
-        if state.recovering {
+        if image.unclean_elections.get(&replica.id) == Some(&state.leader_epoch) {
             step.note(Note::ElectedUncleanly { partition: replica.id, leader_epoch: state.leader_epoch });
         }
         step.note(Note::BecameLeader {

@@ -3,8 +3,7 @@
 //! A fault is written either as one sentence or as a table of the same words. Occurrences at `any` are only counted here;
 //! each seed draws its own when its plan is made.
 
-use crate::types::settings::CleanupPolicy;
-use crate::types::{Duration, FaultId, NodeId, Ratio, ServiceId, Spread, TopicId, TopicPartition};
+use crate::types::{Duration, FaultId, NodeId, Ratio, ServiceId, Spread, TopicPartition};
 
 use super::super::diagnostics::{Diagnostic, Place, nearest, printable};
 use super::super::family::report_type;
@@ -614,32 +613,28 @@ impl Builder<'_> {
                 FaultAction::Poison { origin: self.read_poisoned(text)?, events }
             }
             "repair" => FaultAction::Repair(self.read_worker("repair", text)?),
-            "compact" => {
-                let needed = (CleanupPolicy::compacts as fn(_) -> _, "the topic is not compacted", "compact");
-                FaultAction::Compact(self.read_topic_kept(needed, text)?)
-            }
-            _ => {
-                let needed = (
-                    CleanupPolicy::deletes as fn(_) -> _,
-                    "the topic is compacted, and nothing in it is too old",
-                    "compact,delete",
-                );
-                FaultAction::EnforceRetention(self.read_topic_kept(needed, text)?)
-            }
+            verb => self.read_clean_up(verb, text)?,
         })
     }
 
     /// What is done to a topic that is not cleaned up in this way would do nothing, and be called survived.
-    fn read_topic_kept(&self, needed: (fn(CleanupPolicy) -> bool, &str, &str), text: Text) -> Option<TopicId> {
-        let (cleans_so, is_not, cure) = needed;
+    fn read_clean_up(&self, verb: &str, text: Text) -> Option<FaultAction> {
         let topic = self.read_topic_name(text)?;
         let TopicPlan { name, settings, .. } = &self.plan.topics[usize::from(topic.0)];
-        if cleans_so(settings.cleanup_policy) {
-            return Some(topic);
+        let policy = settings.cleanup_policy;
+        let (action, is_done, is_not, cure) = match verb {
+            "compact" => (FaultAction::Compact(topic), policy.compacts(), "the topic is not compacted", "compact"),
+            _ => {
+                let is_not = "the topic is compacted, and nothing in it is too old";
+                (FaultAction::EnforceRetention(topic), policy.deletes(), is_not, "compact,delete")
+            }
+        };
+        if !is_done {
+            let help = format!("add `cleanup-policy = \"{cure}\"` to [topic.{name}]");
+            self.report_target(text, is_not, &help);
+            return None;
         }
-        let help = format!("add `cleanup-policy = \"{cure}\"` to [topic.{name}]");
-        self.report_target(text, is_not, &help);
-        None
+        Some(action)
     }
 
     /// What is done to somebody who has nothing of the kind would strike nobody, and be called survived.

@@ -255,6 +255,13 @@ fn the_last_known_leader_leads_when_nobody_is_complete() {
     cluster.heartbeat(1, |_| ());
     assert_eq!(cluster.state().leader, Some(NodeId(1)));
     assert!(cluster.state().recovering);
+    assert_eq!(cluster.image.unclean_elections[&PARTITION], cluster.state().leader_epoch);
+    // It is elected once more before it has recovered, and holds all that was committed since.
+    cluster.fence(1);
+    cluster.heartbeat(1, |_| ());
+    assert_eq!(cluster.state().leader, Some(NodeId(1)));
+    assert!(cluster.state().recovering);
+    assert!(cluster.image.unclean_elections[&PARTITION] < cluster.state().leader_epoch);
 }
 
 #[test]

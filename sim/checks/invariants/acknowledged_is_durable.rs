@@ -8,9 +8,9 @@
 //! log is compared with the one that counted, epoch range by epoch range; where they part before that end, records are
 //! missing. An acknowledgement of a deposed leader is legal only if the log that counts holds the batch.
 //!
-//! When it does not judge: after an unclean election of the partition (the operator chose availability), and for
-//! acknowledgements since which more replicas lost unflushed data than `min.insync.replicas - 1` (one, when eligible
-//! leader replicas are off). What retention removed is not compared.
+//! When it does not judge: after an unclean election of the partition (the operator chose availability), what a leader from
+//! before it acknowledges late included (its followers had the record, and it was given up with the rest); and for acknowledgements
+//! since which more replicas lost unflushed data than `min.insync.replicas - 1` (one, when eligible leader replicas are off). What retention removed is not compared.
 //!
 //! Source: KIP-101, KIP-966; LeaderCompleteness of the TLA+ models.
 
@@ -63,8 +63,8 @@ impl AcknowledgedIsDurable {
                 let message = format!("the new leader lacks acknowledged offsets {}..{}", lost.start, lost.end);
                 found.report(Invariant::AcknowledgedIsDurable, event, place, message);
             }
-            Happening::Note(Note::ElectedUncleanly { partition, .. }) => {
-                self.partitions.or_insert_with(*partition, Promised::default).give_up();
+            Happening::Note(Note::ElectedUncleanly { partition, leader_epoch }) => {
+                self.partitions.or_insert_with(*partition, Promised::default).give_up(*leader_epoch);
             }
             Happening::Note(Note::PartitionChanged { partition, state, .. }) => {
                 self.partitions.or_insert_with(*partition, Promised::default).assign(&state.replicas);
@@ -95,6 +95,10 @@ impl AcknowledgedIsDurable {
             || log.counting.start >= *end_offset
             || (counts(*base_offset) && counts(Offset(end_offset.0 - 1)));
         if !held {
+            let promised = self.partitions.get(*partition);
+            if promised.is_some_and(|promised| promised.is_given_up_since(*leader_epoch)) {
+                return;
+            }
             let place = Where {
                 other: log.leader.map(|(_, leader)| leader),
                 leader_epoch: Some(*leader_epoch),

@@ -22,6 +22,8 @@ pub(super) struct Promised {
     replicas: Vec<NodeId>,
     /// Whoever leads next was elected uncleanly.
     given_up: bool,
+    /// The last of the epochs that began so.
+    unclean: Option<LeaderEpoch>,
 }
 
 /// A replica as it begins to lead.
@@ -37,8 +39,14 @@ impl Promised {
         self.replicas = replicas.to_vec();
     }
 
-    pub fn give_up(&mut self) {
+    pub fn give_up(&mut self, epoch: LeaderEpoch) {
         self.given_up = true;
+        self.unclean = self.unclean.max(Some(epoch));
+    }
+
+    /// Whether somebody was elected uncleanly behind the leader of this epoch, who may not have heard of it.
+    pub fn is_given_up_since(&self, epoch: LeaderEpoch) -> bool {
+        self.unclean.is_some_and(|unclean| epoch < unclean)
     }
 
     /// `lossy`: losses of the run that had surely happened before the promise was given.

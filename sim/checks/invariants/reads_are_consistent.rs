@@ -50,8 +50,8 @@ impl ReadsAreConsistent {
                 let message = format!("offsets {}..{} were read, and the new leader lacks them", gone.start, gone.end);
                 found.report(Invariant::ReadsAreConsistent, event, place, message);
             }
-            Happening::Note(Note::ElectedUncleanly { partition, .. }) => {
-                self.partitions.or_insert_with(*partition, Promised::default).give_up();
+            Happening::Note(Note::ElectedUncleanly { partition, leader_epoch }) => {
+                self.partitions.or_insert_with(*partition, Promised::default).give_up(*leader_epoch);
             }
             Happening::Note(Note::PartitionChanged { partition, state, .. }) => {
                 self.partitions.or_insert_with(*partition, Promised::default).assign(&state.replicas);

@@ -126,20 +126,26 @@ fn a_deposed_leader_may_not_acknowledge_what_the_new_one_lacks() {
     story.leads(B2, 1, 1);
     let batch = story.batch(9, message(9, 9, 1), 1, 0);
     story.note(B1, Note::BatchAppended { partition: P0, role: AppendRole::Leader, batch });
-    story.note(
-        B1,
-        Note::ProduceAnswered {
-            partition: P0,
-            leader_epoch: LeaderEpoch(0),
-            acks: Acks::All,
-            error: crate::types::request::ErrorCode::None,
-            base_offset: Offset(1),
-            end_offset: Offset(2),
-            to: SHOP_1,
-        },
-    );
+    story.acknowledged_by(B1, LeaderEpoch(0), 1, Acks::All);
     let violation = one(&story);
     assert_eq!((violation.invariant, violation.node), (Invariant::AcknowledgedIsDurable, B1));
+}
+
+/// Its followers had the record and lost it. It was cut off when the partition was given up, and hears of their copies late.
+#[test]
+fn a_deposed_leader_may_acknowledge_what_an_unclean_election_gave_up() {
+    for (is_unclean, violations) in [(true, 0), (false, 1)] {
+        let mut story = acknowledged();
+        let offset = story.appended(1, message(1, 1, 1), true);
+        story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(2), to: Offset(1) });
+        if is_unclean {
+            story.at(2000).leads_uncleanly(B2, 1, 1);
+        }
+        // By now whoever leads was elected as it should be.
+        story.at(2100).leads(B2, 2, 1);
+        story.at(2200).acknowledged_by(B1, LeaderEpoch(0), offset, Acks::All);
+        assert_eq!(story.violations().len(), violations, "{:?}", story.violations());
+    }
 }
 
 #[test]

@@ -348,12 +348,16 @@ impl Story {
     }
 
     pub fn acknowledged(&mut self, offset: u64, acks: Acks) -> &mut Story {
-        let (leader, leader_epoch) = (self.leader, self.leader_epoch);
+        self.acknowledged_by(self.leader, self.leader_epoch, offset, acks)
+    }
+
+    /// Whoever leads in the eyes of others.
+    pub fn acknowledged_by(&mut self, node: NodeId, epoch: LeaderEpoch, offset: u64, acks: Acks) -> &mut Story {
         self.note(
-            leader,
+            node,
             Note::ProduceAnswered {
                 partition: P0,
-                leader_epoch,
+                leader_epoch: epoch,
                 acks,
                 error: ErrorCode::None,
                 base_offset: Offset(offset),

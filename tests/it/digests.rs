@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use hikyaku::explore::in_parallel;
 use hikyaku::scenario::Family;
 use hikyaku::scenario::plan::{FaultTrigger, Plan};
 use hikyaku::types::{Duration, Seed};
@@ -96,31 +97,32 @@ fn the_binary_comes_to_the_digests_that_are_written_down() {
     }
     let scratch = Scratch::new("digests");
     let golden = golden();
-    let mut lines = BTreeSet::new();
     // The binary of these tests is the library that has just been asked for all; another build is asked for all itself.
     let all = is_of_another_build();
-    for name in scenarios().keys().filter(|name| all || FEW.contains(&name.as_str())) {
-        let out = scratch.path(name);
-        let mut arguments = vec!["run", "--format", "json", "--seeds", "0..1", "--out", &out];
-        let sets = shorter(name).iter().flat_map(|set| ["--set", *set]);
-        arguments.extend(sets);
-        let file = format!("scenarios/{name}.toml");
-        arguments.push(&file);
-        let output = hikyaku(&arguments);
-        // One seed need not show a hazard that the scenario requires; it must not fail for another reason.
-        assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{name}: {:?} {}", output.status, stderr(&output));
-        let text = fs::read_to_string(Path::new(&out).join("verdict.json")).expect("a verdict is written");
-        assert_eq!(text.as_bytes(), output.stdout, "{name}: what is printed is what is written");
-        let verdict: serde_json::Value = serde_json::from_str(&text).expect("a verdict is JSON");
-        let runs = verdict["runs"].as_array().expect("a verdict has runs");
-        assert!(!runs.is_empty());
-        for run in runs {
-            let digest = u128::from_str_radix(run["digest"].as_str().unwrap(), 16).unwrap();
-            lines.insert(line(name, run["cell"].as_str().unwrap(), digest));
-        }
-    }
+    let names: Vec<String> = scenarios().into_keys().filter(|name| all || FEW.contains(&name.as_str())).collect();
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let lines = in_parallel(names.len(), jobs, |number| of_the_binary(&names[number], &scratch.path(&names[number])));
+    let lines: BTreeSet<String> = lines.into_iter().flatten().collect();
     let known = golden.lines().filter(|line| all || FEW.contains(&line.split(' ').next().unwrap()));
     assert_eq!(lines, known.map(str::to_string).collect(), "against {GOLDEN}");
+}
+
+/// The lines of one scenario, as the program writes them down.
+fn of_the_binary(name: &str, out: &str) -> Vec<String> {
+    let mut arguments = vec!["run", "--format", "json", "--seeds", "0..1", "--out", out];
+    arguments.extend(shorter(name).iter().flat_map(|set| ["--set", *set]));
+    let file = format!("scenarios/{name}.toml");
+    arguments.push(&file);
+    let output = hikyaku(&arguments);
+    // One seed need not show a hazard that the scenario requires; it must not fail for another reason.
+    assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{name}: {:?} {}", output.status, stderr(&output));
+    let text = fs::read_to_string(Path::new(out).join("verdict.json")).expect("a verdict is written");
+    assert_eq!(text.as_bytes(), output.stdout, "{name}: what is printed is what is written");
+    let verdict: serde_json::Value = serde_json::from_str(&text).expect("a verdict is JSON");
+    let runs = verdict["runs"].as_array().expect("a verdict has runs");
+    assert!(!runs.is_empty());
+    let digest = |run: &serde_json::Value| u128::from_str_radix(run["digest"].as_str().unwrap(), 16).unwrap();
+    runs.iter().map(|run| line(name, run["cell"].as_str().unwrap(), digest(run))).collect()
 }
 
 #[test]

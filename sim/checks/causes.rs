@@ -8,8 +8,8 @@
 //! What it deliberately does not do: guess. Where nothing struck, there is no cause: a setting alone can break a promise.
 
 use super::ledger::origin_of;
-use super::outcome::{Incident, IncidentKind, Party};
-use super::progress::PassedWhy;
+use super::outcome::{Incident, IncidentKind, Party, RemovedBy};
+use super::progress::Passed;
 use super::responsibility::{Gap, GapWhy, asked_party, ending_row};
 use super::trace::{Applied, Repetition, Trace};
 use crate::scenario::plan::*;
@@ -39,13 +39,17 @@ impl Trace {
                 nodes.push(gap.slot.node);
                 self.silence(&nodes, since, gap.slot.time)
             }
-            GapWhy::ExpiredUnread
+            GapWhy::ExpiredUnread(RemovedBy::Operator) => {
+                let passed = self.passed(gap)?;
+                self.incidents.last_where(&[passed.node], Time::ZERO, passed.time, |incident| deletes(plan, incident))
+            }
+            GapWhy::ExpiredUnread(RemovedBy::Retention)
             | GapWhy::Compacted
             | GapWhy::PositionReset(_)
             | GapWhy::CommittedUnprocessed
             | GapWhy::NeverDelivered => {
                 let service = plan.services.get(gap.hop.head.0 as usize)?;
-                let passed = self.passed_at(gap).unwrap_or(self.last);
+                let passed = self.passed(gap).map_or(self.last, |passed| passed.time);
                 let appended = self.record_at(gap.slot.partition, gap.slot.offset).map_or(arrived, |(time, _)| time);
                 // Who had it in hand, or else whoever could have had it.
                 match flow {
@@ -281,13 +285,14 @@ impl Trace {
         Some((appended(first)?.0, appended(again)?.0))
     }
 
-    fn passed_at(&self, gap: &Gap) -> Option<Time> {
+    fn passed(&self, gap: &Gap) -> Option<&Passed> {
         let progress = self.progress[gap.hop.head.0 as usize].as_ref()?.partitions.get(gap.slot.partition)?;
-        let passed = progress.passed_over(gap.slot.offset)?;
-        match passed.why {
-            PassedWhy::Position(_) | PassedWhy::Expired | PassedWhy::Compacted => Some(passed.time),
-        }
+        progress.passed_over(gap.slot.offset)
     }
+}
+
+fn deletes(plan: &Plan, incident: &Incident) -> bool {
+    incident.planned(plan).is_some_and(|fault| matches!(fault.action, FaultAction::DeleteRecords(_)))
 }
 
 /// A clock that runs ahead makes an offset old, and an operator may take it away.

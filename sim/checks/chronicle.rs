@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::outcome::RemovedBy;
 use super::standing::Standing;
 pub use super::told::{Line, Told};
 use crate::history::{Event, Happening};
@@ -40,7 +41,8 @@ pub struct CopyAtEnd {
     pub leader: Option<NodeId>,
     /// Brokers whose log has it.
     pub holders: Vec<NodeId>,
-    pub expired: bool,
+    /// Removed from the front of the log.
+    pub expired: Option<RemovedBy>,
     pub compacted: bool,
 }
 
@@ -78,7 +80,7 @@ pub struct Chronicler {
     /// In the order in which leaders appended them.
     copies: Vec<(TopicPartition, Offset)>,
     replicated: BTreeSet<(TopicPartition, Offset)>,
-    expired: BTreeSet<(TopicPartition, Offset)>,
+    expired: BTreeMap<(TopicPartition, Offset), RemovedBy>,
     compacted: BTreeSet<(TopicPartition, Offset)>,
     /// Whose log has which copy.
     held: BTreeSet<(NodeId, TopicPartition, Offset)>,
@@ -109,7 +111,7 @@ impl Chronicler {
             sends: BTreeSet::new(),
             copies: Vec::new(),
             replicated: BTreeSet::new(),
-            expired: BTreeSet::new(),
+            expired: BTreeMap::new(),
             compacted: BTreeSet::new(),
             held: BTreeSet::new(),
             missing: BTreeSet::new(),
@@ -211,11 +213,18 @@ impl Chronicler {
                     }
                 }
             }
+            Note::RecordsDeleted { partition, to } => {
+                for copy in self.copies_of(*partition) {
+                    if copy < *to {
+                        self.expired.entry((*partition, copy)).or_insert(RemovedBy::Operator);
+                    }
+                }
+            }
             Note::LogStartMoved { partition, to } => {
                 for copy in self.copies_of(*partition) {
                     if copy < *to && self.held.remove(&(node, *partition, copy)) {
-                        self.expired.insert((*partition, copy));
-                        self.tell(time, node, Told::Expired { partition: *partition, offset: copy });
+                        let by = *self.expired.entry((*partition, copy)).or_insert(RemovedBy::Retention);
+                        self.tell(time, node, Told::Expired { partition: *partition, offset: copy, by });
                     }
                 }
             }
@@ -506,7 +515,7 @@ impl Chronicler {
                 .filter(|held| held.1 == *partition && held.2 == *offset)
                 .map(|held| held.0)
                 .collect(),
-            expired: self.expired.contains(&(*partition, *offset)),
+            expired: self.expired.get(&(*partition, *offset)).copied(),
             compacted: self.compacted.contains(&(*partition, *offset)),
         };
         self.copies.iter().map(at_end).collect()

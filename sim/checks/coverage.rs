@@ -228,6 +228,7 @@ impl StatesReached {
                 // A marker takes one offset.
                 Note::PassedOver { from, to, .. } if from.plus(1) < *to => State::UncommittedRecordsLeftOut,
                 Note::ElectedUncleanly { .. }
+                | Note::RecordsDeleted { .. }
                 | Note::BecameLeader { .. }
                 | Note::BecameFollower { .. }
                 | Note::BatchAppended { .. }
@@ -384,6 +385,7 @@ impl StatesReached {
             | Note::BatchAppended { .. }
             | Note::LogTruncated { .. }
             | Note::LogStartMoved { .. }
+            | Note::RecordsDeleted { .. }
             | Note::LogCompacted { .. }
             | Note::HighWatermark { .. }
             | Note::ProduceAnswered { .. }

@@ -331,7 +331,7 @@ impl Counting<'_> {
         {
             let (group, offset, position) = (progress.group, slot.offset, stretch.to);
             let what = match gap.why {
-                GapWhy::ExpiredUnread => Seen::Expired { partition, offset },
+                GapWhy::ExpiredUnread(by) => Seen::Expired { partition, offset, by },
                 GapWhy::Compacted => Seen::Compacted { partition, offset },
                 _ => Seen::PassedOver { group, partition, offset, position },
             };

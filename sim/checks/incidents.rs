@@ -268,6 +268,7 @@ fn only_slows(action: &FaultAction) -> bool {
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. } => false,
     }
@@ -302,6 +303,7 @@ fn stops(action: &FaultAction) -> bool {
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }

@@ -244,6 +244,15 @@ pub struct Sighting {
     pub what: Seen,
 }
 
+/// Who moved the start of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemovedBy {
+    Retention,
+    /// `delete-records`.
+    Operator,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Seen {
@@ -276,10 +285,11 @@ pub enum Seen {
         offset: Offset,
         leader_epoch: LeaderEpoch,
     },
-    /// Retention removed it.
+    /// It was removed from the front of its log.
     Expired {
         partition: TopicPartition,
         offset: Offset,
+        by: RemovedBy,
     },
     /// Compaction removed it, and a consumer of the group went on behind it.
     Compacted {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::distribution::Histogram;
-use super::outcome::{BacklogSeries, DELAYED_FROM, Recovery, RecoveryTime};
+use super::outcome::{BacklogSeries, DELAYED_FROM, Recovery, RecoveryTime, RemovedBy};
 use crate::types::note::PositionReason;
 use crate::types::*;
 
@@ -105,8 +105,8 @@ pub enum SetBackBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassedWhy {
     Position(PositionReason),
-    /// Retention removed it.
-    Expired,
+    /// It was removed from the front of the log.
+    Expired(RemovedBy),
     /// Compaction removed it.
     Compacted,
 }
@@ -193,7 +193,7 @@ impl ServiceProgress {
     pub fn show(&mut self, partition: TopicPartition, range: std::ops::Range<u64>, now: Time) {
         if self.partition(partition).visible_end < range.start {
             // A leader whose log starts further on: what lies between can never be read.
-            self.pass_over(partition, Offset(range.start), NodeId(0), PassedWhy::Expired, now);
+            self.pass_over(partition, Offset(range.start), NodeId(0), PassedWhy::Expired(RemovedBy::Retention), now);
         }
         self.advance(now);
         let progress = self.partition(partition);

@@ -19,7 +19,7 @@
 //! two sightings; whether a setting would have helped is for counterfactual runs.
 
 use super::ledger::{FlowSlot, NO_STEP, PlaceSlot, flow_flag, origin_of, place_flag};
-use super::outcome::{Between, Blame, Incident, IncidentKind, Party};
+use super::outcome::{Between, Blame, Incident, IncidentKind, Party, RemovedBy};
 use super::progress::{Commit, PartitionProgress, PassedWhy, SetBack, SetBackBy};
 use super::relays::RowState;
 use super::routes::Hop;
@@ -50,7 +50,7 @@ pub enum GapWhy {
     NotWaitedFor,
     BufferDied,
     NotInLog,
-    ExpiredUnread,
+    ExpiredUnread(RemovedBy),
     Compacted,
     /// Its dead letter is gone, and nobody had it.
     LetterExpired,
@@ -77,7 +77,8 @@ impl GapWhy {
             GapWhy::BufferDied => "it was with a producer whose process died",
             GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
             GapWhy::LetterExpired => "retention removed its dead letter, and nobody had it",
-            GapWhy::ExpiredUnread => "retention removed it before it was read",
+            GapWhy::ExpiredUnread(RemovedBy::Retention) => "retention removed it before it was read",
+            GapWhy::ExpiredUnread(RemovedBy::Operator) => "an operator deleted it before it was read",
             GapWhy::Compacted => {
                 "compaction removed it before it was processed: a newer record of its key stood behind it"
             }
@@ -174,14 +175,14 @@ impl Trace {
         let committed = progress.is_some_and(|progress| past(progress, slot.offset));
         let delivered = progress.is_some_and(|progress| progress.delivered.contains(slot.offset));
         let (boundary, why) = match passed {
-            Some(PassedWhy::Expired) if flow.starts == 0 => (Boundary::Queue, GapWhy::ExpiredUnread),
+            Some(PassedWhy::Expired(by)) if flow.starts == 0 => (Boundary::Queue, GapWhy::ExpiredUnread(by)),
             Some(PassedWhy::Compacted) => (Boundary::Queue, GapWhy::Compacted),
             Some(PassedWhy::Position(PositionReason::Committed)) if !delivered => {
                 (Boundary::Group, GapWhy::NeverDelivered)
             }
             Some(PassedWhy::Position(reason)) => (Boundary::Group, GapWhy::PositionReset(reason)),
-            Some(PassedWhy::Expired) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
-            Some(PassedWhy::Expired) | None => (Boundary::Consumer, GapWhy::NotThrough),
+            Some(PassedWhy::Expired(_)) | None if committed => (Boundary::Group, GapWhy::CommittedUnprocessed),
+            Some(PassedWhy::Expired(_)) | None => (Boundary::Consumer, GapWhy::NotThrough),
         };
         Gap { event, boundary, why, hop: next, flow: Some((next.head, flow)), slot, at: next.place }
     }
@@ -480,7 +481,7 @@ fn breaks_between_steps(why: GapWhy) -> bool {
         | GapWhy::NotWaitedFor
         | GapWhy::BufferDied
         | GapWhy::NotInLog
-        | GapWhy::ExpiredUnread
+        | GapWhy::ExpiredUnread(_)
         | GapWhy::Compacted
         | GapWhy::LetterExpired
         | GapWhy::NeverDelivered

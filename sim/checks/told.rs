@@ -3,6 +3,7 @@
 //! Each line is a thing that happened to the event, or that struck a node it was on. How a line is found in a history is the
 //! chronicle's matter, how it is put into words the report's.
 
+use super::outcome::RemovedBy;
 use crate::history::event::StopReason;
 use crate::types::note::{CallerOutcome, PositionReason, StepOutcome, StoreEffect};
 use crate::types::request::ErrorCode;
@@ -155,6 +156,7 @@ pub enum Told {
     Expired {
         partition: TopicPartition,
         offset: Offset,
+        by: RemovedBy,
     },
     Compacted {
         partition: TopicPartition,

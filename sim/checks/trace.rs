@@ -14,7 +14,7 @@ use super::distribution::Histogram;
 use super::incidents::Incidents;
 use super::ledger::{Ledger, NO_STEP, flow_flag, place_flag};
 use super::logs::{Leadership, Logs, Mismatch, NO_EVENT};
-use super::outcome::{AnswerSeries, Counters, EVIDENCE_KEPT};
+use super::outcome::{AnswerSeries, Counters, EVIDENCE_KEPT, RemovedBy};
 use super::progress::{PassedWhy, ServiceProgress, WaitOptions};
 use super::relays::RelayProgress;
 use super::routes::Routes;
@@ -331,9 +331,13 @@ impl Trace {
                 let log = self.logs.of_mut(*partition);
                 log.move_start(node, *to);
                 if log.leader.is_some_and(|(_, leader)| leader == node) {
-                    let why = PassedWhy::Expired;
+                    let why = PassedWhy::Expired(RemovedBy::Retention);
                     self.each_consumer(partition.topic, |service| service.pass_over(*partition, *to, node, why, now));
                 }
+            }
+            Note::RecordsDeleted { partition, to } => {
+                let why = PassedWhy::Expired(RemovedBy::Operator);
+                self.each_consumer(partition.topic, |service| service.pass_over(*partition, *to, node, why, now));
             }
             Note::HighWatermark { partition, offset, as_leader: true, .. } => self.show(*partition, node, *offset, now),
             Note::DuplicateBatch { .. } => self.counters.batches_deduplicated += 1,

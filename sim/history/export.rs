@@ -444,6 +444,7 @@ fn describe_note<'a>(note: &'a Note, names: &'a Names) -> Fields<'a> {
             row("log-truncated").partition(*partition).offset(*to).end_offset(*from)
         }
         Note::LogStartMoved { partition, to } => row("log-start-moved").partition(*partition).offset(*to),
+        Note::RecordsDeleted { partition, to } => row("records-deleted").partition(*partition).offset(*to),
         Note::LogCompacted { partition, to, removed } => {
             let stretches = removed.iter().map(|(from, to)| Cow::Owned(format!("{from}..{to}"))).collect();
             row("log-compacted").partition(*partition).offset(*to).put("removed", Value::List(stretches))

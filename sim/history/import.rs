@@ -147,6 +147,7 @@ impl Reader {
             }
             "log-truncated" => Note::LogTruncated { partition: partition()?, from: end_offset()?, to: offset()? },
             "log-start-moved" => Note::LogStartMoved { partition: partition()?, to: offset()? },
+            "records-deleted" => Note::RecordsDeleted { partition: partition()?, to: offset()? },
             "log-compacted" => {
                 Note::LogCompacted { partition: partition()?, to: offset()?, removed: fields.stretches("removed")? }
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::charts::sequence::{SequenceChart, SequenceMark, SequenceRow};
 use crate::checks::chronicle::{Chronicle, ConsumerAtEnd, CopyAtEnd, Line, Told};
-use crate::checks::word;
+use crate::checks::{RemovedBy, word};
 use crate::history::event::StopReason;
 use crate::history::export::Names;
 use crate::scenario::plan::Plan;
@@ -154,8 +154,12 @@ impl<'a> Words<'a> {
             Told::Truncated { partition, offset } => {
                 format!("CUTS {} offset {offset} from its log", self.names.partition(*partition))
             }
-            Told::Expired { partition, offset } => {
-                format!("retention removes {} offset {offset}", self.names.partition(*partition))
+            Told::Expired { partition, offset, by } => {
+                let partition = self.names.partition(*partition);
+                match by {
+                    RemovedBy::Retention => format!("retention removes {partition} offset {offset}"),
+                    RemovedBy::Operator => format!("DELETES {partition} offset {offset}, as an operator says"),
+                }
             }
             Told::Compacted { partition, offset } => {
                 let partition = self.names.partition(*partition);
@@ -237,10 +241,11 @@ impl<'a> Words<'a> {
         let leader = self.somebody(copy.leader);
         match (copy.is_there(), copy.expired, copy.holders.is_empty()) {
             (true, _, _) => format!("yes: {at}, on {}; {leader} leads", self.nodes(&copy.holders)),
-            (false, true, _) => format!("no: it was {at}, and retention has removed it"),
-            (false, false, _) if copy.compacted => format!("no: it was {at}, and compaction has removed it"),
-            (false, false, true) => format!("no: it was {at}, and no log has it any more; {leader} leads"),
-            (false, false, false) => {
+            (false, Some(RemovedBy::Retention), _) => format!("no: it was {at}, and retention has removed it"),
+            (false, Some(RemovedBy::Operator), _) => format!("no: it was {at}, and an operator has deleted it"),
+            (false, None, _) if copy.compacted => format!("no: it was {at}, and compaction has removed it"),
+            (false, None, true) => format!("no: it was {at}, and no log has it any more; {leader} leads"),
+            (false, None, false) => {
                 format!("no: it was {at}; only {} has it, and {leader} leads", self.nodes(&copy.holders))
             }
         }

@@ -385,7 +385,8 @@ pub fn fault_kind(plan: &Plan, action: &FaultAction) -> FaultKind {
         | FaultAction::Rebalance(_)
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
-        | FaultAction::Compact(_) => FaultKind::Cluster,
+        | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_) => FaultKind::Cluster,
         FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Fail { .. }

@@ -299,7 +299,8 @@ fn fault(fault: &FaultPlan, plan: &Plan) -> Result<(), String> {
         | FaultAction::ResetShare { link, .. } => target(&link.from, plan).and_then(|()| target(&link.to, plan)),
         FaultAction::ElectPreferred { topic: id, .. }
         | FaultAction::EnforceRetention(id)
-        | FaultAction::Compact(id) => topic(*id, plan),
+        | FaultAction::Compact(id)
+        | FaultAction::DeleteRecords(id) => topic(*id, plan),
         FaultAction::Reassign { partition, to } => {
             let brokers = 1..=plan.cluster.brokers;
             let is_broker = |replica: &NodeId| brokers.contains(&replica.0);

@@ -197,6 +197,7 @@ pub const FAULTS: Grammar = Grammar {
         verb("expire", Argument::Required(Kind::Argument("`offsets(GROUP)`")), &[], "Committed offsets are gone."),
         verb("enforce-retention", NAME, &[], "Retention is applied at once."),
         verb("compact", NAME, &[], "A topic is compacted at once, what is written at the moment too."),
+        verb("delete-records", NAME, &[], "Every committed record of a topic is deleted, whoever has read it."),
         verb("redeliver", TARGET, &[], "The message that an instance took last is given to it once more."),
         verb("set", PATH, &[TO], "A key that is read live has another value."),
         verb(

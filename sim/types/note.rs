@@ -443,6 +443,11 @@ pub enum Note {
         from: Offset,
         to: Offset,
     },
+    /// An operator deletes what lies below; the log is about to begin there.
+    RecordsDeleted {
+        partition: TopicPartition,
+        to: Offset,
+    },
 }
 
 impl Note {

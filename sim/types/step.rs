@@ -142,6 +142,8 @@ pub enum Command {
     EndLoad,
     /// Compact the logs of a topic now, what is written at the moment too.
     Compact(TopicId),
+    /// Delete every committed record of a topic now. Kafka: DeleteRecords up to the high watermark.
+    DeleteRecords(TopicId),
 }
 
 /// Dead letters of a service that are to go back, and the group that remembers which ones have.

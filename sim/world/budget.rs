@@ -157,6 +157,7 @@ fn silenced<'a>(action: &FaultAction, nodes: &'a [NodeId], peers: &'a [NodeId]) 
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }

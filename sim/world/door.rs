@@ -173,7 +173,7 @@ impl World<'_> {
             FaultAction::Rebalance(group) | FaultAction::ExpireOffsets(group) => {
                 (self.roles.resolve(&Target::Coordinator(*group), oneself, &all, &mut draw), Vec::new())
             }
-            FaultAction::EnforceRetention(_) | FaultAction::Compact(_) => {
+            FaultAction::EnforceRetention(_) | FaultAction::Compact(_) | FaultAction::DeleteRecords(_) => {
                 (self.roles.resolve(&Target::Brokers, oneself, &all, &mut draw), Vec::new())
             }
             FaultAction::Redrive { service, .. } => {
@@ -314,6 +314,9 @@ impl World<'_> {
                 self.command(&nodes, Command::EnforceRetention(*topic))
             }
             FaultAction::Compact(topic) if turn == Turn::Begin => self.command(&nodes, Command::Compact(*topic)),
+            FaultAction::DeleteRecords(topic) if turn == Turn::Begin => {
+                self.command(&nodes, Command::DeleteRecords(*topic))
+            }
             FaultAction::Redrive { service, from, to, group } if turn == Turn::Begin => {
                 let redrive = Redrive { service: *service, from: *from, to: *to, group: *group };
                 self.command(&nodes, Command::Redrive(redrive));
@@ -350,6 +353,7 @@ impl World<'_> {
             | FaultAction::ExpireOffsets(_)
             | FaultAction::EnforceRetention(_)
             | FaultAction::Compact(_)
+            | FaultAction::DeleteRecords(_)
             | FaultAction::Redrive { .. }
             | FaultAction::Redeliver(_) => {}
         }

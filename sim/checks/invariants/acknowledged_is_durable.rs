@@ -9,8 +9,9 @@
 //! missing. An acknowledgement of a deposed leader is legal only if the log that counts holds the batch.
 //!
 //! When it does not judge: after an unclean election of the partition (the operator chose availability), what a leader from
-//! before it acknowledges late included (its followers had the record, and it was given up with the rest); and for acknowledgements
-//! since which more replicas lost unflushed data than `min.insync.replicas - 1` (one, when eligible leader replicas are off). What retention removed is not compared.
+//! before it acknowledges late included (its followers had the record, and it was given up with the rest); and for
+//! acknowledgements since which more replicas lost unflushed data than `min.insync.replicas - 1` (one, when eligible leader
+//! replicas are off). What retention removed is not compared.
 //!
 //! Source: KIP-101, KIP-966; LeaderCompleteness of the TLA+ models.
 

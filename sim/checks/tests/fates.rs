@@ -215,17 +215,23 @@ fn a_slow_disk_is_named_where_time_ran_out_under_it_and_not_when_it_had_healed()
 }
 
 #[test]
-fn retention_ahead_of_the_reader_is_lost_at_the_queue() {
-    let mut story = Story::new(&plan(Billing::Insert));
-    story.at(1000);
-    story.ordered(message(0, 0, 1));
-    story.at(5000).note(B1, Note::LogStartMoved { partition: P0, to: Offset(1) });
-    let outcome = story.ends(true);
-    assert_eq!((fates(&outcome, ORDERS).once, fates(&outcome, INVOICES).lost), (1, 1), "it has been in the topic");
-    let lost = evidence(&outcome, INVOICES, EvidenceKind::Lost);
-    assert_eq!(blame(&lost).boundary, Boundary::Queue);
-    let expired = Seen::Expired { partition: P0, offset: Offset(0) };
-    assert!(lost.sightings.contains(&Sighting { time: at(5000), node: B1, what: expired }));
+fn a_log_that_begins_ahead_of_the_reader_loses_at_the_queue() {
+    for by in [RemovedBy::Retention, RemovedBy::Operator] {
+        let mut story = Story::new(&plan(Billing::Insert));
+        story.at(1000);
+        story.ordered(message(0, 0, 1));
+        story.at(5000);
+        if by == RemovedBy::Operator {
+            story.note(B1, Note::RecordsDeleted { partition: P0, to: Offset(1) });
+        }
+        story.note(B1, Note::LogStartMoved { partition: P0, to: Offset(1) });
+        let outcome = story.ends(true);
+        assert_eq!((fates(&outcome, ORDERS).once, fates(&outcome, INVOICES).lost), (1, 1), "it has been in the topic");
+        let lost = evidence(&outcome, INVOICES, EvidenceKind::Lost);
+        assert_eq!(blame(&lost).boundary, Boundary::Queue);
+        let expired = Seen::Expired { partition: P0, offset: Offset(0), by };
+        assert!(lost.sightings.contains(&Sighting { time: at(5000), node: B1, what: expired }));
+    }
 }
 
 #[test]

@@ -205,6 +205,7 @@ fn one_by_one(action: &FaultAction, plan: &Plan, span: &FaultSpan) -> Vec<FaultA
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }
@@ -245,6 +246,7 @@ fn aimed(action: &FaultAction, at: &Target, to: &Target) -> FaultAction {
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Set(_)
         | FaultAction::Fail { .. }
         | FaultAction::Poison { .. }

@@ -435,7 +435,7 @@ fn names(failing: &Failing) -> Vec<Draft> {
     if renamed.keys(&["fault"]) == failing.draft.keys(&["fault"]) { Vec::new() } else { vec![renamed] }
 }
 
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 31] = [
     "crash",
     "lose-power",
     "wipe",
@@ -460,6 +460,7 @@ const VERBS: [&str; 30] = [
     "expire",
     "enforce-retention",
     "compact",
+    "delete-records",
     "redeliver",
     "jump",
     "set",

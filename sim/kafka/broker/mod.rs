@@ -326,6 +326,10 @@ impl Broker {
                 let own = self.slots.iter_mut().filter(|slot| slot.partition.id().topic == topic);
                 own.for_each(|slot| slot.partition.compact_at_once(step));
             }
+            Command::DeleteRecords(topic) => {
+                let own = self.slots.iter_mut().filter(|slot| slot.partition.id().topic == topic);
+                own.for_each(|slot| slot.partition.delete_records(step));
+            }
             // For the controller, for services and for callers.
             Command::ElectPreferred { .. }
             | Command::Reassign { .. }

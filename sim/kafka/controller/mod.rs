@@ -267,6 +267,7 @@ impl Controller {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Compact(_)
+            | Command::DeleteRecords(_)
             | Command::Redeliver
             | Command::Redrive(_)
             | Command::Poison(_)

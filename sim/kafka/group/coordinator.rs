@@ -255,6 +255,7 @@ impl Coordinator {
             | Command::HoldMetadata(_)
             | Command::EnforceRetention(_)
             | Command::Compact(_)
+            | Command::DeleteRecords(_)
             | Command::ElectPreferred { .. }
             | Command::Reassign { .. }
             | Command::CreatePartitions { .. }

@@ -407,6 +407,15 @@ impl Partition {
         }
     }
 
+    /// Deletes all that is committed; followers hear of it with their next fetch. Kafka: Partition.deleteRecordsOnLeader.
+    pub fn delete_records(&mut self, step: &mut Step) {
+        let to = self.replica.high_watermark;
+        if let Some(epoch) = self.leader_epoch().filter(|_| self.replica.log.start_offset() < to) {
+            step.note(Note::RecordsDeleted { partition: self.replica.id, to });
+            self.replica.start_at(to, epoch, step);
+        }
+    }
+
     /// A segment is closed, so that the log cleaner has to look at it.
     pub fn may_be_compacted(&self) -> bool {
         self.replica.log.is_compacted() && self.replica.log.has_closed_segments()

@@ -152,6 +152,10 @@ impl goldenscript::Runner for Cluster {
                 let listed = self.partitions[&id].list_offset(false, None, IsolationLevel::ReadUncommitted);
                 writeln!(self.output, "{id} {:?} {}", listed.error, listed.offset)?;
             }
+            "delete" => {
+                let id = node(arguments.next_pos())?;
+                self.step(id, |partition, _, step| partition.delete_records(step));
+            }
             "show" => self.show(),
             "verify" => self.verify(),
             other => return Err(format!("unknown command {other}").into()),
@@ -260,6 +264,8 @@ impl Cluster {
                 format!("appends {} at {} epoch={}", values(&batch), batch.base_offset, batch.leader_epoch)
             }
             Note::LogTruncated { from, to, .. } => format!("truncates {from} to {to}"),
+            Note::RecordsDeleted { to, .. } => format!("deletes below {to}"),
+            Note::LogStartMoved { to, .. } => format!("begins at {to}"),
             Note::HighWatermark { offset, .. } => format!("hw={offset}"),
             Note::InSyncProposed { in_sync_replicas, .. } => format!("proposes isr={}", list(in_sync_replicas)),
             Note::InSyncCommitted { in_sync_replicas, .. } => format!("commits isr={}", list(in_sync_replicas)),

@@ -49,7 +49,7 @@ fn lasting(verb: &str) -> Lasting {
         "pause" | "slow" | "stall-disk" | "slow-disk" | "fill-disk" | "fail-disk" | "cut" | "isolate" | "delay"
         | "drop" | "throttle" | "skew" | "hold-metadata" | "fail" => Lasting::Must,
         "jump" | "rot" | "poison" | "repair" | "reset" | "elect" | "reassign" | "rebalance" | "expire"
-        | "enforce-retention" | "compact" | "redeliver" | "redrive" => Lasting::Instant,
+        | "enforce-retention" | "compact" | "delete-records" | "redeliver" | "redrive" => Lasting::Instant,
         _ => Lasting::May,
     }
 }
@@ -624,6 +624,10 @@ impl Builder<'_> {
         let policy = settings.cleanup_policy;
         let (action, is_done, is_not, cure) = match verb {
             "compact" => (FaultAction::Compact(topic), policy.compacts(), "the topic is not compacted", "compact"),
+            "delete-records" => {
+                let is_not = "brokers delete nothing of a topic that is only compacted (POLICY_VIOLATION)";
+                (FaultAction::DeleteRecords(topic), policy.deletes(), is_not, "compact,delete")
+            }
             _ => {
                 let is_not = "the topic is compacted, and nothing in it is too old";
                 (FaultAction::EnforceRetention(topic), policy.deletes(), is_not, "compact,delete")

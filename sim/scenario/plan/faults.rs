@@ -213,6 +213,7 @@ pub enum FaultAction {
     ExpireOffsets(GroupId),
     EnforceRetention(TopicId),
     Compact(TopicId),
+    DeleteRecords(TopicId),
     /// The message that each of these instances took last is given to it once more.
     Redeliver(Target),
     /// Dead letters of a service go back whence they came.
@@ -277,7 +278,9 @@ impl FaultPlan {
             FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred { .. } | FaultAction::EnforceRetention(_) => {
                 FaultFamily::Cluster
             }
-            FaultAction::Reassign { .. } | FaultAction::Compact(_) => FaultFamily::Cluster,
+            FaultAction::Reassign { .. } | FaultAction::Compact(_) | FaultAction::DeleteRecords(_) => {
+                FaultFamily::Cluster
+            }
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
             FaultAction::Redeliver(_) | FaultAction::Redrive { .. } => FaultFamily::Redelivery,
             FaultAction::Set(value) => value.family(),

@@ -336,6 +336,11 @@ fn each_mistake_has_its_code_and_says_what_is_wrong() {
             "S071",
             "`dead`: the topic is compacted",
         ),
+        (
+            fault("at 5s delete-records dead").replace("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compact\""),
+            "S071",
+            "POLICY_VIOLATION",
+        ),
         (fault("when transaction-open(shop) crash shop"), "S074", "`shop` has no transactions of the queue"),
         (fault("when mid-batch(shop) crash self"), "S074", "`shop` polls no batches"),
         (with("[topic.dead]", "[topic.dead]\ncleanup-policy = \"compacted\""), "S033", "`cleanup-policy`"),

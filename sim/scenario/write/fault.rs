@@ -147,6 +147,7 @@ pub fn write_action(action: &FaultAction, plan: &Plan) -> String {
         FaultAction::ExpireOffsets(group) => format!("expire offsets({})", group_name(*group, plan)),
         FaultAction::EnforceRetention(topic) => format!("enforce-retention {}", topic_name(*topic, plan)),
         FaultAction::Compact(topic) => format!("compact {}", topic_name(*topic, plan)),
+        FaultAction::DeleteRecords(topic) => format!("delete-records {}", topic_name(*topic, plan)),
         FaultAction::Redeliver(target) => at("redeliver", target),
         FaultAction::Set(value) => write_live(value, plan),
         FaultAction::Fail { service, rate } if *rate == Ratio::ONE => {

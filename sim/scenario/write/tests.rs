@@ -162,6 +162,7 @@ fn any_fault(id: FaultId, faults: u64, plan: &Plan, rng: &mut Rng) -> FaultPlan 
         | FaultAction::ExpireOffsets(_)
         | FaultAction::EnforceRetention(_)
         | FaultAction::Compact(_)
+        | FaultAction::DeleteRecords(_)
         | FaultAction::Redeliver(_)
         | FaultAction::Redrive { .. }
         | FaultAction::Jump { .. }
@@ -317,8 +318,9 @@ fn any_action(has_point: bool, plan: &Plan, rng: &mut Rng) -> FaultAction {
     let with_disk = target_with(Target::has_a_disk, rng);
     let with_metadata = target_with(Target::applies_metadata, rng);
     let thousandths = rng.below(99_999) + 1;
-    match rng.below(32) {
+    match rng.below(33) {
         31 => FaultAction::Compact(plan.topics.iter().find(|topic| topic.name == "done").expect("it is compacted").id),
+        32 => FaultAction::DeleteRecords(any_topic(plan, rng)),
         29 => FaultAction::FillDisk(with_disk),
         30 => FaultAction::Rot(with_disk),
         28 => FaultAction::ResetShare { link, rate: Ratio(rng.below(1_000_000_001) as u32) },

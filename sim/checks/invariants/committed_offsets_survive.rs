@@ -6,7 +6,8 @@
 //! How it is decided: by the first position of each assignment. Commits count in the order in which the leader that counts
 //! appended them; those of another count when a leader begins whose log holds them. Those that were acknowledged before the
 //! assignment must not be forgotten: the position is the last of them, or one that was appended after it; and with such a
-//! commit, no reset. An expired offset is none. Judged as long as no broker has lost a page or its disk, and no offsets
+//! commit, no reset. An expired offset is none. Who is still told of a round that is over is not judged: its coordinator was deposed,
+//! and answers from memory until it hears of it. Judged as long as no broker has lost a page or its disk, and no offsets
 //! partition was led from outside its in-sync set: the offsets topic promises no more with its default of one replica in sync.
 //!
 //! Source: GroupMetadataManager.loadGroup, OffsetMetadataManager; what KIP-848's coordinator calls replay equivalence.
@@ -32,6 +33,8 @@ pub struct CommittedOffsetsSurvive {
     commits: BTreeMap<(GroupId, TopicPartition), Commits>,
     /// What leaders wrote that did not count then.
     aside: Vec<Aside>,
+    /// The round of each group that was written last.
+    rounds: BTreeMap<GroupId, Generation>,
     /// Assignments without a position yet, with what was acknowledged by then.
     beginning: BTreeMap<(NodeId, GroupId, TopicPartition), u64>,
 }
@@ -64,6 +67,7 @@ impl CommittedOffsetsSurvive {
             gone: false,
             commits: BTreeMap::new(),
             aside: Vec::new(),
+            rounds: BTreeMap::new(),
             beginning: BTreeMap::new(),
         }
     }
@@ -107,8 +111,12 @@ impl CommittedOffsetsSurvive {
                 self.commits.entry((*group, *partition)).or_default().acknowledge(*offset, is_deposed);
             }
             Note::OffsetExpired { group, partition } => self.forget(*group, *partition),
-            Note::Assigned { group, partitions, .. } => {
+            Note::Assigned { group, partitions, generation, .. } => {
                 self.beginning.retain(|(node, other, _), _| (*node, other) != (event.node, group));
+                // A deposed coordinator that does not know it tells its members what it remembers.
+                if self.rounds.get(group).is_some_and(|round| generation < round) {
+                    return;
+                }
                 for partition in partitions {
                     let acknowledged =
                         self.commits.get(&(*group, *partition)).map_or(0, |commits| commits.acknowledged);
@@ -141,7 +149,8 @@ impl CommittedOffsetsSurvive {
                     self.commits.entry((*group, *partition)).or_default().offsets.push(*offset);
                 }
                 Group::OffsetExpired { group, partition } => self.forget(*group, *partition),
-                Group::Metadata { .. } | Group::Consumer { .. } => {}
+                Group::Metadata { group, generation, .. } => drop(self.rounds.insert(*group, *generation)),
+                Group::Consumer { .. } => {}
             }
         }
     }

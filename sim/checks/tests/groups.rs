@@ -394,6 +394,20 @@ fn what_a_deposed_coordinator_says_late_takes_nothing_back() {
     begins(5, PositionReason::Committed, late).nothing();
 }
 
+/// It was paused while its successor held a round, and gives its member the round and the offset that it remembers. Whoever
+/// forgets rounds together with offsets does so in the log, and is caught.
+#[test]
+fn what_a_deposed_coordinator_remembers_of_a_round_that_is_over_is_not_judged() {
+    let round = |generation: u32| {
+        move |groups: &mut Groups| {
+            groups.taken(5, M1);
+            groups.round(generation, &[(M1, &[P0])]);
+        }
+    };
+    begins(3, PositionReason::Committed, round(2)).nothing();
+    assert_eq!(begins(3, PositionReason::Committed, round(1)).one().invariant, Invariant::CommittedOffsetsSurvive);
+}
+
 #[test]
 fn what_was_answered_before_it_was_appended_is_not_forgotten() {
     let early = |groups: &mut Groups| groups.taken(9, M1);

@@ -213,7 +213,7 @@ impl Chronicler {
                     }
                 }
             }
-            Note::RecordsDeleted { partition, to } => {
+            Note::RecordsDeleted { partition, to } if self.leader_of(*partition) == Some(node) => {
                 for copy in self.copies_of(*partition) {
                     if copy < *to {
                         self.expired.entry((*partition, copy)).or_insert(RemovedBy::Operator);
@@ -299,8 +299,12 @@ impl Chronicler {
 
     /// Copies that a reader would find: what is said of the offset of another is said of another record.
     fn readable(&self, partition: TopicPartition) -> Vec<Offset> {
-        let Some((_, leader)) = self.leaders.get(&partition) else { return Vec::new() };
-        self.copies_of(partition).into_iter().filter(|copy| self.held.contains(&(*leader, partition, *copy))).collect()
+        let Some(leader) = self.leader_of(partition) else { return Vec::new() };
+        self.copies_of(partition).into_iter().filter(|copy| self.held.contains(&(leader, partition, *copy))).collect()
+    }
+
+    fn leader_of(&self, partition: TopicPartition) -> Option<NodeId> {
+        self.leaders.get(&partition).map(|(_, leader)| *leader)
     }
 
     fn copies_of(&self, partition: TopicPartition) -> Vec<Offset> {
@@ -508,7 +512,7 @@ impl Chronicler {
         let at_end = |(partition, offset): &(TopicPartition, Offset)| CopyAtEnd {
             partition: *partition,
             offset: *offset,
-            leader: self.leaders.get(partition).map(|(_, leader)| *leader),
+            leader: self.leader_of(*partition),
             holders: self
                 .held
                 .iter()

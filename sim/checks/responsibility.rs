@@ -76,7 +76,7 @@ impl GapWhy {
             GapWhy::NotWaitedFor => "its producer did not wait for an acknowledgement (acks=0)",
             GapWhy::BufferDied => "it was with a producer whose process died",
             GapWhy::NotInLog => "it was acknowledged and is not in the log of the current leader",
-            GapWhy::LetterExpired => "retention removed its dead letter, and nobody had it",
+            GapWhy::LetterExpired => "its dead letter was removed from its topic, and nobody had it",
             GapWhy::ExpiredUnread(RemovedBy::Retention) => "retention removed it before it was read",
             GapWhy::ExpiredUnread(RemovedBy::Operator) => "an operator deleted it before it was read",
             GapWhy::Compacted => {

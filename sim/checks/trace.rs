@@ -305,6 +305,14 @@ impl Trace {
         from.map(|(key, source)| (key, *source)).take_while(move |(key, _)| (key.0, key.1) == (service, event))
     }
 
+    /// The log that counts begins further on; of another one nobody reads.
+    fn begins_at(&mut self, partition: TopicPartition, to: Offset, by: RemovedBy, event: &Event) {
+        let (node, now, why) = (event.node, event.time, PassedWhy::Expired(by));
+        if self.logs.of(partition).and_then(|log| log.leader).is_some_and(|(_, leader)| leader == node) {
+            self.each_consumer(partition.topic, |service| service.pass_over(partition, to, node, why, now));
+        }
+    }
+
     fn note(&mut self, note: &Note, event: &Event) {
         let (now, node) = (event.time, event.node);
         let under_load = Time::LOAD_START <= now;
@@ -330,15 +338,10 @@ impl Trace {
             Note::LogStartMoved { partition, to } => {
                 let log = self.logs.of_mut(*partition);
                 log.move_start(node, *to);
-                if log.leader.is_some_and(|(_, leader)| leader == node) {
-                    let why = PassedWhy::Expired(RemovedBy::Retention);
-                    self.each_consumer(partition.topic, |service| service.pass_over(*partition, *to, node, why, now));
-                }
+                self.begins_at(*partition, *to, RemovedBy::Retention, event);
             }
-            Note::RecordsDeleted { partition, to } => {
-                let why = PassedWhy::Expired(RemovedBy::Operator);
-                self.each_consumer(partition.topic, |service| service.pass_over(*partition, *to, node, why, now));
-            }
+            // The start moves right behind it.
+            Note::RecordsDeleted { partition, to } => self.begins_at(*partition, *to, RemovedBy::Operator, event),
             Note::HighWatermark { partition, offset, as_leader: true, .. } => self.show(*partition, node, *offset, now),
             Note::DuplicateBatch { .. } => self.counters.batches_deduplicated += 1,
             Note::PartitionChanged { unclean: true, .. } => self.counters.unclean_elections += 1,

@@ -478,8 +478,10 @@ impl Quorum {
     /// Adds entries at the end and flushes them, before anybody hears of them.
     pub fn store(&mut self, entries: Vec<QuorumEntry>, step: &mut Step) {
         for entry in entries {
-            step.note(Note::QuorumAppended { offset: entry.offset, epoch: entry.epoch });
+            let said = Note::QuorumAppended { offset: entry.offset, epoch: entry.epoch };
             step.storage(StorageOperation::AppendQuorum { entry: entry.clone() });
+            // Not before: a disk that stalls or fails would have it that a voter holds what it does not.
+            step.note(said);
             self.log.append(entry);
         }
         self.flush(step);

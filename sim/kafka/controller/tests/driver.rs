@@ -502,6 +502,10 @@ impl Driver {
             let first = *self.leaders.entry(*epoch).or_insert(id);
             self.double_leaders |= first != id;
         }
+        if let Note::QuorumAppended { offset, epoch } = note {
+            let last = self.disks[&id].cached.quorum_log.last().map(|entry| (entry.offset, entry.epoch));
+            assert_eq!(last, Some((*offset, *epoch)), "{id} says what its disk has not taken");
+        }
         let text = match note {
             Note::QuorumAppended { offset, epoch } if self.verbose => {
                 format!("appended offset={} epoch={}", offset.0, epoch.0)

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | caller | "ok" only after everything promised is durable | accepted, or a row saved, and never handed to a producer |
 //! | producer | acknowledged means queued; otherwise retry, or tell the caller | failed, acks=0, or in the buffer of a process that died |
-//! | queue | an acknowledged record stays until retention or compaction, and those wait for its readers | acknowledged at an offset, and not in the log that counts; removed unread |
+//! | queue | an acknowledged record stays until retention, compaction or an operator, and those wait for its readers | acknowledged at an offset, and not in the log that counts; removed unread |
 //! | group | every record at or after the committed offset is delivered, and no other, and every row that a relay has not done with | the position was reset past it, or committed past it before it was through; the position was reset to before what was committed; a row was marked, or a cursor moved past it, unread |
 //! | consumer | effect before commit, repetition harmless | its list is through, or began again, and the effect is missing or there twice |
 //! | downstream | idempotent, or says so | executed, answer lost, executed again |

@@ -18,7 +18,7 @@ pub fn promise(boundary: Boundary) -> &'static str {
     match boundary {
         Boundary::Caller => "caller: ok is answered only after everything promised is durable",
         Boundary::Producer => "producer: acknowledged means queued; without it, retry or tell the caller",
-        Boundary::Queue => "queue: an acknowledged record stays, in order, until retention or compaction",
+        Boundary::Queue => "queue: an acknowledged record stays, in order, until retention, compaction or an operator",
         Boundary::Group => "group: every record at or after the committed offset is delivered, and none before it",
         Boundary::Consumer => "consumer: the effect before the commit, and a repetition is harmless",
         Boundary::Downstream => "downstream: idempotent, or says so",

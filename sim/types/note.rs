@@ -424,8 +424,8 @@ pub enum Note {
     },
 
     // --- said since: a new kind comes last, so that what is without it keeps its digest ---
-    /// A replica is about to lead that was elected for this epoch from outside the in-sync and the eligible replicas.
-    /// Kafka: LeaderRecoveryState.RECOVERING (KIP-704).
+    /// A replica is about to lead, and its partition has not recovered since somebody was elected, for this epoch, from outside
+    /// the in-sync and the eligible replicas. Kafka: LeaderRecoveryState.RECOVERING (KIP-704).
     ElectedUncleanly {
         partition: TopicPartition,
         leader_epoch: LeaderEpoch,

@@ -7,7 +7,6 @@
 //! That an election was unclean is the leader's own word: a controller that hangs behind its commit says so when the leader
 //! has long begun.
 
-use std::mem::take;
 use std::ops::Range;
 
 use super::Durability;
@@ -20,9 +19,7 @@ pub(super) struct Promised {
     /// Ends of what was promised, with the number of lossy failures of the run until then. Both ascend.
     ends: Vec<(usize, Offset)>,
     replicas: Vec<NodeId>,
-    /// Whoever leads next was elected uncleanly.
-    given_up: bool,
-    /// The last of the epochs that began so.
+    /// The last epoch for which somebody was elected uncleanly. Whoever leads first in it or behind it may lack what was promised.
     unclean: Option<LeaderEpoch>,
 }
 
@@ -40,7 +37,6 @@ impl Promised {
     }
 
     pub fn give_up(&mut self, epoch: LeaderEpoch) {
-        self.given_up = true;
         self.unclean = self.unclean.max(Some(epoch));
     }
 
@@ -67,10 +63,11 @@ impl Promised {
         durability: &Durability,
         topic: TopicId,
     ) -> Option<Range<Offset>> {
-        let given_up = take(&mut self.given_up);
-        if log.leader.is_some_and(|(known, _)| leader.epoch < known) {
+        let before = log.leader.map(|(known, _)| known);
+        if before.is_some_and(|known| leader.epoch < known) {
             return None;
         }
+        let given_up = before < self.unclean;
         if self.ends.is_empty() {
             return None;
         }

@@ -88,9 +88,22 @@ fn an_election_is_unclean_by_the_word_of_its_leader() {
         story.appended(5, message(5, 5, 5), true);
         story.acknowledged(0, Acks::All);
         story.note(B1, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+        if is_unclean {
+            // It has not recovered, and whoever leads says so. But somebody has begun in that epoch.
+            story.note(B1, Note::ElectedUncleanly { partition: P0, leader_epoch: LeaderEpoch(1) });
+        }
         story.at(3000).partition_changed(Some(B1), 2, &[B1], false).leads(B1, 2, 0);
         assert_eq!(lost(&story), violations + 1);
     }
+}
+
+/// It was cut off while it was the leader, and was elected once more, by then as the only one that is complete.
+#[test]
+fn an_unclean_election_that_nobody_heard_of_counts_for_the_next_leader() {
+    let mut story = acknowledged();
+    story.at(1900).note(B2, Note::LogTruncated { partition: P0, from: Offset(1), to: Offset(0) });
+    story.at(2000).note(B2, Note::ElectedUncleanly { partition: P0, leader_epoch: LeaderEpoch(1) }).leads(B2, 3, 0);
+    assert!(story.violations().is_empty(), "{:?}", story.violations());
 }
 
 #[test]

@@ -321,14 +321,12 @@ impl Broker {
                 self.apply_metadata(step);
                 self.advance_clients(step);
             }
-            Command::EnforceRetention(topic) => self.enforce_retention(Some(topic), step),
-            Command::Compact(topic) => {
-                let own = self.slots.iter_mut().filter(|slot| slot.partition.id().topic == topic);
-                own.for_each(|slot| slot.partition.compact_at_once(step));
+            Command::EnforceRetention(topic) => {
+                self.partitions_of(topic).for_each(|partition| partition.enforce_retention(step));
             }
+            Command::Compact(topic) => self.partitions_of(topic).for_each(|partition| partition.compact_at_once(step)),
             Command::DeleteRecords(topic) => {
-                let own = self.slots.iter_mut().filter(|slot| slot.partition.id().topic == topic);
-                own.for_each(|slot| slot.partition.delete_records(step));
+                self.partitions_of(topic).for_each(|partition| partition.delete_records(step));
             }
             // For the controller, for services and for callers.
             Command::ElectPreferred { .. }
@@ -365,7 +363,7 @@ impl Broker {
         }
         if self.next_retention <= now {
             self.next_retention = now + self.config.settings.log_retention_check_interval;
-            self.enforce_retention(None, step);
+            self.slots.iter_mut().for_each(|slot| slot.partition.enforce_retention(step));
         }
         if self.next_compaction <= now {
             self.next_compaction = now + self.config.settings.log_cleaner_backoff;
@@ -410,12 +408,8 @@ impl Broker {
         }
     }
 
-    fn enforce_retention(&mut self, only: Option<TopicId>, step: &mut Step) {
-        for slot in &mut self.slots {
-            if only.is_none_or(|only| only == slot.partition.id().topic) {
-                slot.partition.enforce_retention(step);
-            }
-        }
+    fn partitions_of(&mut self, topic: TopicId) -> impl Iterator<Item = &mut Partition> {
+        self.slots.iter_mut().map(|slot| &mut slot.partition).filter(move |partition| partition.id().topic == topic)
     }
 
     /// Topics have these settings from now on. Kafka: dynamic topic configuration.

@@ -70,8 +70,9 @@ impl Leader {
             }
         }
         replica.log.begin_epoch(state.leader_epoch);
-        if image.unclean_elections.get(&replica.id) == Some(&state.leader_epoch) {
-            step.note(Note::ElectedUncleanly { partition: replica.id, leader_epoch: state.leader_epoch });
+        // Nobody may have begun to lead since.
+        if let Some(epoch) = image.unclean_elections.get(&replica.id).filter(|_| state.recovering) {
+            step.note(Note::ElectedUncleanly { partition: replica.id, leader_epoch: *epoch });
         }
         step.note(Note::BecameLeader {
             partition: replica.id,

@@ -275,12 +275,12 @@ impl FaultPlan {
             | FaultAction::Reset(_)
             | FaultAction::ResetShare { .. } => FaultFamily::Network,
             FaultAction::Skew { .. } | FaultAction::Jump { .. } => FaultFamily::Clock,
-            FaultAction::HoldMetadata(_) | FaultAction::ElectPreferred { .. } | FaultAction::EnforceRetention(_) => {
-                FaultFamily::Cluster
-            }
-            FaultAction::Reassign { .. } | FaultAction::Compact(_) | FaultAction::DeleteRecords(_) => {
-                FaultFamily::Cluster
-            }
+            FaultAction::HoldMetadata(_)
+            | FaultAction::ElectPreferred { .. }
+            | FaultAction::Reassign { .. }
+            | FaultAction::EnforceRetention(_)
+            | FaultAction::Compact(_)
+            | FaultAction::DeleteRecords(_) => FaultFamily::Cluster,
             FaultAction::Rebalance(_) | FaultAction::ExpireOffsets(_) => FaultFamily::Group,
             FaultAction::Redeliver(_) | FaultAction::Redrive { .. } => FaultFamily::Redelivery,
             FaultAction::Set(value) => value.family(),
